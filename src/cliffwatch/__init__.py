@@ -1,0 +1,2 @@
+"""Cliffwatch: a self-hosted anomaly monitor for Segment events."""
+
