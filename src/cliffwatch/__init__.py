@@ -1,2 +1,1 @@
 """Cliffwatch: a self-hosted anomaly monitor for Segment events."""
-

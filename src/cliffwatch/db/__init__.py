@@ -1,0 +1,9 @@
+"""The metadata database: tables and their migrations.
+
+Takes a URL; gives sessions. Holds every table's shape in one place; each room writes only its own tables.
+"""
+
+from cliffwatch.db.base import Base
+from cliffwatch.db.engine import Database
+
+__all__ = ["Base", "Database"]

@@ -1,0 +1,137 @@
+"""Tables of anomalies, incidents, monitors, channels, and deliveries. Written by `incidents` and `notify`."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from cliffwatch.db.base import Base, Id, Json, Long, Ms, OptionalMs, Short, reference
+
+
+class MonitorRow(Base):
+    __tablename__ = "monitors"
+
+    id: Mapped[Id]
+    workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
+    name: Mapped[Short]
+    rule: Mapped[Json]
+    is_default: Mapped[bool] = mapped_column(Boolean)
+    enabled: Mapped[bool] = mapped_column(Boolean, default=True)
+    created_ms: Mapped[Ms]
+
+
+class IncidentRow(Base):
+    __tablename__ = "incidents"
+    __table_args__ = (
+        UniqueConstraint("workspace_id", "number"),
+        Index("ix_incidents_workspace_state", "workspace_id", "state"),
+    )
+
+    id: Mapped[Id]
+    workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"))
+    number: Mapped[int] = mapped_column(Integer)  # 1, 2, 3 ... within the workspace
+    stream_id: Mapped[int] = mapped_column(reference("streams.id"), index=True)  # where the story is told from
+    measure: Mapped[Long]  # Measure.key
+    slice: Mapped[Long]  # slice_key
+    state: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(String(16))
+    direction: Mapped[int] = mapped_column(Integer)  # +1, -1
+    headline: Mapped[Long]  # what changed, in one sentence
+    cause: Mapped[Long]  # why, in one sentence; "" = not known
+    explanation: Mapped[Json]  # explain's answer for the page
+    actual: Mapped[float] = mapped_column(Float)
+    expected: Mapped[float] = mapped_column(Float)
+    score: Mapped[float] = mapped_column(Float)
+    started_ms: Mapped[int] = mapped_column(BigInteger, index=True)  # start of the first surprising window
+    ended_ms: Mapped[OptionalMs]  # end of the last one, once it is over
+    last_window_ms: Mapped[Ms]  # end of the last surprising window so far
+    opened_ms: Mapped[Ms]
+    acknowledged_ms: Mapped[OptionalMs]
+    acknowledged_by: Mapped[int | None] = mapped_column(reference("people.id", on_delete="SET NULL"))
+    snoozed_until_ms: Mapped[OptionalMs]
+    resolved_ms: Mapped[OptionalMs]
+    owner_id: Mapped[int | None] = mapped_column(reference("people.id", on_delete="SET NULL"))
+    revision: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class AnomalyRow(Base):
+    __tablename__ = "anomalies"
+    __table_args__ = (UniqueConstraint("stream_id", "measure", "slice", "start_ms"),)
+
+    id: Mapped[Id]
+    workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
+    stream_id: Mapped[int] = mapped_column(reference("streams.id"))
+    incident_id: Mapped[int | None] = mapped_column(reference("incidents.id", on_delete="SET NULL"), index=True)
+    measure: Mapped[str] = mapped_column(String(400))
+    slice: Mapped[str] = mapped_column(String(800))
+    kind: Mapped[str] = mapped_column(String(16))
+    direction: Mapped[int] = mapped_column(Integer)
+    start_ms: Mapped[Ms]
+    end_ms: Mapped[Ms]
+    ongoing: Mapped[bool] = mapped_column(Boolean)
+    actual: Mapped[float] = mapped_column(Float)
+    expected: Mapped[float] = mapped_column(Float)
+    impact: Mapped[float] = mapped_column(Float)
+    score: Mapped[float] = mapped_column(Float)
+    detected_ms: Mapped[Ms]
+    withdrawn_ms: Mapped[OptionalMs]  # late events took it back
+    quiet_reason: Mapped[str] = mapped_column(String(40))  # why it made no incident; "" = it did
+
+
+class TimelineRow(Base):
+    """What happened to an incident, in order: opened, updated, told, acknowledged, commented, resolved."""
+
+    __tablename__ = "incident_timeline"
+
+    id: Mapped[Id]
+    incident_id: Mapped[int] = mapped_column(reference("incidents.id"), index=True)
+    at_ms: Mapped[Ms]
+    action: Mapped[str] = mapped_column(String(24))
+    person_id: Mapped[int | None] = mapped_column(reference("people.id", on_delete="SET NULL"))
+    text: Mapped[Long]
+
+
+class ChannelRow(Base):
+    __tablename__ = "channels"
+
+    id: Mapped[Id]
+    workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(24))
+    name: Mapped[Short]
+    settings: Mapped[Json]
+    enabled: Mapped[bool] = mapped_column(Boolean, default=True)
+    created_ms: Mapped[Ms]
+
+
+class DeliveryRow(Base):
+    """One message to one channel: the outbox. Its key makes it leave once."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (Index("ix_deliveries_due", "state", "next_attempt_ms"),)
+
+    id: Mapped[Id]
+    workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
+    incident_id: Mapped[int | None] = mapped_column(reference("incidents.id"), index=True)
+    channel_id: Mapped[int] = mapped_column(reference("channels.id"), index=True)
+    key: Mapped[str] = mapped_column(String(200), unique=True)
+    purpose: Mapped[str] = mapped_column(String(16))  # opened, updated, resolved, test
+    payload: Mapped[Json]
+    state: Mapped[str] = mapped_column(String(16))  # pending, sent, failed
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    next_attempt_ms: Mapped[Ms]
+    lease_until_ms: Mapped[int] = mapped_column(BigInteger, default=0)
+    fence: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_ms: Mapped[Ms]
+    sent_ms: Mapped[OptionalMs]
+    answer: Mapped[Long]  # what the other side said last
+
+
+class DeliveryAttemptRow(Base):
+    __tablename__ = "delivery_attempts"
+
+    id: Mapped[Id]
+    delivery_id: Mapped[int] = mapped_column(reference("deliveries.id"), index=True)
+    at_ms: Mapped[Ms]
+    ok: Mapped[bool] = mapped_column(Boolean)
+    answer: Mapped[Long]
+    duration_ms: Mapped[int] = mapped_column(Integer)

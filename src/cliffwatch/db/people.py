@@ -1,0 +1,92 @@
+"""Tables of workspaces and the people in them. Written by `accounts`."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from cliffwatch.db.base import Base, Id, Json, Long, Ms, OptionalMs, Short, reference
+
+
+class WorkspaceRow(Base):
+    __tablename__ = "workspaces"
+
+    id: Mapped[Id]
+    name: Mapped[Short]
+    slug: Mapped[str] = mapped_column(String(80), unique=True)
+    time_zone: Mapped[str] = mapped_column(String(64))
+    country: Mapped[str | None] = mapped_column(String(2))  # ISO 3166-1 alpha-2, for holidays
+    created_ms: Mapped[Ms]
+
+
+class PersonRow(Base):
+    __tablename__ = "people"
+
+    id: Mapped[Id]
+    email: Mapped[str] = mapped_column(String(320), unique=True)  # lower case
+    name: Mapped[Short]
+    password_hash: Mapped[str] = mapped_column(String(300))
+    created_ms: Mapped[Ms]
+
+
+class MembershipRow(Base):
+    __tablename__ = "memberships"
+    __table_args__ = (UniqueConstraint("workspace_id", "person_id"),)
+
+    id: Mapped[Id]
+    workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"))
+    person_id: Mapped[int] = mapped_column(reference("people.id"), index=True)
+    role: Mapped[str] = mapped_column(String(16))  # owner, admin, editor, viewer
+    created_ms: Mapped[Ms]
+
+
+class SessionRow(Base):
+    __tablename__ = "sessions"
+
+    id: Mapped[Id]
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of the cookie
+    person_id: Mapped[int] = mapped_column(reference("people.id"), index=True)
+    workspace_id: Mapped[int | None] = mapped_column(reference("workspaces.id"))  # the one being looked at
+    created_ms: Mapped[Ms]
+    last_seen_ms: Mapped[Ms]
+    expires_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    address: Mapped[str] = mapped_column(String(64))
+    user_agent: Mapped[str] = mapped_column(String(300))
+
+
+class ApiTokenRow(Base):
+    __tablename__ = "api_tokens"
+
+    id: Mapped[Id]
+    workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
+    person_id: Mapped[int | None] = mapped_column(reference("people.id"))
+    name: Mapped[Short]
+    prefix: Mapped[str] = mapped_column(String(16))  # the first characters, to tell tokens apart
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    scope: Mapped[str] = mapped_column(String(16))  # read, write, admin
+    created_ms: Mapped[Ms]
+    expires_ms: Mapped[OptionalMs]
+    last_used_ms: Mapped[OptionalMs]
+    revoked: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+class AuditRow(Base):
+    __tablename__ = "audit_log"
+
+    id: Mapped[Id]
+    workspace_id: Mapped[int | None] = mapped_column(BigInteger, index=True)  # outlives what it speaks of
+    at_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    actor: Mapped[Short]  # an email, "token:<prefix>", "system"
+    action: Mapped[Short]  # e.g. "stream.create"
+    subject: Mapped[Short]  # e.g. "stream:12"
+    detail: Mapped[Json]
+    address: Mapped[str] = mapped_column(String(64))
+
+
+class SettingRow(Base):
+    """Facts of this installation that must survive a restart, e.g. its signing key."""
+
+    __tablename__ = "settings"
+
+    key: Mapped[str] = mapped_column(String(80), primary_key=True)
+    value: Mapped[Long]

@@ -1,0 +1,60 @@
+"""The one typed home of settings: environment variables `CLIFFWATCH_*`, over a TOML file, over defaults that work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+
+class Settings(BaseSettings):
+    """How this installation runs. Each field's description is its line in docs/settings.md."""
+
+    model_config = SettingsConfigDict(env_prefix="CLIFFWATCH_", toml_file="cliffwatch.toml", extra="forbid")
+
+    data_dir: Path = Field(Path("data"), description="Folder that holds everything that is kept.")
+    host: str = Field("127.0.0.1", description="Address to listen on. 0.0.0.0 makes it reachable from outside.")
+    port: int = Field(8420, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
+    base_url: str = Field(
+        "", description="Address that people and SDKs use, for links in messages. Empty: host and port."
+    )
+    metadata_url: str = Field("", description="Database URL of the metadata. Empty: SQLite in the data folder.")
+    duckdb_memory: str = Field("1GB", description="Memory limit of the embedded event store.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is worth a log line.")
+    log_json: bool = Field(False, description="Logs as JSON lines instead of readable text.")
+    strict_auth: bool = Field(
+        True, description="Answer 401 to an unknown write key. Off: answer 200 and drop, as Segment does."
+    )
+    max_queue_mb: int = Field(64, ge=1, description="Memory for requests that wait to become durable; beyond it, 429.")
+    smtp_host: str = Field("", description="Mail server. Empty: no e-mail can be sent.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
+    smtp_user: str = Field("", description="User name at the mail server, where it asks for one.")
+    smtp_password: str = Field("", description="Password at the mail server.", repr=False)
+    smtp_security: Literal["none", "starttls", "tls"] = Field(
+        "starttls", description="How the mail connection is secured."
+    )
+    mail_from: str = Field("Cliffwatch <cliffwatch@localhost>", description="Sender of e-mails.")
+    allow_private_urls: bool = Field(
+        False, description="Let webhooks reach private and loopback addresses. Only where every editor is trusted."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def effective_metadata_url(self) -> str:
+        return self.metadata_url or f"sqlite:///{self.data_dir / 'metadata.db'}"
+
+    @property
+    def effective_base_url(self) -> str:
+        return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")

@@ -1,0 +1,226 @@
+"""What an event store must do. Every engine fulfils this one contract and passes one conformance suite.
+
+Columns travel as numpy arrays and lists, never row by row. All times are Unix milliseconds (UTC); windows are
+half-open [start, end). Delivery is at least once, a message counts once: facts and archive rows may repeat, and
+every read counts rows with one `message_hash` as one (the earliest `ts` wins).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+DUPLICATE_SLACK_MS = 120_000
+"""A re-sent message is re-stamped by at most the difference of two network delays; duplicates are looked for this
+far on both sides of a window, so that one that falls across its edge still counts once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveBatch:
+    """Whole events, column by column, N rows."""
+
+    source_id: Ints
+    kind: Sequence[str]
+    name: Sequence[str]
+    ts_ms: Ints
+    received_at_ms: Ints
+    message_hash: Ints
+    user_id: Sequence[str]  # "" = none
+    anonymous_id: Sequence[str]  # "" = none
+    body: Sequence[str]  # the event as JSON
+
+    def __len__(self) -> int:
+        return len(self.ts_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class FactBatch:
+    """What streams measure of events, column by column, N rows.
+
+    `dims[i][0]` is the event's name, then one value per dimension of the stream ("" = not set); `nums[i]` holds one
+    number per numeric path of the stream (NaN = not set). Their lengths are constant within a stream's revision.
+    """
+
+    stream_id: Ints
+    ts_ms: Ints
+    message_hash: Ints
+    actor_hash: Ints
+    dims: Sequence[Sequence[str]]
+    nums: Sequence[Sequence[float]]
+
+    def __len__(self) -> int:
+        return len(self.ts_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a journal has been absorbed; written in the same transaction as its rows."""
+
+    journal: str
+    offset: int
+
+
+class Function(enum.StrEnum):
+    COUNT = "count"
+    USERS = "users"  # distinct actors, exact
+    SUM = "sum"
+    AVERAGE = "average"
+    MIN = "min"
+    MAX = "max"
+    QUANTILE = "quantile"
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One column of an aggregate query over facts.
+
+    `number` is the index into `nums` (not for COUNT and USERS), `quantile` in (0, 1) for QUANTILE, `event` restricts
+    to facts whose `dims[0]` equals it. COUNT with a `number` counts the facts where that number is set. The value of
+    an empty set is 0 for COUNT, USERS and SUM, NaN otherwise.
+    """
+
+    function: Function
+    number: int | None = None
+    quantile: float | None = None
+    event: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateQuery:
+    """Measures per window and group of one stream (`stream_id` is the stream's `facts_id`).
+
+    `edges_ms` (W + 1 ascending times) are windows that tile [edges[0], edges[-1]). `group_by` holds indices into `dims`
+    (0 is the event's name); empty gives one group per window. `where` restricts to dims[index] == value.
+    """
+
+    stream_id: int
+    edges_ms: Sequence[int]
+    aggregates: Sequence[Aggregate]
+    group_by: Sequence[int] = ()
+    where: Sequence[tuple[int, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateTable:
+    """R rows: window index, group values, one array per aggregate. Windows and groups without facts have no row.
+
+    Rows are ordered by window, then by group values.
+    """
+
+    window: Ints
+    groups: Sequence[Sequence[str]]  # one sequence of R values per entry of group_by
+    values: Sequence[Floats]  # one array of R numbers per aggregate
+
+
+@dataclass(frozen=True, slots=True)
+class PointBatch:
+    """Points with their forecast, column by column, N rows. NaN = not there (missing, or not scored yet)."""
+
+    stream_id: int
+    measure: Sequence[str]  # Measure.key
+    slice: Sequence[str]  # slice_key(...)
+    window_start_ms: Ints
+    window_end_ms: Ints
+    value: Floats
+    weight: Floats  # events (or denominator) under an average, ratio or percentile; NaN for additive measures
+    expected: Floats
+    lower: Floats
+    upper: Floats
+    score: Floats
+    p_value: Floats
+    flagged: NDArray[np.bool_]
+    revision: Ints  # 0 for the first value, then one more for each change by late events
+
+    def __len__(self) -> int:
+        return len(self.window_start_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class PointQuery:
+    stream_id: int
+    start_ms: int
+    end_ms: int
+    measure: str | None = None
+    slices: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveQuery:
+    """A page of the archive in the order of (received_at_ms, message_hash), each message once.
+
+    `after` is the last row of the page before.
+    """
+
+    source_id: int
+    start_ms: int  # of ts
+    end_ms: int
+    kinds: Sequence[str] = ()  # empty = all
+    names: Sequence[str] = ()  # empty = all
+    after: tuple[int, int] | None = None
+    limit: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """What the store holds, for health pages: rows per table and bytes on disk."""
+
+    archive_rows: int
+    fact_rows: int
+    point_rows: int
+    disk_bytes: int
+    extra: dict[str, float] = field(default_factory=dict)
+
+
+class EventStore(Protocol):
+    """The contract. All methods may be called from any thread.
+
+    A failure raises `errors.Unavailable` and leaves nothing half-written.
+    """
+
+    def write(self, archive: ArchiveBatch | None, facts: FactBatch | None, position: Position | None = None) -> None:
+        """Write archive rows, facts and the journal position in one transaction; durable on return."""
+        ...
+
+    def position(self, journal: str) -> int:
+        """The absorbed offset of a journal, 0 when it is unknown."""
+        ...
+
+    def read_archive(self, query: ArchiveQuery) -> ArchiveBatch: ...
+
+    def count_archive(self, query: ArchiveQuery) -> int:
+        """How many messages match, each counted once (`after` and `limit` are ignored)."""
+        ...
+
+    def aggregate(self, query: AggregateQuery) -> AggregateTable: ...
+
+    def fact_span(self, stream_id: int) -> tuple[int, int] | None:
+        """First and last `ts_ms` of a stream's facts; None when it has none."""
+        ...
+
+    def write_points(self, points: PointBatch) -> None:
+        """Write points; one with the same (stream, measure, slice, window start) is replaced."""
+        ...
+
+    def read_points(self, query: PointQuery) -> PointBatch:
+        """Points of [start_ms, end_ms) by window start, ordered by measure, slice, window start."""
+        ...
+
+    def delete_facts(self, stream_id: int) -> None: ...
+
+    def delete_points(self, stream_id: int) -> None: ...
+
+    def delete_archive(self, source_id: int, before_ms: int) -> int:
+        """Forget whole events older than `before_ms` (retention); returns how many rows went."""
+        ...
+
+    def stats(self) -> StoreStats: ...
+
+    def close(self) -> None: ...
