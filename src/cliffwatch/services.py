@@ -1,0 +1,38 @@
+"""What pages and API share: the services of one running installation, built by `app`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cliffwatch.accounts import Accounts
+from cliffwatch.clock import Clock
+from cliffwatch.db import Database
+from cliffwatch.incidents import Incidents
+from cliffwatch.ingest import Catalogue, Ingest, Sources
+from cliffwatch.jobs import Jobs
+from cliffwatch.notify import Channels, Inbox, Outbox
+from cliffwatch.pipeline import Pipeline
+from cliffwatch.settings import Settings
+from cliffwatch.store import EventStore
+from cliffwatch.streams import Streams
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Every room's public service. `inbox` is there only in the demo, which receives its own mail."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    store: EventStore
+    accounts: Accounts
+    sources: Sources
+    catalogue: Catalogue
+    ingest: Ingest
+    streams: Streams
+    jobs: Jobs
+    incidents: Incidents
+    channels: Channels
+    outbox: Outbox
+    pipeline: Pipeline
+    inbox: Inbox | None = None
