@@ -86,8 +86,7 @@ def hour_of_events(
     messages: list[tuple[int, str]] = []
     sale = _Draw(rng, shop, hour_start_ms, rng.poisson(shop.orders_per_hour * busy * rng.gamma(900, 1 / 900)))
     broken = sale.broken(problem)
-    for i in range(sale.count):
-        messages.append((sale.ts[i], _failed(sale, i, "o") if broken[i] else _order(sale, i)))
+    messages.extend((sale.ts[i], _failed(sale, i, "o") if broken[i] else _order(sale, i)) for i in range(sale.count))
     for prefix, per_hour, write in (("f", shop.failures_per_hour, _failed), ("v", shop.views_per_hour, _view)):
         draw = _Draw(rng, shop, hour_start_ms, rng.poisson(per_hour * busy))
         messages.extend((draw.ts[i], write(draw, i, prefix)) for i in range(draw.count))
