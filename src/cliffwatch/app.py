@@ -1,0 +1,209 @@
+"""The composition root: settings -> stores -> services -> routes. The only place that knows everyone."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from cliffwatch import logs
+from cliffwatch.accounts import Accounts
+from cliffwatch.api import create_api
+from cliffwatch.clock import Clock, system_clock
+from cliffwatch.db import Database
+from cliffwatch.errors import InvalidInput
+from cliffwatch.incidents import Incidents
+from cliffwatch.ingest import Catalogue, Ingest, Sources
+from cliffwatch.jobs import Jobs
+from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox
+from cliffwatch.pipeline import Pipeline
+from cliffwatch.services import Services
+from cliffwatch.settings import Settings
+from cliffwatch.store import open_store
+from cliffwatch.streams import StreamProjector, Streams
+from cliffwatch.web import create_pages
+
+if TYPE_CHECKING:
+    from uvicorn.config import Config
+
+log = structlog.get_logger(__name__)
+
+GRACE_SECONDS = 10
+
+
+class Application:
+    """One running installation: its services, and the ASGI application that serves them."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.asgi: ASGIApp = services.ingest.door(self._pages())
+
+    @classmethod
+    def open(cls, settings: Settings, *, clock: Clock = system_clock, inbox: Inbox | None = None) -> Application:
+        """Open the stores and build every service. Raises InvalidInput or Unavailable with what to do about it."""
+        prepare_folder(settings.data_dir)
+        database = Database(settings.effective_metadata_url)
+        database.migrate()
+        store = open_store(settings.data_dir / "events.duckdb", memory_limit=settings.duckdb_memory)
+        accounts, sources, catalogue = Accounts(database), Sources(database), Catalogue(database)
+        jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database)
+        streams = Streams(database, store, jobs)
+        ingest = Ingest(
+            settings.data_dir / "journal",
+            database=database,
+            store=store,
+            sources=sources,
+            catalogue=catalogue,
+            projector=StreamProjector(streams),
+            clock=clock,
+            strict_auth=settings.strict_auth,
+            max_queue_bytes=settings.max_queue_mb * 1_000_000,
+        )
+        outbox = Outbox(database, mail=mail_settings(settings), base_url=settings.effective_base_url)
+        pipeline = Pipeline(
+            database=database,
+            store=store,
+            accounts=accounts,
+            streams=streams,
+            jobs=jobs,
+            incidents=incidents,
+            outbox=outbox,
+            clock=clock,
+        )
+        return cls(
+            Services(
+                settings=settings,
+                clock=clock,
+                database=database,
+                store=store,
+                accounts=accounts,
+                sources=sources,
+                catalogue=catalogue,
+                ingest=ingest,
+                streams=streams,
+                jobs=jobs,
+                incidents=incidents,
+                channels=channels,
+                outbox=outbox,
+                pipeline=pipeline,
+                inbox=inbox,
+            )
+        )
+
+    def start(self) -> None:
+        """Begin to absorb events and to run what is due."""
+        self.services.ingest.start()
+        self.services.pipeline.start()
+
+    def close(self) -> None:
+        """Finish what is under way and close the stores, in the order in which data flows."""
+        self.services.pipeline.stop()
+        self.services.ingest.stop()
+        self.services.store.close()
+        self.services.database.close()
+
+    def _pages(self) -> FastAPI:
+        @contextlib.asynccontextmanager
+        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            self.start()
+            yield
+            self.close()
+
+        pages = create_pages(self.services, lifespan=lifespan)
+        pages.mount("/api/v1", create_api(self.services))
+        return pages
+
+
+def serve_forever(settings: Settings, ready: Callable[[Application, str], None], *, inbox: Inbox | None = None) -> None:
+    """Serve until SIGTERM or Ctrl+C. `ready` is called with the address once requests are answered."""
+    logs.configure(settings.log_level, as_json=settings.log_json)
+    listener = listen(settings.host, settings.port)
+    port = listener.getsockname()[1]
+    settings = settings.model_copy(update={"port": port})
+    with contextlib.closing(listener):
+        application = Application.open(settings, inbox=inbox)
+        config = uvicorn.Config(
+            application.asgi,
+            loop="uvloop",
+            http="httptools",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        _Server(config, lambda: ready(application, settings.effective_base_url)).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._ready()
+
+
+@contextlib.contextmanager
+def opened_accounts(settings: Settings) -> Iterator[Accounts]:
+    """The people of an installation, whether or not its service is running."""
+    prepare_folder(settings.data_dir)
+    database = Database(settings.effective_metadata_url)
+    try:
+        database.migrate()
+        yield Accounts(database)
+    finally:
+        database.close()
+
+
+def mail_settings(settings: Settings) -> MailSettings:
+    return MailSettings(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        user=settings.smtp_user,
+        password=settings.smtp_password,
+        security=settings.smtp_security,
+        sender=settings.mail_from,
+    )
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make sure that the data folder is there and can be written."""
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InvalidInput(
+            f"data folder {folder}",
+            f"cannot be written ({error.strerror}).",
+            "Give this user the right to write there, or choose another: --data-dir or CLIFFWATCH_DATA_DIR.",
+        ) from error
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, taken before anything is opened, so that a port in use is found at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise InvalidInput(
+            f"address {host}:{port}",
+            f"cannot be listened on ({error.strerror}).",
+            "Stop the program that uses it, or choose another port: --port or CLIFFWATCH_PORT.",
+        ) from error
+    return listener

@@ -1,0 +1,241 @@
+"""The `cliffwatch` command. Each command imports what it needs when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import click
+
+from cliffwatch.clock import system_clock
+from cliffwatch.errors import CliffwatchError
+
+if TYPE_CHECKING:
+    from cliffwatch.app import Application
+    from cliffwatch.explain import Explanation
+    from cliffwatch.settings import Settings
+
+P = ParamSpec("P")
+
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+DATA_DIR = click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Folder that holds everything.  [default: data]"
+)
+
+
+def clear_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn an error that a person can act on into its message and exit code 1, without a traceback."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except CliffwatchError as error:
+            click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(str(error), err=True)
+            sys.exit(1)
+
+    return run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="cliffwatch", message="Cliffwatch %(version)s")
+def main() -> None:
+    """Cliffwatch watches the metrics in your Segment events, and tells you what changed and why."""
+
+
+@main.command()
+@DATA_DIR
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 chooses a free one.  [default: 8420]")
+@clear_errors
+def serve(data_dir: Path | None, host: str | None, port: int | None) -> None:
+    """Run the service: the tracking API, the pages, the HTTP API, and the runs."""
+    from cliffwatch.app import serve_forever
+
+    settings = load_settings(data_dir=data_dir, host=host, port=port)
+
+    def ready(application: Application, address: str) -> None:
+        click.secho("Cliffwatch is ready: ", bold=True, nl=False)
+        click.echo(address)
+        if not application.services.accounts.is_set_up():
+            click.echo("Open the address to create the owner's account and your workspace.")
+        click.echo("Press Ctrl+C to stop.")
+
+    serve_forever(settings, ready)
+
+
+@main.command()
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), default=Path("data/demo"), show_default=True, help="Folder."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8420, show_default=True, help="Port; 0 chooses one.")
+@click.option("--keep", is_flag=True, help="Go on with the demo that the folder holds instead of starting afresh.")
+@click.option("--weeks", type=click.IntRange(3, 20), default=10, show_default=True, help="Weeks of history.")
+@clear_errors
+def demo(data_dir: Path, port: int, keep: bool, weeks: int) -> None:
+    """Start with a shop's history and a problem in it; an incident is on screen within a minute."""
+    from cliffwatch.demo.run import run_demo
+
+    run_demo(data_dir, port=port, keep=keep, weeks=weeks)
+
+
+@main.group()
+def admin() -> None:
+    """People of this installation."""
+
+
+@admin.command("create")
+@DATA_DIR
+@click.option("--email", prompt=True, help="Their e-mail address; it is how they sign in.")
+@click.option("--name", prompt=True, help="What others see.")
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="At least 10 characters.")
+@click.option("--workspace", default="", help="Name of the workspace, when this is the first person.")
+@click.option("--time-zone", default="UTC", show_default=True, help="Time zone of a new workspace, e.g. Europe/Berlin.")
+@clear_errors
+def admin_create(data_dir: Path | None, email: str, name: str, password: str, workspace: str, time_zone: str) -> None:
+    """Create an administrator; on a new installation, its owner and workspace."""
+    from cliffwatch.accounts import Role
+    from cliffwatch.app import opened_accounts
+
+    now = system_clock()
+    with opened_accounts(load_settings(data_dir=data_dir)) as accounts:
+        if not accounts.is_set_up():
+            identity = accounts.set_up(
+                email=email,
+                name=name,
+                password=password,
+                workspace_name=workspace or f"{name}'s workspace",
+                time_zone=time_zone,
+                country=None,
+                now=now,
+            )
+            click.echo(f"Created {email}, owner of the workspace “{identity.workspace.name}”.")
+            return
+        home = accounts.workspaces()[0]
+        accounts.create_person(home.id, email, name, password, Role.ADMIN, now)
+        click.echo(f"Created {email}, administrator of the workspace “{home.name}”.")
+
+
+@main.group()
+def token() -> None:
+    """Tokens for the HTTP API."""
+
+
+@token.command("create")
+@DATA_DIR
+@click.option("--name", required=True, help="What the token is for.")
+@click.option("--scope", type=click.Choice(["read", "write", "admin"]), default="read", show_default=True)
+@clear_errors
+def token_create(data_dir: Path | None, name: str, scope: str) -> None:
+    """Create an API token. It is printed once and kept only as a hash."""
+    from cliffwatch.accounts import Scope
+    from cliffwatch.app import opened_accounts
+    from cliffwatch.errors import InvalidInput
+
+    with opened_accounts(load_settings(data_dir=data_dir)) as accounts:
+        if not accounts.is_set_up():
+            raise InvalidInput(
+                "this installation", "has no workspace yet.", "Create its owner first: cliffwatch admin create"
+            )
+        _, plain = accounts.create_token(
+            accounts.workspaces()[0].id, None, name, Scope(scope), expires_ms=None, now=system_clock()
+        )
+        click.echo(plain)
+
+
+@main.command()
+@click.argument("input_csv", metavar="INPUT.csv", type=EXISTING_FILE)
+@click.option("--out", "output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+@click.option("--explain", "why", is_flag=True, help="Add columns that say what each expectation is made of and why.")
+@click.option(
+    "--alerts", type=click.FloatRange(min=0, min_open=True), help="False alerts per series and week that you accept."
+)
+@clear_errors
+def detect(input_csv: Path, output: Path, why: bool, alerts: float | None) -> None:
+    """Forecast and score series in a CSV file with columns timestamp, value and, if there are several, series.
+
+    Writes the same rows with expected, lower, upper, score and anomaly; they are empty while a series is being learned.
+    """
+    from rich.console import Console
+
+    from cliffwatch.detect import Sensitivity
+    from cliffwatch.detect.table import run
+
+    sensitivity = Sensitivity() if alerts is None else Sensitivity(false_alerts_per_series_week=alerts)
+    with Console(stderr=True).status("Scoring"):
+        summary = run(input_csv, output, explain=why, sensitivity=sensitivity)
+    click.echo(f"{summary} Written to {output}.")
+
+
+@main.command()
+@click.argument("leaves_csv", metavar="LEAVES.csv", type=EXISTING_FILE)
+@click.option("--actual", help="Column with what was measured.")
+@click.option("--expected", help="Column with what was expected.")
+@click.option("--actual-numerator", help="For a ratio: column with its measured numerator.")
+@click.option("--actual-denominator", help="For a ratio: column with its measured denominator.")
+@click.option("--expected-numerator", help="For a ratio: column with its expected numerator.")
+@click.option("--expected-denominator", help="For a ratio: column with its expected denominator.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@clear_errors
+def explain(leaves_csv: Path, as_json: bool, **columns: str | None) -> None:
+    """Name the slices that explain a change. Every column that is not named by an option is a dimension."""
+    from cliffwatch.explain import table
+
+    explanation = table.run(leaves_csv, **columns)
+    if as_json:
+        click.echo(json.dumps(table.to_json(explanation), indent=2, ensure_ascii=False))
+    else:
+        print_causes(explanation)
+
+
+def print_causes(explanation: Explanation) -> None:
+    """Draw the causes as a table, or say why there are none."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not explanation.causes:
+        console.print(explanation.note or "Nothing stands out.")
+        return
+    drawn = Table("Cause", box=None, header_style="bold", pad_edge=False)
+    for heading in ("Actual", "Expected", "Change", "Share", "Confidence"):
+        drawn.add_column(heading, justify="right")
+    for cause in explanation.causes:
+        name = " · ".join(f"{dimension} = {value or '(not set)'}" for dimension, value in cause.slice_items)
+        change = f"{cause.actual / cause.expected - 1:+.0%}" if cause.expected else "new"
+        drawn.add_row(
+            name,
+            f"{cause.actual:,.6g}",
+            f"{cause.expected:,.6g}",
+            change,
+            f"{cause.share:.0%}",
+            f"{cause.confidence:.0%}",
+        )
+    console.print(drawn)
+
+
+def load_settings(**given: object) -> Settings:
+    """Settings from options, environment, file and defaults; a wrong one is named with its rule."""
+    from pydantic import ValidationError
+
+    from cliffwatch.errors import InvalidInput
+    from cliffwatch.settings import Settings
+
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"])
+        raise InvalidInput(
+            f"setting {name}", f"{first['msg']}.", f"Set CLIFFWATCH_{name.upper()} or the option of that name."
+        ) from error
+
+
+if __name__ == "__main__":
+    main()
