@@ -1,0 +1,49 @@
+"""What tests of several rooms share: free ports, waiting with a limit, and Chromium as Debian installs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+T = TypeVar("T")
+
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless browser for the whole session; each test opens its own context."""
+    assert Path(CHROMIUM).exists(), f"{CHROMIUM} is not there; script/test installs it (apt install chromium)"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def wait_for() -> Callable[..., object]:
+    """`wait_for(probe, seconds=20)`: the first truthy answer of `probe`; fails with its name when none comes."""
+
+    def wait(probe: Callable[[], T], seconds: float = 20) -> T:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if answer := probe():
+                return answer
+            time.sleep(0.05)
+        raise AssertionError(f"{getattr(probe, '__qualname__', probe)} stayed empty for {seconds} s")
+
+    return wait

@@ -1,0 +1,108 @@
+"""The real command in a process of its own, and a real mail server beside it."""
+
+from __future__ import annotations
+
+import email
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.message import Message
+from pathlib import Path
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Mailbox:
+    """What a mail server received."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        assert isinstance(envelope.content, bytes)
+        self.messages.append(email.message_from_bytes(envelope.content))
+        return "250 OK"
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[Mailbox, int]]:
+    """A mailbox and the loopback port of the SMTP server that fills it."""
+    box = Mailbox()
+    controller = Controller(box, hostname="127.0.0.1", port=0)
+    controller.start()
+    assert controller.server is not None
+    yield box, controller.server.sockets[0].getsockname()[1]
+    controller.stop()
+
+
+@dataclass
+class Installation:
+    """A running `cliffwatch` command; `output` is what it has printed so far."""
+
+    process: subprocess.Popen[str]
+    output: list[str] = field(default_factory=list)
+    address: str = ""
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(timeout=30)
+
+
+def run_cliffwatch(*arguments: str, env: dict[str, str] | None = None, seconds: float = 60) -> Installation:
+    """Start the command and wait until it prints the address where it answers."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cliffwatch.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **(env or {})},
+    )
+    installation = Installation(process)
+    ready = threading.Event()
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            installation.output.append(ANSI.sub("", line))
+            if not installation.address and (found := re.search(r"http://127\.0\.0\.1:\d+", installation.output[-1])):
+                installation.address = found[0]
+                ready.set()
+        ready.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    assert ready.wait(seconds), "".join(installation.output)
+    assert installation.address, "".join(installation.output)
+    return installation
+
+
+@pytest.fixture
+def cliffwatch(tmp_path: Path, mailbox: tuple[Mailbox, int]) -> Iterator[Installation]:
+    """A fresh installation that sends its mail to `mailbox`."""
+    installation = run_cliffwatch(
+        "serve",
+        "--data-dir",
+        str(tmp_path / "data"),
+        "--port",
+        "0",
+        env={
+            "CLIFFWATCH_SMTP_HOST": "127.0.0.1",
+            "CLIFFWATCH_SMTP_PORT": str(mailbox[1]),
+            "CLIFFWATCH_SMTP_SECURITY": "none",
+        },
+    )
+    yield installation
+    if installation.process.poll() is None:
+        installation.stop()
