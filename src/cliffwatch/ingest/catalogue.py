@@ -1,0 +1,256 @@
+"""The event catalogue and the verdict counters: what was seen on each source, and what became of it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+
+from cliffwatch.db import Database
+from cliffwatch.db.sources import CatalogueEventRow, CataloguePropertyRow, VerdictCountRow
+from cliffwatch.ingest.discover import MAX_PATHS, Discovery, merged_type
+from cliffwatch.ingest.model import CatalogueEvent, CatalogueProperty
+from cliffwatch.ingest.tally import HOUR_MS, Hourly
+from cliffwatch.spec.model import Event, Kind
+
+NAME_LENGTH = 200
+NAMES_PER_SOURCE = 5_000
+"""Distinct names kept of a source; what comes beyond is counted under `OTHER_NAMES`."""
+OTHER_NAMES = "(other names)"
+LOOKED_INTO = 20
+"""Events of one name whose properties are looked into per pass; when more come, their share stands for all."""
+
+EventKey = tuple[int, Kind, str]
+Observed = dict[EventKey, Discovery]
+_IN_LIMIT = 500
+
+
+class Catalogue:
+    """The only writer of the catalogue's tables. `observe` keeps to memory; `take` and `write` store it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._pending: Observed = {}
+        self._names: dict[int, set[tuple[Kind, str]]] = {}
+        self._turn = 0
+
+    def observe(self, events: Sequence[Event]) -> None:
+        """Learn from accepted events."""
+        by_key: dict[EventKey, list[Event]] = defaultdict(list)
+        for event in events:
+            by_key[event.source_id, event.kind, event.name].append(event)
+        with self._lock:
+            self._turn += 1
+            for (source_id, kind, name), same in by_key.items():
+                key = source_id, kind, self._bounded_name(source_id, kind, name[:NAME_LENGTH])
+                found = self._pending.setdefault(key, Discovery())
+                found.add(len(same), same[0].received_at_ms, same[-1].received_at_ms)
+                step = -(-len(same) // LOOKED_INTO)
+                for event in same[self._turn % step :: step]:
+                    found.look_into(event, step)
+
+    def take(self) -> Observed:
+        """What was observed since the last time; the caller writes it, or puts it back."""
+        with self._lock:
+            pending, self._pending = self._pending, {}
+            return pending
+
+    def put_back(self, observed: Observed) -> None:
+        """Keep what could not be written for the next time."""
+        with self._lock:
+            for key, found in observed.items():
+                self._pending.setdefault(key, Discovery()).absorb(found)
+
+    def write(self, session: Session, observed: Observed, verdicts: Hourly) -> None:
+        """Add what was observed and counted, within the caller's transaction."""
+        insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        if verdicts:
+            _add_verdicts(session, insert, verdicts)
+        if observed:
+            _add_events(session, insert, observed)
+            ids = _ids(session, observed)
+            _add_properties(session, insert, {ids[key]: found for key, found in observed.items()})
+
+    def events(self, source_id: int, kind: Kind | None = None, search: str = "") -> list[CatalogueEvent]:
+        """The events seen on a source, most frequent first; `search` is part of the name, whatever its case."""
+        conditions: list[ColumnElement[bool]] = [CatalogueEventRow.source_id == source_id]
+        if kind is not None:
+            conditions.append(CatalogueEventRow.kind == str(kind))
+        if search:
+            conditions.append(CatalogueEventRow.name.icontains(search, autoescape=True))
+        with self._database.read() as session:
+            rows = session.scalars(
+                select(CatalogueEventRow)
+                .where(*conditions)
+                .order_by(CatalogueEventRow.count.desc(), CatalogueEventRow.name)
+            )
+            return [
+                CatalogueEvent(
+                    row.id, row.source_id, Kind(row.kind), row.name, row.count, row.first_seen_ms, row.last_seen_ms
+                )
+                for row in rows
+            ]
+
+    def properties(self, source_id: int, kind: Kind, names: Sequence[str] = ()) -> list[CatalogueProperty]:
+        """The property paths of these events (of every event of the kind when `names` is empty), by path."""
+        conditions = [CatalogueEventRow.source_id == source_id, CatalogueEventRow.kind == str(kind)]
+        if names:
+            conditions.append(CatalogueEventRow.name.in_(names))
+        found: dict[str, CatalogueProperty] = {}
+        with self._database.read() as session:
+            rows = session.scalars(select(CataloguePropertyRow).join(CatalogueEventRow).where(*conditions))
+            for row in rows:
+                there = found.get(row.path)
+                found[row.path] = CatalogueProperty(
+                    row.path,
+                    merged_type(there.type, row.type) if there else row.type,
+                    (there.example if there else "") or row.example,
+                    row.count + (there.count if there else 0),
+                    max(row.last_seen_ms, there.last_seen_ms if there else 0),
+                )
+        return [found[path] for path in sorted(found)]
+
+    def verdicts(self, source_id: int, since_ms: int) -> dict[str, int]:
+        """Messages by verdict in the hours from `since_ms` on."""
+        with self._database.read() as session:
+            rows = session.execute(
+                select(VerdictCountRow.verdict, func.sum(VerdictCountRow.count))
+                .where(VerdictCountRow.source_id == source_id, VerdictCountRow.hour_ms > since_ms - HOUR_MS)
+                .group_by(VerdictCountRow.verdict)
+            )
+            return {verdict: int(count) for verdict, count in rows}
+
+    def verdicts_by_hour(self, source_id: int, since_ms: int) -> dict[int, dict[str, int]]:
+        """hour (Unix ms) -> verdict -> messages, for the delivery overview."""
+        by_hour: dict[int, dict[str, int]] = defaultdict(dict)
+        with self._database.read() as session:
+            rows = session.scalars(
+                select(VerdictCountRow)
+                .where(VerdictCountRow.source_id == source_id, VerdictCountRow.hour_ms > since_ms - HOUR_MS)
+                .order_by(VerdictCountRow.hour_ms)
+            )
+            for row in rows:
+                by_hour[row.hour_ms][row.verdict] = row.count
+        return dict(by_hour)
+
+    def _bounded_name(self, source_id: int, kind: Kind, name: str) -> str:
+        known = self._names.get(source_id)
+        if known is None:
+            known = self._names[source_id] = {(event.kind, event.name) for event in self.events(source_id)}
+        if (kind, name) not in known:
+            if len(known) >= NAMES_PER_SOURCE:
+                return OTHER_NAMES
+            known.add((kind, name))
+        return name
+
+
+def _add_verdicts(session: Session, insert: Any, verdicts: Hourly) -> None:
+    statement = insert(VerdictCountRow)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["source_id", "hour_ms", "verdict"],
+            set_={"count": VerdictCountRow.count + statement.excluded.count},
+        ),
+        [
+            {"source_id": source_id, "hour_ms": hour_ms, "verdict": str(verdict), "count": count}
+            for (source_id, hour_ms, verdict), count in verdicts.items()
+        ],
+    )
+
+
+def _add_events(session: Session, insert: Any, observed: Observed) -> None:
+    statement = insert(CatalogueEventRow)
+    rows = [
+        {
+            "source_id": source_id,
+            "kind": str(kind),
+            "name": name,
+            "count": found.count,
+            "first_seen_ms": found.first_ms,
+            "last_seen_ms": found.last_ms,
+        }
+        for (source_id, kind, name), found in observed.items()
+    ]
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["source_id", "kind", "name"],
+            set_={
+                "count": CatalogueEventRow.count + statement.excluded.count,
+                "last_seen_ms": statement.excluded.last_seen_ms,
+            },
+        ),
+        rows,
+    )
+
+
+def _ids(session: Session, observed: Observed) -> dict[EventKey, int]:
+    names: dict[tuple[int, Kind], list[str]] = defaultdict(list)
+    for source_id, kind, name in observed:
+        names[source_id, kind].append(name)
+    ids: dict[EventKey, int] = {}
+    for (source_id, kind), some in names.items():
+        for start in range(0, len(some), _IN_LIMIT):
+            rows = session.execute(
+                select(CatalogueEventRow.name, CatalogueEventRow.id).where(
+                    CatalogueEventRow.source_id == source_id,
+                    CatalogueEventRow.kind == str(kind),
+                    CatalogueEventRow.name.in_(some[start : start + _IN_LIMIT]),
+                )
+            )
+            ids.update({(source_id, kind, name): id_ for name, id_ in rows})
+    return ids
+
+
+def _add_properties(session: Session, insert: Any, found_by_id: Mapping[int, Discovery]) -> None:
+    there: dict[tuple[int, str], str] = {}
+    ids = list(found_by_id)
+    for start in range(0, len(ids), _IN_LIMIT):
+        rows = session.execute(
+            select(CataloguePropertyRow.event_id, CataloguePropertyRow.path, CataloguePropertyRow.type).where(
+                CataloguePropertyRow.event_id.in_(ids[start : start + _IN_LIMIT])
+            )
+        )
+        there.update({(event_id, path): type_ for event_id, path, type_ in rows})
+    paths_kept = Counter(event_id for event_id, _ in there)
+    values = []
+    for event_id, found in found_by_id.items():
+        for path, seen in found.paths.items():
+            known = there.get((event_id, path))
+            if known is None:
+                if paths_kept[event_id] >= MAX_PATHS:
+                    continue
+                paths_kept[event_id] += 1
+            values.append(
+                {
+                    "event_id": event_id,
+                    "path": path,
+                    "type": merged_type(known, seen.type) if known else seen.type,
+                    "example": seen.example,
+                    "count": seen.count,
+                    "last_seen_ms": seen.last_ms,
+                }
+            )
+    if not values:
+        return
+    statement = insert(CataloguePropertyRow)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["event_id", "path"],
+            set_={
+                "type": statement.excluded.type,
+                "example": case(
+                    (statement.excluded.example == "", CataloguePropertyRow.example), else_=statement.excluded.example
+                ),
+                "count": CataloguePropertyRow.count + statement.excluded.count,
+                "last_seen_ms": statement.excluded.last_seen_ms,
+            },
+        ),
+        values,
+    )

@@ -1,0 +1,27 @@
+"""Where a request carries its write key (segment-spec, 1.2). Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from functools import lru_cache
+
+
+@lru_cache(maxsize=4096)
+def basic_key(authorization: bytes) -> str:
+    """The write key of an `Authorization: Basic` header, "" when it holds none. The colon may be missing."""
+    scheme, _, value = authorization.partition(b" ")
+    if scheme.lower() != b"basic":
+        return ""
+    value = value.strip().rstrip(b"=")
+    try:
+        text = base64.b64decode(value + b"=" * (-len(value) % 4), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+    return text.partition(":")[0].strip()
+
+
+def bearer_token(authorization: bytes) -> str:
+    """The token of an `Authorization: Bearer` header, "" when it holds none."""
+    scheme, _, value = authorization.partition(b" ")
+    return value.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""

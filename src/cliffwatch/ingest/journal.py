@@ -1,0 +1,279 @@
+"""The journal: accepted requests on disk, in order, until the store has them.
+
+Segment files `<base>.journal` hold a header and records; a record's offset counts bytes over the whole life of the
+journal, so it stays valid when old segments are deleted. A record is its length, a CRC-32 and a payload. A group of
+records becomes durable with one fdatasync; only what was synced is ever read or acknowledged. A segment ends where the
+next one begins, so what a failed write left behind is never seen.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import struct
+import threading
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from cliffwatch.errors import Conflict, Unavailable
+
+log = structlog.get_logger(__name__)
+
+_HEADER = struct.Struct("<8sq")
+_MAGIC = b"CLIFFWJ1"
+_FRAME = struct.Struct("<II")
+SEGMENT_BYTES = 64_000_000
+RECORD_LIMIT = 16_000_000
+"""No record is longer; a length beyond it is damage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Records read in one go: (offset, payload) in order, and where to go on."""
+
+    records: list[tuple[int, bytes]]
+    next_offset: int
+
+
+def frame(payload: bytes) -> bytes:
+    """A payload as it lies on disk."""
+    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+class Journal:
+    """One folder in one process. `append` and `read` may run in different threads."""
+
+    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self.folder = folder
+        self.segment_bytes = segment_bytes
+        self._lock = threading.Lock()  # guards _bases and end
+        self._one_writer = threading.Lock()
+        self._file: int | None = None
+        self._written = 0
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._guard = _exclusive(folder)
+            self.name = _name(folder)
+            self._bases = sorted(int(path.stem) for path in folder.glob("*.journal"))
+            self.end = self._recover()
+        except OSError as error:
+            raise Unavailable(
+                f"journal folder {folder}", f"cannot be used ({error.strerror}).", "Check its rights and the disk."
+            ) from error
+
+    def continue_from(self, absorbed: int) -> None:
+        """Never give out an offset that the store counts as absorbed (the folder may be newer than the store)."""
+        with self._lock:
+            if absorbed > self.end:
+                self.end = absorbed
+                self._close_file()
+
+    def append(self, records: Sequence[bytes]) -> None:
+        """Make framed records durable together. Raises Unavailable, and then none of them is there."""
+        data = b"".join(records)
+        with self._one_writer:
+            try:
+                if self._file is None or self._written >= self.segment_bytes:
+                    self._start_segment()
+                assert self._file is not None
+                _write_all(self._file, data)
+                os.fdatasync(self._file)
+            except OSError as error:
+                # After a failed sync nobody knows what the disk holds: the next group gets a new file.
+                self._abandon_file()
+                raise Unavailable(
+                    "journal", f"cannot be written ({error.strerror}).", "Make room on the disk."
+                ) from error
+            with self._lock:
+                self._written += len(data)
+                self.end += len(data)
+
+    def read(self, offset: int, limit: int) -> Chunk:
+        """Durable records from `offset` on, about `limit` bytes of them, at least one when there is one."""
+        records: list[tuple[int, bytes]] = []
+        while not records:
+            with self._lock:
+                base, stop, end = self._segment_at(offset)
+            if base is None:
+                return Chunk(records, max(offset, stop) if stop <= end else offset)
+            offset = max(offset, base)
+            data = _read_file(self._path(base), _HEADER.size + offset - base, min(limit, stop - offset))
+            used = 0
+            for start, payload in _records(data):
+                records.append((offset + start, payload))
+                used = start + _FRAME.size + len(payload)
+            if used:
+                return Chunk(records, offset + used)
+            needed = _needed(data)
+            if needed is not None and offset + needed <= stop and needed > len(data):
+                limit = needed
+                continue
+            log.error("journal_damaged", segment=base, offset=offset, lost_bytes=stop - offset)
+            offset = stop
+            if offset >= end:
+                return Chunk(records, offset)
+        return Chunk(records, offset)
+
+    def forget(self, absorbed: int) -> None:
+        """Delete the segments that lie wholly before `absorbed`."""
+        with self._lock:
+            ends = [*self._bases[1:], self.end]
+            done = [
+                base
+                for base, stop in zip(self._bases, ends, strict=True)
+                if stop <= absorbed and not (base == self._bases[-1] and self._file is not None)
+            ]
+            self._bases = [base for base in self._bases if base not in done]
+        for base in done:
+            self._path(base).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        with self._lock:
+            self._close_file()
+        os.close(self._guard)
+
+    def _segment_at(self, offset: int) -> tuple[int | None, int, int]:
+        """(base of the segment that holds the next record at or after `offset`, its end, the journal's end)."""
+        index = max(bisect_right(self._bases, offset) - 1, 0)
+        for position in range(index, len(self._bases)):
+            stop = self._bases[position + 1] if position + 1 < len(self._bases) else self.end
+            if stop > offset:
+                return self._bases[position], stop, self.end
+        return None, self.end, self.end
+
+    def _path(self, base: int) -> Path:
+        return self.folder / f"{base:016d}.journal"
+
+    def _start_segment(self) -> None:
+        self._close_file()
+        path = self._path(self.end)
+        file = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600)
+        try:
+            _write_all(file, _HEADER.pack(_MAGIC, self.end))
+            os.fsync(file)
+            _sync_folder(self.folder)
+        except OSError:
+            os.close(file)
+            path.unlink(missing_ok=True)
+            raise
+        with self._lock:
+            self._file, self._written = file, 0
+            if self.end not in self._bases:
+                self._bases.append(self.end)
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _abandon_file(self) -> None:
+        with self._lock:
+            if self._file is None:
+                return
+            base = self._bases[-1]
+            try:
+                os.ftruncate(self._file, _HEADER.size + self.end - base)
+            except OSError as error:
+                log.warning("journal_not_truncated", segment=base, error=str(error))
+            self._close_file()
+
+    def _recover(self) -> int:
+        """The journal's end after a start: a torn last record is cut off."""
+        if not self._bases:
+            return 0
+        base = self._bases[-1]
+        path = self._path(base)
+        data = path.read_bytes()
+        if len(data) < _HEADER.size or _HEADER.unpack_from(data) != (_MAGIC, base):
+            log.warning("journal_segment_without_header", segment=base)
+            path.unlink()
+            self._bases.pop()
+            return base  # the segment before it ends here
+        used = 0
+        for start, payload in _records(data[_HEADER.size :]):
+            used = start + _FRAME.size + len(payload)
+        torn = len(data) - _HEADER.size - used
+        if torn:
+            log.warning("journal_torn_record_cut", segment=base, bytes=torn)
+            with path.open("r+b") as file:
+                file.truncate(_HEADER.size + used)
+                os.fsync(file.fileno())
+        return base + used
+
+
+def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(start, payload) of the whole and sound records at the beginning of `data`."""
+    position, size = 0, len(data)
+    while position + _FRAME.size <= size:
+        length, checksum = _FRAME.unpack_from(data, position)
+        start = position + _FRAME.size
+        if length > RECORD_LIMIT or start + length > size:
+            return
+        payload = data[start : start + length]
+        if zlib.crc32(payload) != checksum:
+            return
+        yield position, payload
+        position = start + length
+
+
+def _needed(data: bytes) -> int | None:
+    """Bytes that the first record takes on disk, None when its length is damaged or not there."""
+    if len(data) < _FRAME.size:
+        return _FRAME.size
+    length = int(_FRAME.unpack_from(data)[0])
+    return None if length > RECORD_LIMIT else _FRAME.size + length
+
+
+def _read_file(path: Path, start: int, size: int) -> bytes:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.pread(file, size, start)
+    finally:
+        os.close(file)
+
+
+def _write_all(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _exclusive(folder: Path) -> int:
+    guard = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(guard)
+        raise Conflict(
+            f"journal folder {folder}",
+            "is in use by another process.",
+            "Stop that one first, or give this one a data folder of its own.",
+        ) from error
+    return guard
+
+
+def _name(folder: Path) -> str:
+    """What the store files this journal's position under; drawn once, so that no two nodes share it."""
+    path = folder / "name"
+    if path.exists() and (name := path.read_text("ascii").strip()):
+        return name
+    name = secrets.token_hex(6)
+    path.write_text(name, "ascii")
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    _sync_folder(folder)
+    return name
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,114 @@
+"""The running ingest: door, journal and absorber put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cliffwatch.clock import Clock
+from cliffwatch.db import Database
+from cliffwatch.ingest.absorb import Absorber
+from cliffwatch.ingest.body import Budget
+from cliffwatch.ingest.catalogue import Catalogue
+from cliffwatch.ingest.commit import GroupCommit
+from cliffwatch.ingest.door import App, Door, DoorOptions
+from cliffwatch.ingest.journal import SEGMENT_BYTES, Journal
+from cliffwatch.ingest.model import IngestStats, Projector, RecentEvent
+from cliffwatch.ingest.pages import VENDOR, Scripts
+from cliffwatch.ingest.quarantine import Quarantine
+from cliffwatch.ingest.recent import Recent
+from cliffwatch.ingest.sources import Sources
+from cliffwatch.ingest.tally import Tally
+from cliffwatch.store.contract import EventStore
+
+STOP_SECONDS = 10.0
+
+
+class Ingest:
+    """Takes events in and brings them to the store. `start` begins to absorb, `stop` ends it; between the two, what
+    `door` answers with 200 is durable, and in the store a moment later."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database: Database,
+        store: EventStore,
+        sources: Sources,
+        catalogue: Catalogue,
+        projector: Projector,
+        clock: Clock,
+        strict_auth: bool = True,
+        keep_ip: bool = False,
+        base_url: str = "",
+        max_queue_bytes: int = 64_000_000,
+        max_backlog_bytes: int = 8_000_000_000,
+        segment_bytes: int = SEGMENT_BYTES,
+        vendor_folder: Path = VENDOR,
+    ) -> None:
+        """`folder` is the journal's own. `max_queue_bytes` bounds requests in memory, `max_backlog_bytes` what lies
+        on disk while the store cannot take it; beyond either, clients are told to come back."""
+        self.quarantine = Quarantine(database)
+        self._max_backlog = max_backlog_bytes
+        self._journal = Journal(folder, segment_bytes=segment_bytes)
+        self._budget = Budget(max_queue_bytes)
+        self._tally = Tally()
+        self._recent = Recent()
+        self._absorber = Absorber(
+            journal=self._journal,
+            database=database,
+            store=store,
+            sources=sources,
+            catalogue=catalogue,
+            quarantine=self.quarantine,
+            projector=projector,
+            tally=self._tally,
+            recent=self._recent,
+            clock=clock,
+        )
+        self._commit = GroupCommit(self._journal, self._absorber.wake)
+        self._door = Door(
+            sources=sources,
+            commit=self._commit,
+            budget=self._budget,
+            tally=self._tally,
+            clock=clock,
+            options=DoorOptions(strict_auth=strict_auth, keep_ip=keep_ip, base_url=base_url),
+            has_room=self._has_room,
+            refuse=self._absorber.refuse,
+            scripts=Scripts(vendor_folder),
+        )
+
+    def start(self) -> None:
+        """Begin to absorb, first of all what the last run left in the journal."""
+        self._absorber.start()
+
+    def stop(self, timeout: float = STOP_SECONDS) -> None:
+        """Make durable what is under way, absorb for `timeout` seconds at most, and let go of the journal."""
+        self._commit.close()
+        self._absorber.stop(timeout)
+        self._journal.close()
+
+    def door(self, app: App) -> App:
+        """The ASGI application that answers the tracking API and leaves everything else to `app`."""
+        return self._door.in_front_of(app)
+
+    def wait_absorbed(self, timeout: float = 30.0) -> bool:
+        """Wait until everything acknowledged so far is in the store and counted; False when that took too long."""
+        return self._absorber.wait_absorbed(timeout)
+
+    def recent(self, source_id: int, limit: int = 100, after: int = 0) -> list[RecentEvent]:
+        """The newest messages of a source, newest first, with a sequence above `after`."""
+        return self._recent.list(source_id, limit, after)
+
+    def stats(self) -> IngestStats:
+        """How the way from the door to the store is doing."""
+        return IngestStats(
+            waiting_bytes=self._budget.used,
+            backlog_bytes=max(self._journal.end - self._absorber.position, 0),
+            absorbed_events=self._absorber.absorbed_events,
+            verdicts=self._tally.totals(),
+            error=self._absorber.error,
+        )
+
+    def _has_room(self) -> bool:
+        return self._journal.end - self._absorber.position < self._max_backlog
