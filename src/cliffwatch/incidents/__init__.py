@@ -1,0 +1,38 @@
+"""Anomalies become incidents: one story each, with its root cause and its life.
+
+Takes the anomalies that a run found (`Incidents.take`) and what people decide; gives incidents, their timeline, and the
+transitions that others may want to hear of. Never detects, never explains by itself (it asks the function that it is
+given), never sends anything.
+"""
+
+from cliffwatch.incidents.model import (
+    Anomaly,
+    AnomalyReport,
+    Cause,
+    Incident,
+    IncidentState,
+    Monitor,
+    QuietReason,
+    Rule,
+    Subject,
+    TimelineEntry,
+    Transition,
+    TransitionKind,
+)
+from cliffwatch.incidents.store import Incidents
+
+__all__ = [
+    "Anomaly",
+    "AnomalyReport",
+    "Cause",
+    "Incident",
+    "IncidentState",
+    "Incidents",
+    "Monitor",
+    "QuietReason",
+    "Rule",
+    "Subject",
+    "TimelineEntry",
+    "Transition",
+    "TransitionKind",
+]

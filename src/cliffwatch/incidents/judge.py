@@ -1,0 +1,270 @@
+"""Which anomalies become, join, change or end which incident. Pure: the store asks, in this order,
+
+match       this run's reports against the stored anomalies of its stream: new, known, over, taken back
+cluster     what is new, by time: anomalies of one stream at one time are one story
+home        an incident that the cluster belongs to: by stream, by slice, by cause
+retell      the incident as it stands after its anomalies changed, and the transition that this makes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cliffwatch.incidents.headline import is_money
+from cliffwatch.incidents.model import (
+    Anomaly,
+    AnomalyReport,
+    Incident,
+    IncidentState,
+    MeasureKey,
+    QuietReason,
+    SeriesKey,
+    Subject,
+)
+from cliffwatch.streams.model import Slice
+
+FOREVER_MS = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """A run's reports, told apart. `known` pairs each stored anomaly with the report that continues it."""
+
+    new: tuple[AnomalyReport, ...]
+    known: tuple[tuple[Anomaly, AnomalyReport], ...]
+    over: tuple[Anomaly, ...]  # not reported any more: the metric is back
+    withdrawn: tuple[Anomaly, ...]  # its windows were scored again, and nothing surprising is left in them
+
+
+def match(
+    reports: Sequence[AnomalyReport], stored: Sequence[Anomaly], *, window_end_ms: int, rescored_from_ms: int | None
+) -> Matched:
+    """Tell a run's reports apart.
+
+    `stored` are anomalies of the same stream. A report continues the stored anomaly of the same series and direction
+    whose time it touches, or whatever began at the same moment in that series: nothing comes twice for one (series,
+    start), and what was withdrawn may come back. A stored anomaly that is not reported is withdrawn when the run
+    scored its first window again (`rescored_from_ms`), and over when it was ongoing before `window_end_ms`.
+    """
+    by_series: dict[SeriesKey, list[Anomaly]] = {}
+    for anomaly in stored:
+        by_series.setdefault(anomaly.series, []).append(anomaly)
+    new: list[AnomalyReport] = []
+    known: dict[int, tuple[Anomaly, AnomalyReport]] = {}
+    for report in _once_each(reports):
+        free = [a for a in by_series.get(report.series, ()) if a.id not in known and _continues(a, report)]
+        if free:
+            best = min(free, key=lambda a: (a.withdrawn_ms is not None, abs(a.start_ms - report.start_ms), a.id))
+            known[best.id] = (best, report)
+        else:
+            new.append(report)
+    gone = [anomaly for anomaly in stored if anomaly.id not in known and anomaly.withdrawn_ms is None]
+    withdrawn = [a for a in gone if rescored_from_ms is not None and rescored_from_ms <= a.start_ms < window_end_ms]
+    taken_back = {anomaly.id for anomaly in withdrawn}
+    over = [a for a in gone if a.id not in taken_back and a.ongoing and a.end_ms < window_end_ms]
+    return Matched(tuple(new), tuple(known.values()), tuple(over), tuple(withdrawn))
+
+
+def _once_each(reports: Iterable[AnomalyReport]) -> list[AnomalyReport]:
+    """One report per (series, start), the most surprising, in order of time."""
+    strongest: dict[tuple[SeriesKey, int], AnomalyReport] = {}
+    for report in reports:
+        key = (report.series, report.start_ms)
+        if key not in strongest or abs(report.score) > abs(strongest[key].score):
+            strongest[key] = report
+    return sorted(strongest.values(), key=lambda report: (report.start_ms, report.end_ms))
+
+
+def _continues(anomaly: Anomaly, report: AnomalyReport) -> bool:
+    touches = anomaly.start_ms <= report.end_ms and report.start_ms <= anomaly.end_ms
+    return anomaly.start_ms == report.start_ms or (touches and anomaly.direction == report.direction)
+
+
+def cluster(reports: Iterable[AnomalyReport]) -> list[list[AnomalyReport]]:
+    """Reports of one stream, gathered by time: those that overlap, or follow within a window, are one cluster."""
+    clusters: list[list[AnomalyReport]] = []
+    reach_ms = -1
+    for report in sorted(reports, key=lambda report: (report.start_ms, report.end_ms)):
+        if clusters and report.start_ms <= reach_ms + report.window_ms:
+            clusters[-1].append(report)
+        else:
+            clusters.append([report])
+            reach_ms = -1
+        reach_ms = max(reach_ms, FOREVER_MS if report.ongoing else report.end_ms)
+    return clusters
+
+
+Rank = tuple[int, int, float, str, str, int]
+
+
+def rank(slice_: Slice, subject: Subject, impact: float, score: float, measure: str, start_ms: int) -> Rank:
+    """Lower tells the story better: the total first, then the broadest slice; money, then what adds up, then the
+    rest; then the largest effect."""
+    told_in = 0 if is_money(subject.unit) else 1 if subject.additive else 2
+    effect = abs(impact) if subject.additive else abs(score)
+    return (len(slice_), told_in, -effect if effect == effect else 0.0, measure, repr(slice_), start_ms)
+
+
+def lead(reports: Iterable[AnomalyReport]) -> AnomalyReport:
+    """The report that tells a cluster's story best."""
+    return min(reports, key=lambda r: rank(r.slice, r.subject, r.impact, r.score, r.measure, r.start_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """An incident with its anomalies (none withdrawn) and the slices that its cause names."""
+
+    incident: Incident
+    members: tuple[Anomaly, ...]
+    causes: tuple[Slice, ...] = ()
+
+    @property
+    def ongoing(self) -> bool:
+        return any(member.ongoing for member in self.members)
+
+    @property
+    def spans(self) -> tuple[int, int]:
+        """From its first surprising window to its last, or for ever while it goes on."""
+        ends = [FOREVER_MS if member.ongoing else member.end_ms for member in self.members]
+        return min((m.start_ms for m in self.members), default=0), max(ends, default=0)
+
+
+def home_in_stream(reports: Sequence[AnomalyReport], stories: Sequence[Story]) -> Story | None:
+    """The story of the same stream that a cluster belongs to: the oldest live one at the same time, or the newest
+    resolved one whose headline series breaks out again within two windows."""
+    first = lead(reports)
+    for story in sorted(stories, key=lambda story: story.incident.number):
+        of_stream = any(member.stream_id == first.stream_id for member in story.members)
+        if of_stream and story.incident.state.live and _near(reports, story, first.window_ms):
+            return story
+    again = [story for story in stories if _breaks_out_again(reports, story)]
+    return max(again, key=lambda story: story.incident.number, default=None)
+
+
+def home_elsewhere(reports: Sequence[AnomalyReport], stories: Sequence[Story], causes: Sequence[Slice]) -> Story | None:
+    """The oldest live story of another stream that a cluster with these causes belongs to.
+
+    It moved the same way at the same time, and shares a slice value or a cause; or both are totals whose cause is not
+    known, which began within a window of each other.
+    """
+    first, directions = lead(reports), {report.direction for report in reports}
+    for story in sorted(stories, key=lambda story: story.incident.number):
+        if (
+            story.incident.state.live
+            and _near(reports, story, first.window_ms)
+            and _related(first, directions, story, causes)
+        ):
+            return story
+    return None
+
+
+def _near(reports: Sequence[AnomalyReport], story: Story, gap_ms: int) -> bool:
+    start_ms, end_ms = story.spans
+    last = max(FOREVER_MS if report.ongoing else report.end_ms for report in reports)
+    return min(report.start_ms for report in reports) <= end_ms + gap_ms and start_ms <= last + gap_ms
+
+
+def _related(first: AnomalyReport, directions: set[int], story: Story, causes: Sequence[Slice]) -> bool:
+    incident = story.incident
+    if not directions & {member.direction for member in story.members}:
+        return False
+    mine, theirs = _pairs(first.slice, causes), _pairs(incident.slice, story.causes)
+    if mine or theirs:
+        return bool(mine & theirs)
+    gap_ms = max(first.window_ms, incident.subject.window_ms)
+    return first.direction == incident.direction and abs(first.start_ms - incident.started_ms) <= gap_ms
+
+
+def _pairs(slice_: Slice, causes: Sequence[Slice]) -> set[tuple[str, str]]:
+    """Dimension values that a story is about. Streams name a property differently; its last part is what they share."""
+    return {(path.rsplit(".", 1)[-1], value) for named in (slice_, *causes) for path, value in named}
+
+
+def _breaks_out_again(reports: Sequence[AnomalyReport], story: Story) -> bool:
+    incident = story.incident
+    return (
+        incident.state is IncidentState.RESOLVED
+        and bool(story.members)
+        and not story.ongoing
+        and any(
+            report.series == incident.series
+            and report.direction == incident.direction
+            and 0 <= report.start_ms - incident.last_window_ms <= 2 * report.window_ms
+            for report in reports
+        )
+    )
+
+
+_MARKS = {
+    IncidentState.FALSE_ALARM: QuietReason.MARKED_FALSE_ALARM,
+    IncidentState.EXPECTED: QuietReason.MARKED_EXPECTED,
+    IncidentState.RESOLVED: QuietReason.RESOLVED_BY_HAND,
+}
+
+
+def closed_by_hand(report: AnomalyReport, stories: Sequence[Story]) -> QuietReason | None:
+    """Whether a person has already said enough about this: the report continues a story of the same stream and
+    direction that a person closed while it went on. A broader slice than that story's headline is news."""
+    for story in stories:
+        incident = story.incident
+        if (
+            incident.state in _MARKS
+            and story.ongoing
+            and incident.stream_id == report.stream_id
+            and incident.direction == report.direction
+            and len(report.slice) >= len(incident.slice)
+            and report.start_ms <= max(m.end_ms for m in story.members) + report.window_ms
+        ):
+            return _MARKS[incident.state]
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """An incident's numbers: those of its headline series, over all of its stretches."""
+
+    series: SeriesKey
+    kind: str
+    direction: int
+    start_ms: int
+    end_ms: int
+    actual: float
+    expected: float
+    score: float
+
+
+def figures(incident: Incident | None, members: Sequence[Anomaly], subjects: Mapping[MeasureKey, Subject]) -> Figures:
+    """The headline series of the members and its numbers. A series that the incident is already told by stays it,
+    unless a broader slice, or one that is better to tell by (money), came in: headlines should not flicker."""
+    ranked = {m.id: _rank(m, subjects) for m in members}
+    best = min(members, key=lambda member: ranked[member.id])
+    if incident is not None:
+        present = [m for m in members if m.series == incident.series and m.direction == incident.direction]
+        if present and min(ranked[m.id] for m in present)[:2] <= ranked[best.id][:2]:
+            best = min(present, key=lambda member: ranked[member.id])
+    stretches = [m for m in members if m.series == best.series and m.direction == best.direction]
+    subject = subjects[best.stream_id, best.measure]
+    latest = max(stretches, key=lambda m: m.end_ms)
+    return Figures(
+        series=best.series,
+        kind=latest.kind,
+        direction=best.direction,
+        start_ms=min(m.start_ms for m in stretches),
+        end_ms=latest.end_ms,
+        actual=_over(stretches, [m.actual for m in stretches], subject.additive),
+        expected=_over(stretches, [m.expected for m in stretches], subject.additive),
+        score=max((m.score for m in stretches), key=abs),
+    )
+
+
+def _rank(member: Anomaly, subjects: Mapping[MeasureKey, Subject]) -> Rank:
+    subject = subjects[member.stream_id, member.measure]
+    return rank(member.slice, subject, member.impact, member.score, member.measure, member.start_ms)
+
+
+def _over(stretches: Sequence[Anomaly], values: Sequence[float], additive: bool) -> float:
+    if additive or len(stretches) == 1:
+        return sum(values)
+    lengths = [m.end_ms - m.start_ms for m in stretches]
+    return sum(value * length for value, length in zip(values, lengths, strict=True)) / sum(lengths)

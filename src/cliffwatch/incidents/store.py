@@ -1,0 +1,288 @@
+"""The service of incidents: the only writer of incidents, anomalies, their timeline, and monitors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Row, func, select, update
+from sqlalchemy.orm import Session
+
+from cliffwatch.db import Database
+from cliffwatch.db.incidents import AnomalyRow, IncidentRow, MonitorRow, TimelineRow
+from cliffwatch.db.people import MembershipRow, PersonRow, WorkspaceRow
+from cliffwatch.errors import InvalidInput, NotFound
+from cliffwatch.incidents import lifecycle
+from cliffwatch.incidents.model import (
+    Anomaly,
+    AnomalyReport,
+    Cause,
+    Incident,
+    IncidentState,
+    Monitor,
+    TimelineEntry,
+    Transition,
+)
+from cliffwatch.incidents.rows import (
+    ANOMALY_COLUMNS,
+    INCIDENT_COLUMNS,
+    anomaly_of,
+    incident_columns,
+    incident_of,
+    monitor_of,
+)
+from cliffwatch.incidents.rule import DEFAULT_RULE, dump_rule
+from cliffwatch.incidents.take import Take, names
+
+if TYPE_CHECKING:
+    from cliffwatch.accounts import Person, Workspace
+
+Acted = tuple[Incident, list[Transition]]
+Transitions = list[Transition]
+Found = list[Incident]
+Entries = list[TimelineEntry]
+Anomalies = list[Anomaly]
+Monitors = list[Monitor]
+
+
+class Incidents:
+    """Anomalies in, incidents out, and what people do with them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def take(
+        self,
+        session: Session,
+        workspace: Workspace,
+        reports: Sequence[AnomalyReport],
+        explain: Callable[[AnomalyReport], Cause | None],
+        now: int,
+        *,
+        stream_id: int,
+        window_end_ms: int,
+        rescored_from_ms: int | None = None,
+    ) -> Transitions:
+        """What one run of one stream found, into anomalies and incidents, in the caller's write transaction.
+
+        `reports` are the stream's anomalies as of the window that ends at `window_end_ms`: all that go on, and those
+        that changed. One that was ongoing and is not reported is over. `rescored_from_ms` is the start of the oldest
+        window that the run scored again: stored anomalies that begin there or later and are not reported are withdrawn.
+        `explain` is asked only for headlines. Taking the same again changes nothing and returns no transitions.
+        """
+        for report in reports:
+            if report.stream_id != stream_id or report.workspace_id != workspace.id:
+                raise InvalidInput(f"anomaly of {report.stream_name}", "belongs to another stream or workspace.")
+        lock = select(WorkspaceRow.id).where(WorkspaceRow.id == workspace.id).with_for_update()
+        if session.scalar(lock) is None:  # one run at a time per workspace: numbers and stories depend on it
+            raise NotFound(f"workspace {workspace.id}", "does not exist.")
+        highest = session.scalar(select(func.max(IncidentRow.number)).where(IncidentRow.workspace_id == workspace.id))
+        take = Take(
+            session,
+            workspace.id,
+            ZoneInfo(workspace.time_zone),
+            self._rules(session, workspace.id, now),
+            (highest or 0) + 1,
+            explain,
+            now,
+            stream_id,
+            window_end_ms,
+        )
+        return take.run(reports, rescored_from_ms)
+
+    def list(
+        self,
+        workspace_id: int,
+        states: Sequence[IncidentState] | None = None,
+        stream_id: int | None = None,
+        limit: int = 100,
+    ) -> Found:
+        """Incidents of a workspace, the newest first. `stream_id`: those with an anomaly in that stream."""
+        conditions: list[ColumnElement[bool]] = [IncidentRow.workspace_id == workspace_id]
+        if states is not None:
+            conditions.append(IncidentRow.state.in_([state.value for state in states]))
+        if stream_id is not None:
+            of_stream = select(AnomalyRow.incident_id).where(
+                AnomalyRow.stream_id == stream_id, AnomalyRow.incident_id.is_not(None)
+            )
+            conditions.append((IncidentRow.stream_id == stream_id) | IncidentRow.id.in_(of_stream))
+        query = (
+            select(*INCIDENT_COLUMNS)
+            .where(*conditions)
+            .order_by(IncidentRow.opened_ms.desc(), IncidentRow.number.desc())
+            .limit(limit)
+        )
+        with self._database.read() as session:
+            rows = list(session.execute(query))
+            people = names(session, rows)
+        return [incident_of(row, people) for row in rows]
+
+    def get(self, workspace_id: int, number: int) -> Incident:
+        """One incident. Raises NotFound."""
+        with self._database.read() as session:
+            row = _row(session, workspace_id, number)
+            return incident_of(row, names(session, [row]))
+
+    def open_count(self, workspace_id: int) -> int:
+        """How many incidents wait for somebody: open ones, not those acknowledged or snoozed."""
+        query = select(func.count()).where(
+            IncidentRow.workspace_id == workspace_id, IncidentRow.state == IncidentState.OPEN.value
+        )
+        with self._database.read() as session:
+            return session.scalar(query) or 0
+
+    def timeline(self, incident_id: int) -> Entries:
+        """What happened to the incident, the oldest first."""
+        query = (
+            select(TimelineRow.at_ms, TimelineRow.action, PersonRow.name, TimelineRow.text)
+            .outerjoin(PersonRow, PersonRow.id == TimelineRow.person_id)
+            .where(TimelineRow.incident_id == incident_id)
+            .order_by(TimelineRow.id)
+        )
+        with self._database.read() as session:
+            return [TimelineEntry(at, action, person, text) for at, action, person, text in session.execute(query)]
+
+    def anomalies(self, incident_id: int) -> Anomalies:
+        """The incident's anomalies: broad slices first, then the largest. Withdrawn ones are among them."""
+        query = select(*ANOMALY_COLUMNS).where(AnomalyRow.incident_id == incident_id)
+        with self._database.read() as session:
+            found = [anomaly_of(row) for row in session.execute(query)]
+        return sorted(found, key=lambda a: (a.withdrawn_ms is not None, len(a.slice), -abs(a.score), a.start_ms, a.id))
+
+    def anomalies_of_stream(self, workspace_id: int, stream_id: int, since_ms: int, until_ms: int) -> Anomalies:
+        """Anomalies of a stream that touch [since_ms, until_ms), in order of time, without withdrawn ones."""
+        query = (
+            select(*ANOMALY_COLUMNS)
+            .where(
+                AnomalyRow.workspace_id == workspace_id,
+                AnomalyRow.stream_id == stream_id,
+                AnomalyRow.start_ms < until_ms,
+                AnomalyRow.end_ms > since_ms,
+                AnomalyRow.withdrawn_ms.is_(None),
+            )
+            .order_by(AnomalyRow.start_ms, AnomalyRow.id)
+        )
+        with self._database.read() as session:
+            return [anomaly_of(row) for row in session.execute(query)]
+
+    def acknowledge(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
+        """Somebody has seen it and takes it on. Raises NotFound, or Conflict when it is not open or snoozed."""
+
+        def step(incident: Incident) -> Transition:
+            return lifecycle.acknowledge(incident, now, person.name)
+
+        return self._act(workspace_id, number, person, now, step, acknowledged_by=person.id)
+
+    def snooze(self, workspace_id: int, number: int, person: Person, now: int, until_ms: int) -> Acted:
+        """Quiet until a time. Raises NotFound, Conflict, or InvalidInput when the time is past."""
+        return self._act(workspace_id, number, person, now, lambda i: lifecycle.snooze(i, now, until_ms))
+
+    def resolve(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
+        """Over, in a person's judgement. Raises NotFound or Conflict."""
+        return self._act(workspace_id, number, person, now, lambda i: lifecycle.resolve(i, now, person.name))
+
+    def false_alarm(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
+        """Nothing had happened. Raises NotFound or Conflict."""
+        return self._act(workspace_id, number, person, now, lambda i: lifecycle.false_alarm(i, now))
+
+    def expected(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
+        """It happened, and was meant to. Raises NotFound or Conflict."""
+        return self._act(workspace_id, number, person, now, lambda i: lifecycle.expected(i, now))
+
+    def reopen(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
+        """Back to open. Raises NotFound or Conflict."""
+        return self._act(workspace_id, number, person, now, lifecycle.reopen, acknowledged_by=None)
+
+    def comment(self, workspace_id: int, number: int, person: Person, now: int, text: str) -> Acted:
+        """A remark in the timeline. Raises NotFound or InvalidInput."""
+        return self._act(workspace_id, number, person, now, lambda i: lifecycle.comment(i, text))
+
+    def assign(self, workspace_id: int, number: int, person: Person, now: int, owner_id: int | None) -> Acted:
+        """Give it an owner among the workspace's members, or none. Raises NotFound or InvalidInput."""
+        owner = self._member_name(workspace_id, owner_id) if owner_id is not None else None
+        return self._act(workspace_id, number, person, now, lambda i: lifecycle.assign(i, owner_id, owner))
+
+    def monitors(self, workspace_id: int) -> Monitors:
+        """The workspace's monitors, the default one first."""
+        with self._database.read() as session:
+            return _monitors(session, workspace_id)
+
+    def ensure_default_monitor(self, workspace_id: int, now: int) -> Monitor:
+        """The workspace's default monitor (everything, both directions), made when it is not there yet."""
+        with self._database.write() as session:
+            for monitor in _monitors(session, workspace_id):
+                if monitor.is_default:
+                    return monitor
+            return self._make_default(session, workspace_id, now)
+
+    def _make_default(self, session: Session, workspace_id: int, now: int) -> Monitor:
+        row = MonitorRow(
+            workspace_id=workspace_id,
+            name="Everything",
+            rule=dump_rule(DEFAULT_RULE),
+            is_default=True,
+            enabled=True,
+            created_ms=now,
+        )
+        session.add(row)
+        session.flush()
+        return monitor_of(row)
+
+    def _rules(self, session: Session, workspace_id: int, now: int) -> Sequence[Monitor]:
+        """The monitors; a workspace that never had one gets its default one now rather than losing anomalies."""
+        return _monitors(session, workspace_id) or [self._make_default(session, workspace_id, now)]
+
+    def _act(
+        self,
+        workspace_id: int,
+        number: int,
+        person: Person,
+        now: int,
+        step: Callable[[Incident], Transition],
+        **extra: Any,
+    ) -> Acted:
+        with self._database.write() as session:
+            row = _row(session, workspace_id, number, lock=True)
+            transition = step(incident_of(row, names(session, [row])))
+            values = {**incident_columns(transition.incident), **extra}
+            session.execute(update(IncidentRow).where(IncidentRow.id == row.id).values(**values))
+            session.add(
+                TimelineRow(
+                    incident_id=row.id,
+                    at_ms=now,
+                    action=transition.kind.value,
+                    person_id=person.id,
+                    text=transition.note,
+                )
+            )
+        return transition.incident, [transition]
+
+    def _member_name(self, workspace_id: int, person_id: int) -> str:
+        query = (
+            select(PersonRow.name)
+            .join(MembershipRow, MembershipRow.person_id == PersonRow.id)
+            .where(MembershipRow.workspace_id == workspace_id, PersonRow.id == person_id)
+        )
+        with self._database.read() as session:
+            name = session.scalar(query)
+        if name is None:
+            raise InvalidInput("owner", "must be a member of this workspace.", "Invite the person first.")
+        return name
+
+
+def _row(session: Session, workspace_id: int, number: int, *, lock: bool = False) -> Row[Any]:
+    query = select(*INCIDENT_COLUMNS).where(IncidentRow.workspace_id == workspace_id, IncidentRow.number == number)
+    row = session.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise NotFound(f"incident {number}", "does not exist in this workspace.")
+    return row
+
+
+def _monitors(session: Session, workspace_id: int) -> list[Monitor]:
+    query = (
+        select(MonitorRow)
+        .where(MonitorRow.workspace_id == workspace_id)
+        .order_by(MonitorRow.is_default.desc(), MonitorRow.id)
+    )
+    return [monitor_of(row) for row in session.scalars(query)]
