@@ -1,0 +1,44 @@
+"""Detection: which points of many series are surprising, given only each point's past.
+
+Takes a matrix of values (series x windows, NaN = missing) with its grid of windows, or a stored state and the newest
+windows. Gives, per point, what was expected, the band, the score and whether the user wants to hear of it; and the
+anomalies with kind, direction and impact. `table` does the same for a CSV file. It never reads a clock, a database or
+the network, never looks at a point's future, and never sees a window that is not yet complete.
+"""
+
+from cliffwatch.detect.classify import anomalies
+from cliffwatch.detect.judge import discoveries, threshold
+from cliffwatch.detect.model import (
+    AnomalyKind,
+    Directions,
+    Found,
+    Grid,
+    Measure,
+    Reason,
+    Scored,
+    Sensitivity,
+)
+from cliffwatch.detect.replay import advance, score
+from cliffwatch.detect.state import State, begin
+from cliffwatch.detect.why import Part, PointExplanation, explain_point
+
+__all__ = [
+    "AnomalyKind",
+    "Directions",
+    "Found",
+    "Grid",
+    "Measure",
+    "Part",
+    "PointExplanation",
+    "Reason",
+    "Scored",
+    "Sensitivity",
+    "State",
+    "advance",
+    "anomalies",
+    "begin",
+    "discoveries",
+    "explain_point",
+    "score",
+    "threshold",
+]

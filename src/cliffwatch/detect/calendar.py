@@ -1,0 +1,119 @@
+"""From a grid to what the clock and the calendar say of each window: local hour, weekday, holiday. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+
+from cliffwatch.detect.model import DAY_MS, HOUR_MS, Bools, Floats, Grid, Ints
+from cliffwatch.errors import InvalidInput
+
+QUARTER_MS = HOUR_MS // 4
+EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; Monday is 0
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Per window: where it stands in the day and the week of the grid's time zone.
+
+    `hours` holds (slot, share) pairs: the hours of day whose rhythm a window feels. A window of at least 20
+    hours feels none; one of at least 2 days has no weekday. `day` numbers local days; `slot` is the hour that a
+    window teaches.
+    """
+
+    hours: tuple[tuple[tuple[int, float], ...], ...]
+    slot: Ints
+    weekday: Ints
+    weekend: Bools
+    holiday: Bools
+    day: Ints
+    duration_h: Floats
+    has_hours: bool
+    has_weekdays: bool
+
+
+def calendar(grid: Grid) -> Calendar:
+    """Read the grid's windows in its time zone.
+
+    Raises InvalidInput for a time zone or a country that nobody knows.
+    """
+    length = grid.end_ms - grid.start_ms
+    step = grid.step_ms
+    middle = grid.start_ms + length // 2
+    local = middle + local_offset_ms(middle, grid.time_zone)
+    day = local // DAY_MS
+    weekday = (day + EPOCH_WEEKDAY) % 7
+    has_hours, has_weekdays = step < 20 * HOUR_MS, step < 2 * DAY_MS
+    holiday = _holidays(day, grid.country) if has_weekdays else np.zeros(len(grid), bool)
+    slot = (local % DAY_MS) // HOUR_MS
+    return Calendar(
+        hours=_hour_shares(grid, local, step) if has_hours else ((),) * len(grid),
+        slot=slot,
+        weekday=weekday,
+        weekend=(weekday >= 5) & has_hours,
+        holiday=holiday,
+        day=day,
+        duration_h=length / HOUR_MS,
+        has_hours=has_hours,
+        has_weekdays=has_weekdays,
+    )
+
+
+def local_offset_ms(at_ms: Ints, time_zone: str) -> Ints:
+    """The zone's offset from UTC at each instant. Offsets change on quarter hours only, so each is asked once."""
+    try:
+        zone = ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InvalidInput(f'time zone "{time_zone}"', "is not known.", 'Use a name such as "Europe/Berlin".') from error
+    if time_zone == "UTC" or not len(at_ms):
+        return np.zeros(len(at_ms), np.int64)
+    quarters, where = np.unique(at_ms // QUARTER_MS, return_inverse=True)
+    offsets = np.empty(len(quarters), np.int64)
+    for i, quarter in enumerate(quarters.tolist()):
+        moment = dt.datetime.fromtimestamp(quarter * QUARTER_MS / 1000, zone)
+        offset = moment.utcoffset()
+        offsets[i] = int(offset.total_seconds() * 1000) if offset else 0
+    return offsets[where]
+
+
+def _hour_shares(grid: Grid, local: Ints, step: int) -> tuple[tuple[tuple[int, float], ...], ...]:
+    """Which hours of day a window feels.
+
+    A frequency that divides the day meets the same hours every day: one slot is enough. Shorter windows lie
+    between the middles of two hours; a frequency such as 5 h covers other hours each day, all in equal shares.
+    """
+    if step < HOUR_MS:
+        position = (local % DAY_MS) / HOUR_MS - 0.5
+        left = np.floor(position).astype(np.int64)
+        right_share = position - left
+        return tuple(
+            ((a % 24, 1 - share), ((a + 1) % 24, share))
+            for a, share in zip(left.tolist(), right_share.tolist(), strict=True)
+        )
+    slots = ((local % DAY_MS) // HOUR_MS).tolist()
+    if DAY_MS % step == 0 or step % HOUR_MS:
+        return tuple(((slot, 1.0),) for slot in slots)
+    hours = step // HOUR_MS
+    first = (local - step // 2) % DAY_MS // HOUR_MS
+    return tuple(tuple(((start + k) % 24, 1 / hours) for k in range(hours)) for start in first.tolist())
+
+
+def _holidays(day: Ints, country: str | None) -> Bools:
+    if country is None or not len(day):
+        return np.zeros(len(day), bool)
+    import holidays  # noqa: PLC0415 - the package is large and most grids have no country
+
+    years = range(_date(int(day[0])).year, _date(int(day[-1])).year + 1)
+    try:
+        known = holidays.country_holidays(country, years=years)
+    except NotImplementedError as error:
+        raise InvalidInput(f'country "{country}"', "has no known holidays.", 'Use a code such as "DE".') from error
+    unique, where = np.unique(day, return_inverse=True)
+    return np.array([_date(int(d)) in known for d in unique], bool)[where]
+
+
+def _date(day: int) -> dt.date:
+    return dt.date(1970, 1, 1) + dt.timedelta(days=day)

@@ -1,0 +1,247 @@
+"""Detection for a CSV file: read the rows, score every series, write the same rows with what was expected.
+
+The command `cliffwatch detect` is `run`. Columns `timestamp` and `value` are needed, `series` is optional, all others
+are carried through.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from cliffwatch.detect.classify import anomalies
+from cliffwatch.detect.model import Bools, Floats, Ints, Measure, Reason, Sensitivity
+from cliffwatch.detect.replay import DEFAULT, score
+from cliffwatch.detect.spacing import Batch, Line, batches, line, to_utc
+from cliffwatch.errors import InvalidInput
+
+NEEDED = ("timestamp", "value")
+ZONED = r"(?:[Zz]|[+-]\d{2}:?\d{2})$"
+OUT = ("expected", "lower", "upper", "score", "anomaly")
+Progress = Callable[[int, int], None]
+"""Called with (series done, series in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did: rows and series read, points still learning, points flagged, anomalies (runs of them)."""
+
+    rows: int
+    series: int
+    learning: int
+    flagged: int
+    anomalies: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """Per row of the table, in its order."""
+
+    numbers: dict[str, Floats]
+    learning: Bools
+    flagged: Bools
+
+
+def run(
+    input: Path,  # noqa: A002 - the name of the command's argument
+    output: Path,
+    *,
+    explain: bool = False,
+    sensitivity: Sensitivity = DEFAULT,
+    measure: Measure | None = None,
+    time_zone: str = "UTC",
+    country: str | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Score the series of a CSV file and write its rows plus `expected,lower,upper,score,anomaly`.
+
+    Timestamps are ISO 8601; one without a zone is read in `time_zone`. `measure` says what the values are; without
+    it, series of whole numbers are counts and all others averages. A row that a later one of the same series and time
+    replaces gets the later row's verdict. The new columns are empty while learning; `anomaly` is 0 or 1. `explain`
+    adds the column `reason`. Raises InvalidInput, before anything is written, for a file it cannot read.
+    """
+    table = _read(input)
+    names, codes = _series(table)
+    times = _timestamps(table["timestamp"], time_zone)
+    values = _values(table["value"])
+    lines = _lines(codes, times, len(names), time_zone)
+    result = _Result({n: np.full(len(values), np.nan) for n in OUT[:4]}, np.ones(len(values), bool), np.zeros(len(values), bool))
+    done = found = 0
+    for batch in batches(lines, values, measure, time_zone, country):
+        found += _score(batch, sensitivity, result)
+        done += len(batch.rows)
+        if progress is not None:
+            progress(done, len(names))
+    _copy_to_replaced(lines, codes, times, result)
+    _write(output, table, result, sensitivity if explain else None)
+    return Summary(len(values), len(names), int(result.learning.sum()), int(result.flagged.sum()), found)
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        with path.open("rb") as file:
+            header = next(csv.reader([file.readline().decode("utf-8-sig")]), [])
+        columns = {name: pa.string() for name in header}
+        table = pacsv.read_csv(path, convert_options=pacsv.ConvertOptions(column_types=columns, strings_can_be_null=False))
+    except FileNotFoundError as error:
+        raise InvalidInput(str(path), "does not exist.", "Check the path.") from error
+    except (OSError, UnicodeDecodeError, pa.ArrowInvalid) as error:
+        raise InvalidInput(str(path), f"cannot be read as CSV: {error}") from error
+    missing = [name for name in NEEDED if name not in header]
+    if missing:
+        raise InvalidInput(
+            f"{path}: column {' and '.join(missing)}",
+            f"is needed; the file has {', '.join(header) or 'no columns'}.",
+            "The first line names the columns: timestamp, value, and series if there are several.",
+        )
+    if not table.num_rows:
+        raise InvalidInput(str(path), "has no rows.", "Give it at least one row below the header.")
+    return table.combine_chunks()
+
+
+def _series(table: pa.Table) -> tuple[list[str], Ints]:
+    if "series" not in table.column_names:
+        return [""], np.zeros(table.num_rows, np.int64)
+    encoded = pc.dictionary_encode(table["series"]).combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0)
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _timestamps(column: pa.ChunkedArray, time_zone: str) -> Ints:
+    zoned = pc.match_substring_regex(pc.utf8_slice_codeunits(column, 10), ZONED)
+    some, every = pc.any(zoned).as_py(), pc.all(zoned).as_py()
+    if some and not every:
+        odd = pc.index(zoned, not zoned[0].as_py()).as_py()
+        rule = "and the rows before it mix times with and without a zone."
+        raise InvalidInput(_where(odd, "timestamp"), rule, "Give every row a zone (or Z), or none.")
+    try:
+        parsed = pc.cast(column, pa.timestamp("us", tz="UTC" if every else None))
+    except pa.ArrowInvalid as error:
+        row = _first_bad(column, _is_time)
+        rule = f'"{column[row].as_py()}" is not a time.'
+        raise InvalidInput(_where(row, "timestamp"), rule, "Write it like 2026-03-01T14:00:00Z.") from error
+    millis: Ints = np.floor_divide(pc.cast(parsed, pa.int64()).to_numpy(), 1000)
+    return millis if every or time_zone == "UTC" else to_utc(millis, time_zone)
+
+
+def _values(column: pa.ChunkedArray) -> Floats:
+    try:
+        values: Floats = pc.cast(pc.utf8_trim_whitespace(column), pa.float64()).to_numpy()
+    except pa.ArrowInvalid:
+        values = np.full(len(column), np.nan)
+    if not np.all(np.isfinite(values)):
+        row = _first_bad(column, _is_number)
+        rule = f'"{column[row].as_py()}" is not a finite number.'
+        raise InvalidInput(_where(row, "value"), rule, "Leave out the row of a window that has no value.")
+    return values
+
+
+def _where(row: int, column: str) -> str:
+    """Rows are counted as a spreadsheet does: the header is row 1."""
+    return f"row {row + 2}, column {column}"
+
+
+def _first_bad(column: pa.ChunkedArray, good: Callable[[str], bool]) -> int:
+    return next((i for i, text in enumerate(column.to_pylist()) if not good(text)), 0)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        dt.datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return len(text) > 4
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _lines(codes: Ints, times: Ints, count: int, time_zone: str) -> list[Line]:
+    order = np.argsort(codes, kind="stable")
+    edges = np.searchsorted(codes[order], np.arange(count + 1))
+    return [line(order[a:b], times[order[a:b]], time_zone) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _score(batch: Batch, wish: Sensitivity, result: _Result) -> int:
+    scored = score(batch.values, batch.grid, batch.measure, sensitivity=wish)
+    for i, (rows, columns) in enumerate(zip(batch.rows, batch.columns, strict=True)):
+        for name, out in result.numbers.items():
+            out[rows] = getattr(scored, name)[i, columns]
+        result.learning[rows] = scored.learning[i, columns]
+        result.flagged[rows] = scored.flagged[i, columns]
+    return len(anomalies(batch.values, batch.grid, scored, batch.measure, wish))
+
+
+def _copy_to_replaced(lines: list[Line], codes: Ints, times: Ints, result: _Result) -> None:
+    """Rows that a later row replaces show the later row's verdict."""
+    kept = np.zeros(len(codes), bool)
+    for each in lines:
+        kept[each.rows] = True
+    if kept.all():
+        return
+    winner = {(int(codes[r]), int(times[r])): r for r in np.flatnonzero(kept).tolist()}
+    for row in np.flatnonzero(~kept).tolist():
+        source = winner[int(codes[row]), int(times[row])]
+        for column in (*result.numbers.values(), result.learning, result.flagged):
+            column[row] = column[source]
+
+
+def _write(path: Path, table: pa.Table, result: _Result, explained: Sensitivity | None) -> None:
+    kept = [name for name in table.column_names if name not in (*OUT, "reason")]
+    columns = {name: table[name] for name in kept}
+    for name, numbers in result.numbers.items():
+        short = significant(numbers)
+        columns[name] = pa.array(short, mask=~np.isfinite(short))
+    columns["anomaly"] = pa.array(result.flagged.astype(np.int8), mask=result.learning)
+    if explained is not None:
+        columns["reason"] = _reasons(result, explained)
+    header = io.StringIO()
+    csv.writer(header, lineterminator="\n").writerow(columns)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with draft.open("wb") as file:
+            file.write(header.getvalue().encode())
+            pacsv.write_csv(pa.table(columns), file, _options(columns))
+        draft.replace(path)
+    except OSError as error:
+        raise InvalidInput(str(path), f"cannot be written: {error.strerror}.", "Check the folder and the disk.") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _options(columns: dict[str, pa.Array]) -> pacsv.WriteOptions:
+    """Arrow quotes every text or none; quotes only where a text holds something that needs them."""
+    texts = (column for column in columns.values() if pa.types.is_string(column.type))
+    special = any(pc.any(pc.match_substring_regex(text, r'[",\r\n]')).as_py() for text in texts)
+    return pacsv.WriteOptions(include_header=False, quoting_style="needed" if special else "none")
+
+
+def _reasons(result: _Result, wish: Sensitivity) -> pa.Array:
+    filters = replace(wish, minimum_effect=0.0, minimum_impact=0.0, minimum_windows=1) != wish
+    quiet = Reason.WITHIN_BAND if not filters else Reason.WITHIN_BAND
+    words = np.where(result.flagged, Reason.SURPRISING.value, np.where(result.learning, Reason.LEARNING.value, quiet.value))
+    return pa.array(words.tolist())
+
+
+def significant(x: Floats, digits: int = 6) -> Floats:
+    """Round to significant digits; the file is for people and spreadsheets."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 10.0 ** np.clip(digits - 1 - np.floor(np.log10(np.abs(x))), -300, 300)
+        short = np.where(np.isfinite(scale), np.rint(x * scale) / scale, x)
+    return np.where(x == 0, 0.0, short)
