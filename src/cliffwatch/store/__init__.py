@@ -4,6 +4,8 @@ Takes columns of events, facts and points; gives aggregates, pages of the archiv
 event, never knows what a stream means, never decides.
 """
 
+from pathlib import Path
+
 from cliffwatch.store.contract import (
     Aggregate,
     AggregateQuery,
@@ -18,6 +20,13 @@ from cliffwatch.store.contract import (
     Position,
     StoreStats,
 )
+from cliffwatch.store.duckdb import DuckDBStore
+
+
+def open_store(path: Path | None, *, memory_limit: str = "1GB") -> EventStore:
+    """The embedded store in this file; None keeps everything in memory."""
+    return DuckDBStore.open(path, memory_limit=memory_limit)
+
 
 __all__ = [
     "Aggregate",
@@ -32,4 +41,5 @@ __all__ = [
     "PointQuery",
     "Position",
     "StoreStats",
+    "open_store",
 ]
