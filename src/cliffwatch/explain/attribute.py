@@ -16,6 +16,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.explain.model import Cause, Explanation, Floats, Kind, Leaves, Limits, NDArray, Reason
 from cliffwatch.explain.search import Found, search
 
+FROM_HISTORY = 0.25  # an expected rate comes from about four windows' worth of events
 EXACT = 1e-9  # relative difference below which two sums are the same number
 
 
@@ -92,7 +93,7 @@ def explain_sum(leaves: Leaves, limits: Limits) -> Explanation:
         return Explanation((), actual, expected, unexplained, reason=reason)
     residual = leaves.actual - leaves.expected
     size = np.maximum(np.abs(leaves.actual), np.abs(leaves.expected))
-    found, even = search(leaves, residual, leaves.expected, size, limits)
+    found, even = search(leaves, residual, leaves.expected, size, limits, leaves.expected)
     whole = change_unit(residual)
     causes = ranked([cause_of(leaves, f, residual, whole, Kind.VOLUME) for f in found], limits)
     unexplained = 1 - sum(cause.share for cause in causes)
@@ -116,8 +117,16 @@ def explain_ratio(leaves: Leaves, weight: Floats, expected_weight: Floats, limit
     both = (weight > 0) & (expected_weight > 0)
     at_rate = np.where(both, weight * rate, leaves.actual)
     residual = leaves.actual - at_rate
-    size = np.maximum(np.abs(leaves.actual), np.abs(at_rate))
-    found, even = search(leaves, residual, at_rate, size, limits, least_count(leaves.actual, weight, total_rate))
+    counted = is_part(leaves.actual, weight)
+    if counted and total_rate > 0.5:  # what is rare tells more: 1 % failed became 3 %, not 99 % became 97 %
+        rare, rarely = weight - leaves.actual, np.maximum(weight - at_rate, 0)
+    else:
+        rare, rarely = leaves.actual, at_rate
+    size = np.maximum(np.abs(rare), np.abs(rarely))
+    least = max(1 - min(total_rate, 1 - total_rate), 0.0) if counted else 0.0
+    unsure = 1 + FROM_HISTORY * weight / np.maximum(expected_weight, 1e-300)
+    counting = np.where(both, rarely * unsure, rarely)
+    found, even = search(leaves, rare - rarely, rarely, size, limits, counting, least)
     rate_effect = float(residual.sum()) / all_weight
     mix_effect = change - rate_effect
     gross = float(np.abs(residual).sum()) / all_weight
@@ -141,10 +150,9 @@ def shrunk_rate(expected: Floats, weight: Floats, total_rate: float) -> Floats:
     return (expected + prior * total_rate) / (weight + prior)
 
 
-def least_count(actual: Floats, weight: Floats, rate: float) -> float:
-    """The least noise that counting brings: binomial where the numerator counts a part of the denominator."""
-    counted = bool(((actual >= 0) & (actual <= weight) & (actual == np.rint(actual))).all())
-    return max(1 - rate, 0.0) if counted else 0.0
+def is_part(actual: Floats, weight: Floats) -> bool:
+    """Whether the numerator counts a part of the denominator, so that its noise is at least binomial."""
+    return bool(((actual >= 0) & (actual <= weight) & (actual == np.rint(actual))).all())
 
 
 def mix_drivers(
@@ -153,7 +161,7 @@ def mix_drivers(
     """The slices whose weight in the whole changed, and moved the ratio because their rate is not the total's."""
     fair = expected_weight * (weight.sum() / expected_weight.sum())
     residual = weight - fair
-    found, _ = search(leaves, residual, fair, np.maximum(weight, fair), limits)
+    found, _ = search(leaves, residual, fair, np.maximum(weight, fair), limits, fair)
     effect = residual / weight.sum() * excess
     drivers = [cause_of(leaves, f, effect, whole, Kind.MIX) for f in found]
     return ranked([driver for driver in drivers if abs(driver.share) >= 0.05], limits)

@@ -12,6 +12,7 @@ from cliffwatch.explain.noise import estimate
 
 PRIOR_LEAVES = 2.0
 TAILS = (2.0, 2.5, 3.0, 3.5, 4.2, 5.0)
+DEBUG=0
 SLACK = 1.6
 LEAST_MOVE = 0.04
 
@@ -64,6 +65,7 @@ class Scorer:
             kappa = (PRIOR_LEAVES + ss) / (PRIOR_LEAVES + n)
             calm = np.clip(h / n, 1 / SLACK, SLACK)
             value = 0.5 * (h / calm + n * np.log(calm)) - 0.5 * n * np.log(kappa) - 0.5 * ss / kappa - np.log1p(n)
+            value = np.minimum(value, 0.5 * q * m)  # a slice that is only calmer than usual did not move
             value = np.where(np.abs(m) < LEAST_MOVE, -np.inf, value)
         return np.where(n > 0.5, value, -np.inf) - self.cost[dims]
 
@@ -75,7 +77,7 @@ def columns(residual: Floats, size: Floats, variance: Floats) -> Floats:
 
 
 def search(
-    leaves: Leaves, residual: Floats, expected: Floats, size: Floats, limits: Limits, least_count: float = 0.0
+    leaves: Leaves, residual: Floats, expected: Floats, size: Floats, limits: Limits, counting: Floats, least_count: float = 0.0
 ) -> tuple[list[Found], bool]:
     """The slices whose leaves moved alike, in the order of evidence; and whether everything moved evenly.
 
@@ -87,17 +89,18 @@ def search(
     codes = leaves.codes[:, dims] if len(used) == len(size) else leaves.codes[np.ix_(used, dims)]
     if len(used) < 2 or not dims:
         return [], False
-    residual, expected, size = residual[used], expected[used], size[used]
+    residual, expected, size, counting = residual[used], expected[used], size[used], counting[used]
     cube = Cube(codes, tuple(len(leaves.values[d]) for d in dims), limits.max_depth)
-    noise = estimate(residual, expected, size, least_count)
+    noise = estimate(residual, counting, size, least_count)
     for _ in range(3):
-        picks, alive = greedy(cube, residual, expected, size, noise, limits)
+        picks, alive = greedy(cube, residual, expected, size, counting, noise, limits)
         if alive.sum() < 20 or alive.mean() > 0.97:
             break
-        again = estimate(residual[alive], expected[alive], size[alive], least_count)
+        again = estimate(residual[alive], counting[alive], size[alive], least_count)
         if abs(np.log(again.relative / noise.relative)) < 0.1 and abs(again.count - noise.count) <= 0.1 * noise.count:
             break
         noise = again
+    if DEBUG: print('noise', noise)
     found, even = [], False
     for (cuboid, cell), rows, gain in picks:
         if not cuboid:
@@ -115,13 +118,14 @@ def search(
     return found, even
 
 
-def greedy(cube, residual, expected, size, noise, limits):
+def greedy(cube, residual, expected, size, counting, noise, limits):
     scorer = Scorer(cube)
-    counting = noise.count * np.abs(expected) > (noise.relative * expected) ** 2
-    reg = size
-    if counting.mean() > 0.5:
-        reg = np.maximum(np.abs(expected), noise.count / 2)
-    stats = columns(residual, reg, noise.variance(expected, reg))
+    base = np.abs(expected)
+    reg = base + np.maximum(size - base - 3 * np.sqrt(noise.count * (np.abs(counting) + noise.count)), 0)
+    reg = np.maximum(reg, noise.count / 2)
+    variance = noise.variance(counting, reg)
+    stats = columns(residual, reg, variance)
+    weigh = Weigh(cube, residual, expected, variance)
     tables = cube.sums(stats)
     alive = np.ones(len(residual), bool)
     picks = []
@@ -134,7 +138,9 @@ def greedy(cube, residual, expected, size, noise, limits):
                 best, where = float(gains[dims][cell]), (dims, cell)
         if where is None:
             break
-        where = descend(cube, gains, *where)
+        where = descend(cube, gains, *where, weigh, alive)
+        where = ascend(cube, gains, *where, weigh, alive)
+        where = narrow(cube, gains, *where, weigh, alive)
         rows = cube.members(*where)
         rows = rows[alive[rows]]
         picks.append((where, rows, float(gains[where[0]][where[1]])))
@@ -147,7 +153,89 @@ def greedy(cube, residual, expected, size, noise, limits):
     return picks, alive
 
 
-def descend(cube: Cube, gains: dict[Cuboid, Floats], dims: Cuboid, cell: int) -> tuple[Cuboid, int]:
+class Weigh:
+    def __init__(self, cube, residual, expected, variance):
+        self.cube, self.r, self.e, self.v = cube, residual, expected, variance
+
+    def parts(self, dims, cell, extra, alive):
+        rows = self.cube.members(dims, cell)
+        rows = rows[alive[rows]]
+        code = self.cube.codes[rows, extra]
+        n = self.cube.sizes[extra]
+        r, e, v = (np.bincount(code, c[rows], n) for c in (self.r, self.e, self.v))
+        return r, e, v
+
+    @staticmethod
+    def move(r, e):
+        a = e + r
+        top = np.maximum(np.abs(a), np.abs(e))
+        return np.divide(r, top, out=np.zeros_like(r), where=top > 0), top
+
+
+ALIKE = 0.35
+STAYED = 0.08
+
+
+def stayed_share(r, e, v, m):
+    y, top = Weigh.move(r, e)
+    sign = np.sign(m)
+    se = np.sqrt(v) / np.maximum(top, 1e-300)
+    stayed = (y * sign < ALIKE * abs(m)) & ((abs(m) - y * sign) > 2.0 * se) & (top > 0)
+    weight = np.abs(e) if e.any() else top
+    return float(weight[stayed].sum() / weight.sum()), stayed
+
+
+def narrow(cube, gains, dims, cell, weigh, alive):
+    while True:
+        least, where = 2.5, None
+        for extra in range(len(cube.sizes)):
+            if extra in dims:
+                continue
+            below, cells = cube.children(dims, cell, extra)
+            if below not in gains:
+                continue
+            r, e, v = weigh.parts(dims, cell, extra, alive)
+            if (v > 0).sum() < 2:
+                continue
+            top = int(np.argmax(np.abs(r)))
+            others = np.arange(len(r)) != top
+            z = r[others].sum() * np.sign(r[top]) / np.sqrt(v[others].sum() + 1e-300)
+            if z < least and gains[below][cells[top]] > 0:
+                least, where = z, (below, int(cells[top]))
+        if where is None:
+            return dims, cell
+        dims, cell = where
+
+
+def ascend(cube, gains, dims, cell, weigh, alive):
+    while dims:
+        best, where = 4.0, None
+        at = dict(zip(dims, cube.coordinates(dims, cell)))
+        for gone in dims:
+            up = tuple(d for d in dims if d != gone)
+            if up not in gains or not up:
+                continue
+            key = 0
+            for d in up:
+                key = key * cube.sizes[d] + at[d]
+            if gains[up][key] <= 0:
+                continue
+            r, e, v = weigh.parts(up, key, gone, alive)
+            y, _ = Weigh.move(r, e)
+            m = y[at[gone]]
+            share, stayed = stayed_share(r, e, v, m)
+            others = np.arange(len(r)) != at[gone]
+            z = r[others].sum() * np.sign(m) / np.sqrt(v[others].sum() + 1e-300)
+            ym, _ = Weigh.move(r[others].sum(keepdims=True), e[others].sum(keepdims=True))
+            if share <= STAYED and z > best and ym[0] * np.sign(m) > ALIKE * abs(m):
+                best, where = z, (up, key)
+        if where is None:
+            return dims, cell
+        dims, cell = where
+    return dims, cell
+
+
+def descend(cube: Cube, gains: dict[Cuboid, Floats], dims: Cuboid, cell: int, weigh, alive) -> tuple[Cuboid, int]:
     """Go to the best part while the parts, told one by one, explain more than the whole."""
     while True:
         best, where = gains[dims][cell], None
@@ -160,7 +248,10 @@ def descend(cube: Cube, gains: dict[Cuboid, Floats], dims: Cuboid, cell: int) ->
             part = gains[below][cells]
             total = part[part > 0].sum()
             if total > best:
-                best, where = total, (below, int(cells[np.argmax(part)]))
+                r, e, v = weigh.parts(dims, cell, extra, alive)
+                y, _ = Weigh.move(r, e)
+                if stayed_share(r, e, v, y[int(np.argmax(part))])[0] > STAYED:
+                    best, where = total, (below, int(cells[np.argmax(part)]))
         if where is None:
             return dims, cell
         dims, cell = where
