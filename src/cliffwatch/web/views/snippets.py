@@ -1,0 +1,93 @@
+"""What to paste where so that events arrive here, filled with a source's write key and this server's address. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """One way to send; `install` is what to run first, "" when nothing."""
+
+    key: str
+    label: str
+    install: str
+    code: str
+    note: str
+
+
+_LOADER = (
+    '!function(){var i="analytics",analytics=window[i]=window[i]||[];if(!analytics.initialize)if(analytics.invoked)'
+    'window.console&&console.error&&console.error("Segment snippet included twice.");else{analytics.invoked=!0;'
+    'analytics.methods=["trackSubmit","trackClick","trackLink","trackForm","pageview","identify","reset","group","track",'
+    '"ready","alias","debug","page","screen","once","off","on","addSourceMiddleware","addIntegrationMiddleware",'
+    '"setAnonymousId","addDestinationMiddleware","register"];analytics.factory=function(e){return function(){'
+    "if(window[i].initialized)return window[i][e].apply(window[i],arguments);"
+    "var n=Array.prototype.slice.call(arguments);"
+    'if(["track","screen","alias","group","page","identify"].indexOf(e)>-1){var c=document.querySelector('
+    '"link[rel=\'canonical\']");n.push({__t:"bpc",c:c&&c.getAttribute("href")||void 0,p:location.pathname,'
+    "u:location.href,s:location.search,t:document.title,r:document.referrer})}n.unshift(e);analytics.push(n);return "
+    "analytics}};for(var n=0;n<analytics.methods.length;n++){var key=analytics.methods[n];analytics[key]="
+    'analytics.factory(key)}analytics.load=function(key,n){var t=document.createElement("script");'
+    't.type="text/javascript";t.async=!0;t.setAttribute("data-global-segment-analytics-key",i);'
+    't.src=analytics._cdn+"/analytics.js/v1/"+key+"/analytics.min.js";'
+    'var r=document.getElementsByTagName("script")[0];r.parentNode.insertBefore(t,r);analytics._loadOptions=n};'
+)
+
+
+def snippets(write_key: str, address: str) -> tuple[Snippet, ...]:
+    """The ways to send, for a server at `address` (scheme and host, no slash at the end)."""
+    key, url = json.dumps(write_key), json.dumps(address)
+    parts = urlsplit(address)
+    api_host = json.dumps(f"{parts.netloc}{parts.path}/v1")
+    example = '{ revenue: 49.0, currency: "EUR", country: "DE" }'
+    return (
+        Snippet(
+            "browser",
+            "Website",
+            "",
+            f"<script>\n  {_LOADER}\n  analytics._writeKey={key};\n  analytics._cdn={url};\n  analytics.load({key});\n"
+            "  analytics.page();\n  }}();\n</script>",
+            "Paste it into the <head> of every page. The script itself is served from here, too.",
+        ),
+        Snippet(
+            "npm",
+            "Web app (npm)",
+            "npm install @segment/analytics-next",
+            'import { AnalyticsBrowser } from "@segment/analytics-next";\n\n'
+            f"export const analytics = AnalyticsBrowser.load(\n  {{ writeKey: {key}, cdnURL: {url} }},\n"
+            f'  {{ integrations: {{ "Segment.io": {{ apiHost: {api_host}, protocol: "{parts.scheme}" }} }} }},\n);\n\n'
+            f'analytics.track("Order Completed", {example});',
+            "For React, Vue, Svelte and other bundled apps.",
+        ),
+        Snippet(
+            "node",
+            "Node.js",
+            "npm install @segment/analytics-node",
+            'import { Analytics } from "@segment/analytics-node";\n\n'
+            f"const analytics = new Analytics({{ writeKey: {key}, host: {url} }});\n\n"
+            f'analytics.track({{\n  userId: "user-1",\n  event: "Order Completed",\n  properties: {example},\n}});\n\n'
+            "await analytics.closeAndFlush();",
+            "",
+        ),
+        Snippet(
+            "python",
+            "Python",
+            "pip install segment-analytics-python",
+            "from segment.analytics.client import Client\n\n"
+            f"analytics = Client({key}, host={url})\n"
+            'analytics.track("user-1", "Order Completed", {"revenue": 49.0, "currency": "EUR", "country": "DE"})\n'
+            "analytics.shutdown()",
+            "",
+        ),
+        Snippet(
+            "curl",
+            "HTTP",
+            "",
+            f"curl {address}/v1/track \\\n  -u {write_key}: \\\n  -H 'Content-Type: application/json' \\\n"
+            """  -d '{"userId": "user-1", "event": "Order Completed", "properties": {"revenue": 49.0}}'""",
+            "Any other Segment SDK works as well: give it this address as its host.",
+        ),
+    )

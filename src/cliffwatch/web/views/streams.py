@@ -1,0 +1,171 @@
+"""Streams as lists and pages show them. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+
+import numpy as np
+
+from cliffwatch.spec.model import SpecType
+from cliffwatch.streams import schedule
+from cliffwatch.streams.model import Stream, StreamState
+from cliffwatch.web import formats
+from cliffwatch.web.formats import Moment
+from cliffwatch.web.views import series, wizard
+from cliffwatch.web.views.incidents import Badge
+from cliffwatch.web.views.series import Columns
+from cliffwatch.web.views.spark import Spark
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLine:
+    """A stream in a list: its first measure, how it is, when it looks next."""
+
+    id: int
+    name: str
+    about: str
+    badge: Badge
+    measure: str
+    figure: str
+    figure_note: str
+    spark: Spark
+    next_run: Moment | None
+    incidents: int
+
+
+def line(stream: Stream, total: Columns, incidents: int, zone: tzinfo, now: int) -> StreamLine:
+    """`total` holds the newest week of the first measure's total."""
+    measure = stream.definition.measures[0]
+    value, note = latest_day(total, additive=measure.aggregation.additive)
+    upcoming = () if stream.state is not StreamState.ACTIVE else schedule.next_runs(stream.definition.schedule, now, 1)
+    return StreamLine(
+        stream.id,
+        stream.name,
+        about(stream),
+        badge(stream, learning=series.is_learning(total), incidents=incidents),
+        measure.name,
+        formats.compact(value, measure.unit),
+        note,
+        series.small(total, width=168, height=36),
+        formats.moment(upcoming[0], zone, now, relative=True) if upcoming else None,
+        incidents,
+    )
+
+
+def latest_day(total: Columns, *, additive: bool) -> tuple[float, str]:
+    """The newest day's sum (or mean) and how it compares with what was expected."""
+    if not len(total):
+        return math.nan, ""
+    recent = total.end_ms > total.end_ms[-1] - DAY_MS
+    known = recent & np.isfinite(total.value)
+    if not known.any():
+        return math.nan, ""
+    both = known & np.isfinite(total.expected)
+    fold = np.sum if additive else np.mean
+    value = float(fold(total.value[known]))
+    if not both.any():
+        return value, ""
+    actual, expected = float(fold(total.value[both])), float(fold(total.expected[both]))
+    return value, formats.signed_percent(actual / expected - 1) if expected else ""
+
+
+def badge(stream: Stream, *, learning: bool, incidents: int) -> Badge:
+    """How a stream is, the most urgent first."""
+    if stream.state is StreamState.PAUSED:
+        return Badge("Paused", "", "circle-pause")
+    if stream.state is StreamState.BACKFILLING:
+        return Badge("Back-filling", "accent", "history")
+    if incidents:
+        return Badge(formats.plural(incidents, "incident"), "bad", "circle-alert")
+    if learning:
+        return Badge("Learning", "warn", "hourglass")
+    return Badge("As expected", "good", "circle-check")
+
+
+def about(stream: Stream) -> str:
+    """What a stream looks at: `Track · Order Completed · every hour`."""
+    definition = stream.definition
+    names = definition.events
+    what = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more" if names else ""
+    if not names and definition.spec_type in (SpecType.TRACK, SpecType.PAGE, SpecType.SCREEN):
+        what = "every event" if definition.spec_type is SpecType.TRACK else f"every {definition.spec_type.value}"
+    parts = [
+        definition.spec_type.value.capitalize(),
+        what,
+        wizard.frequency_words(definition.schedule.frequency_minutes),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run: its window, what became of it, and how long it took."""
+
+    window: str
+    badge: Badge
+    took: str
+    series: str
+    anomalies: int
+    revised: int
+    error: str
+
+
+_RUN_STATES = {
+    "queued": Badge("Queued", "", "clock"),
+    "running": Badge("Running", "accent", "refresh-cw"),
+    "done": Badge("Done", "good", "check"),
+    "failed": Badge("Failed", "bad", "circle-x"),
+}
+
+
+def run_line(
+    window: tuple[int, int],
+    state: str,
+    times: tuple[int | None, int | None],
+    counts: tuple[int, int, int],
+    error: str,
+    zone: tzinfo,
+) -> RunLine:
+    """`times` are start and finish, `counts` series, anomalies and revised points."""
+    started, finished = times
+    return RunLine(
+        formats.span(*window, zone),
+        _RUN_STATES.get(state, Badge(state.capitalize(), "", "circle")),
+        took(finished - started) if started is not None and finished is not None else "–",
+        formats.number(counts[0]),
+        counts[1],
+        counts[2],
+        error,
+    )
+
+
+def took(ms: int) -> str:
+    """`84 ms`, `1.2 s`, `3 minutes`."""
+    if ms < 1000:
+        return f"{ms} ms"
+    return f"{ms / 1000:.1f} s" if ms < 60_000 else formats.duration(ms)
+
+
+@dataclass(frozen=True, slots=True)
+class NextRun:
+    """One of the next runs: `12:59 PM`, and the day where it is not today."""
+
+    clock: str
+    day: str
+    iso: str
+
+
+def next_runs(times: Sequence[int], zone: tzinfo, now: int) -> tuple[NextRun, ...]:
+    today = formats.local(now, zone).date()
+    found = []
+    for ms in times:
+        then = formats.local(ms, zone)
+        away = (then.date() - today).days
+        day = "" if away == 0 else "tomorrow" if away == 1 else f"{then:%a} {then.day} {then:%b}"
+        found.append(NextRun(formats.clock(ms, zone), day, then.isoformat(timespec="minutes")))
+    return tuple(found)

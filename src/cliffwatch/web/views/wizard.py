@@ -1,0 +1,258 @@
+"""The new-stream wizard: what was typed so far, carried in the address from page to page. Pure.
+
+The whole draft is in the query string, so that going back, reloading and sharing keep every word, right or wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+from urllib.parse import urlencode
+
+from cliffwatch.spec.model import SpecType
+from cliffwatch.streams.model import Aggregation, Measure, Part, Stream
+from cliffwatch.web.forms import Posted
+
+SPEC_TYPES = (SpecType.TRACK, SpecType.PAGE, SpecType.SCREEN, SpecType.IDENTIFY, SpecType.GROUP)
+NAMED = (SpecType.TRACK, SpecType.PAGE, SpecType.SCREEN)
+"""Spec types whose messages have a name to choose by."""
+
+FREQUENCIES = (("60", "Every hour"), ("180", "Every 3 hours"), ("300", "Every 5 hours"), ("custom", "Custom"))
+UNITS = {"minutes": 1, "hours": 60, "days": 1440}
+
+AGGREGATIONS = (
+    (Aggregation.COUNT, "Number of events"),
+    (Aggregation.USERS, "Unique users"),
+    (Aggregation.SUM, "Sum of a property"),
+    (Aggregation.AVERAGE, "Average of a property"),
+    (Aggregation.MIN, "Minimum of a property"),
+    (Aggregation.MAX, "Maximum of a property"),
+    (Aggregation.P50, "Median (p50) of a property"),
+    (Aggregation.P90, "90th percentile of a property"),
+    (Aggregation.P95, "95th percentile of a property"),
+    (Aggregation.P99, "99th percentile of a property"),
+    (Aggregation.RATIO, "Ratio of two measures"),
+)
+PART_AGGREGATIONS = AGGREGATIONS[:4]
+
+STEPS = (("configure", "Configure"), ("schedule", "Scheduling"), ("review", "Review"))
+
+
+@dataclass(frozen=True, slots=True)
+class PartDraft:
+    """Numerator or denominator of a ratio as typed."""
+
+    aggregation: str = "count"
+    path: str = ""
+    event: str = ""
+
+    def dump(self) -> dict[str, Any]:
+        return _without_blanks({"aggregation": self.aggregation, "path": self.path, "event": self.event})
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureDraft:
+    """A measure as typed. What its aggregation does not need is kept for a change of mind, and left out of the dump."""
+
+    aggregation: str = "count"
+    path: str = ""
+    event: str = ""
+    label: str = ""
+    unit: str = ""
+    numerator: PartDraft = PartDraft()
+    denominator: PartDraft = PartDraft()
+
+    def dump(self) -> dict[str, Any]:
+        data: dict[str, Any] = {"aggregation": self.aggregation, "label": self.label, "unit": self.unit}
+        if self.aggregation == Aggregation.RATIO:
+            data |= {"numerator": self.numerator.dump(), "denominator": self.denominator.dump()}
+        else:
+            data["event"] = self.event
+            if self.aggregation not in (Aggregation.COUNT, Aggregation.USERS):
+                data["path"] = self.path
+        return _without_blanks(data)
+
+    def columns(self) -> tuple[str, ...]:
+        """The fields in the order of `MEASURE_FIELDS`."""
+        top, bottom = self.numerator, self.denominator
+        return (
+            *(self.aggregation, self.path, self.event, self.label, self.unit),
+            *(top.aggregation, top.path, top.event),
+            *(bottom.aggregation, bottom.path, bottom.event),
+        )
+
+
+MEASURE_FIELDS = (
+    *("m_aggregation", "m_path", "m_event", "m_label", "m_unit"),
+    *("m_top_aggregation", "m_top_path", "m_top_event"),
+    *("m_bottom_aggregation", "m_bottom_path", "m_bottom_event"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Everything that the wizard asks, as typed."""
+
+    source: int | None = None
+    spec_type: str = "track"
+    events: tuple[str, ...] = ()
+    dimensions: tuple[str, ...] = ()
+    custom: bool = False
+    measures: tuple[MeasureDraft, ...] = ()
+    filter: str = ""
+    frequency: str = "60"
+    every: str = "30"
+    unit: str = "minutes"
+    anchor: str = "00:00"
+    name: str = ""
+
+    @property
+    def named(self) -> bool:
+        """Whether messages of the spec type have names."""
+        return self.spec_type in NAMED
+
+    @property
+    def minutes(self) -> int | None:
+        """The frequency in minutes, None when what was typed is not a number."""
+        if self.frequency != "custom":
+            return int(self.frequency) if self.frequency.isascii() and self.frequency.isdigit() else None
+        if not (self.every.isascii() and self.every.isdigit()) or len(self.every) > 6:
+            return None
+        return int(self.every) * UNITS.get(self.unit, 1)
+
+    def definition(self, time_zone: str) -> dict[str, Any]:
+        """The draft as a stream's definition, unchecked; rows left empty do not count."""
+        measures = self.measures if self.custom and self.measures else (MeasureDraft(),)
+        return {
+            "spec_type": self.spec_type,
+            "events": [event for event in self.events if event] if self.named else [],
+            "dimensions": [{"path": path} for path in self.dimensions if path],
+            "measures": [measure.dump() for measure in measures],
+            "filter": self.filter,
+            "schedule": {
+                "frequency_minutes": self.minutes if self.minutes is not None else 0,
+                "anchor": self.anchor,
+                "time_zone": time_zone,
+            },
+        }
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The draft as form fields; inverse of `read`."""
+        return [
+            ("source", "" if self.source is None else str(self.source)),
+            ("type", self.spec_type),
+            *(("event", event) for event in self.events),
+            *(("dimension", path) for path in self.dimensions),
+            ("custom", "yes" if self.custom else "no"),
+            *(pair for measure in self.measures for pair in zip(MEASURE_FIELDS, measure.columns(), strict=True)),
+            ("filter", self.filter),
+            ("frequency", self.frequency),
+            ("every", self.every),
+            ("unit", self.unit),
+            ("anchor", self.anchor),
+            ("name", self.name),
+        ]
+
+    def pairs_without(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        """The fields that a page carries along because it does not ask them."""
+        left_out = set(names)
+        return [pair for pair in self.pairs() if pair[0] not in left_out]
+
+    def query(self, step: str) -> str:
+        return urlencode([("step", step), *self.pairs()])
+
+    def suggested_name(self) -> str:
+        """A name to start from: the events, or what the type is called."""
+        events = [event for event in self.events if event]
+        if self.named and events:
+            return events[0] if len(events) == 1 else f"{events[0]} and {len(events) - 1} more"
+        return {"track": "All events", "page": "Page views", "screen": "Screen views"}.get(
+            self.spec_type, f"{self.spec_type.capitalize()} calls"
+        )
+
+
+CONFIGURE_FIELDS = ("source", "type", "event", "dimension", "custom", "filter", *MEASURE_FIELDS)
+SCHEDULE_FIELDS = ("frequency", "every", "unit", "anchor")
+REVIEW_FIELDS = ("name",)
+
+
+def read(posted: Posted) -> Draft:
+    """The draft that a form or an address carries; whatever is missing has its default."""
+    blank = Draft()
+    columns = [posted.all(name) for name in MEASURE_FIELDS]
+    count = max((len(column) for column in columns), default=0)
+    rows = [tuple(column[i] if i < len(column) else "" for column in columns) for i in range(count)]
+    return Draft(
+        source=posted.number("source"),
+        spec_type=posted.text("type", blank.spec_type),
+        events=posted.all("event"),
+        dimensions=posted.all("dimension"),
+        custom=posted.text("custom") == "yes",
+        measures=tuple(_measure(row) for row in rows),
+        filter=posted.text("filter"),
+        frequency=posted.text("frequency", blank.frequency),
+        every=posted.text("every", blank.every),
+        unit=posted.text("unit", blank.unit),
+        anchor=posted.text("anchor", blank.anchor),
+        name=posted.text("name"),
+    )
+
+
+def _measure(row: Sequence[str]) -> MeasureDraft:
+    top, bottom = PartDraft(row[5] or "count", *row[6:8]), PartDraft(row[8] or "count", *row[9:11])
+    return MeasureDraft(row[0] or "count", row[1], row[2], row[3], row[4], top, bottom)
+
+
+def of_stream(stream: Stream) -> Draft:
+    """The draft that would have made this stream, for editing it."""
+    definition = stream.definition
+    minutes = definition.schedule.frequency_minutes
+    standard = str(minutes) in {key for key, _ in FREQUENCIES}
+    unit = next(unit for unit in ("days", "hours", "minutes") if minutes % UNITS[unit] == 0)
+    plain = len(definition.measures) == 1 and definition.measures[0] == Measure(Aggregation.COUNT)
+    return Draft(
+        source=stream.source_id,
+        spec_type=definition.spec_type.value,
+        events=definition.events,
+        dimensions=tuple(dimension.path for dimension in definition.dimensions),
+        custom=not plain,
+        measures=() if plain else tuple(_measure_draft(measure) for measure in definition.measures),
+        filter=definition.filter,
+        frequency=str(minutes) if standard else "custom",
+        every=str(minutes // UNITS[unit]) if not standard else "30",
+        unit=unit if not standard else "minutes",
+        anchor=definition.schedule.anchor,
+        name=stream.name,
+    )
+
+
+def _measure_draft(measure: Measure) -> MeasureDraft:
+    def part(value: Part | None) -> PartDraft:
+        return PartDraft(value.aggregation.value, value.path or "", value.event or "") if value else PartDraft()
+
+    return MeasureDraft(
+        measure.aggregation.value,
+        measure.path or "",
+        measure.event or "",
+        measure.label or "",
+        measure.unit or "",
+        part(measure.numerator),
+        part(measure.denominator),
+    )
+
+
+def frequency_words(minutes: int) -> str:
+    """`every hour`, `every 3 hours`, `every 45 minutes`, `every 2 days`."""
+    for unit, size in (("day", 1440), ("hour", 60), ("minute", 1)):
+        if minutes % size == 0:
+            count = minutes // size
+            return f"every {unit}" if count == 1 else f"every {count:,} {unit}s"
+    return f"every {minutes} minutes"
+
+
+def _without_blanks(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if value not in ("", None)}
+
+
+assert len(fields(MeasureDraft)) - 2 + 2 * len(fields(PartDraft)) == len(MEASURE_FIELDS)
