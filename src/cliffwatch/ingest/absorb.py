@@ -185,6 +185,7 @@ class Absorber:
         self._recent = recent
         self._clock = clock
         self._wake = threading.Event()
+        self._hurry = threading.Event()  # somebody waits for what is there: no gathering
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -205,6 +206,7 @@ class Absorber:
     def stop(self, timeout: float) -> None:
         """Absorb what is there, for `timeout` seconds at most; the rest waits in the journal for the next start."""
         self._stopping.set()
+        self._hurry.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout)
@@ -216,6 +218,7 @@ class Absorber:
     def wait_absorbed(self, timeout: float) -> bool:
         """Wait until everything durable now is in the store and counted; False when that took too long."""
         target = self._journal.end
+        self._hurry.set()
         self._wake.set()
         with self._changed:
             return self._changed.wait_for(lambda: self.position >= target and not self._unflushed, timeout)
@@ -250,7 +253,7 @@ class Absorber:
                 self._wake.wait(HOUSEKEEPING_SECONDS)
                 self._wake.clear()
             if 0 < self._journal.end - self.position < GROUP_BYTES:
-                self._stopping.wait(GATHER_SECONDS)
+                self._hurry.wait(GATHER_SECONDS)
 
     def _absorb_group(self) -> None:
         chunk = self._journal.read(self.position, GROUP_BYTES)
@@ -348,6 +351,8 @@ class Absorber:
             return
         with self._changed:
             self._unflushed = False
+            if not self._stopping.is_set():
+                self._hurry.clear()
             self._changed.notify_all()
 
 

@@ -98,7 +98,7 @@ def escape_key(key: str) -> str:
 
 def type_of(value: object) -> str:
     if isinstance(value, str):
-        return "date" if len(value) >= 10 and _DATE.fullmatch(value) else "string"
+        return "date" if len(value) >= 10 and len(value) <= 40 and _DATE.fullmatch(value) else "string"
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, (int, float)):
@@ -119,8 +119,8 @@ def mask(key: str, value: object) -> str:
     """An example that shows a value's shape and gives no person away."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = str(value)
-    if _PRIVATE_KEY.search(key) or _EMAIL.search(text):
+    text = str(value)[: 2 * EXAMPLE_LENGTH]  # before any pattern looks at it: a client may send megabytes
+    if _PRIVATE_KEY.search(key[:100]) or _EMAIL.search(text):
         return "•••"
     if isinstance(value, str):
         text = _LONG_DIGITS.sub("•", text)

@@ -123,7 +123,7 @@ class Journal:
     def forget(self, absorbed: int) -> None:
         """Delete the segments that lie wholly before `absorbed`."""
         with self._lock:
-            ends = [*self._bases[1:], self.end]
+            ends = [*self._bases[1:], self.end] if self._bases else []
             done = [
                 base
                 for base, stop in zip(self._bases, ends, strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,7 +94,7 @@ def _from_data(data: str) -> object:
     plain = data.replace("-", "+").replace("_", "/").replace(" ", "+").rstrip("=")
     try:
         return decode_json(base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True))
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error, or text beyond ASCII
         raise InvalidInput("Pixel data", "is neither JSON nor base64.") from error
 
 
