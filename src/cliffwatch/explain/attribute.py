@@ -14,7 +14,7 @@ import numpy as np
 
 from cliffwatch.errors import InvalidInput
 from cliffwatch.explain.model import Cause, Explanation, Floats, Kind, Leaves, Limits, NDArray, Reason
-from cliffwatch.explain.search import Found, search
+from cliffwatch.explain.search import Deviations, Found, search
 
 FROM_HISTORY = 0.25  # an expected rate comes from about four windows' worth of events
 EXACT = 1e-9  # relative difference below which two sums are the same number
@@ -92,8 +92,8 @@ def explain_sum(leaves: Leaves, limits: Limits) -> Explanation:
         unexplained = 0.0 if reason in (Reason.NO_CHANGE, Reason.NO_LEAVES) else 1.0
         return Explanation((), actual, expected, unexplained, reason=reason)
     residual = leaves.actual - leaves.expected
-    size = np.maximum(np.abs(leaves.actual), np.abs(leaves.expected))
-    found, even = search(leaves, residual, leaves.expected, size, limits, leaves.expected)
+    found = look(leaves, Deviations.of(leaves.actual, leaves.expected), limits)
+    even = False
     whole = change_unit(residual)
     causes = ranked([cause_of(leaves, f, residual, whole, Kind.VOLUME) for f in found], limits)
     unexplained = 1 - sum(cause.share for cause in causes)
@@ -122,11 +122,12 @@ def explain_ratio(leaves: Leaves, weight: Floats, expected_weight: Floats, limit
         rare, rarely = weight - leaves.actual, np.maximum(weight - at_rate, 0)
     else:
         rare, rarely = leaves.actual, at_rate
-    size = np.maximum(np.abs(rare), np.abs(rarely))
     least = max(1 - min(total_rate, 1 - total_rate), 0.0) if counted else 0.0
     unsure = 1 + FROM_HISTORY * weight / np.maximum(expected_weight, 1e-300)
     counting = np.where(both, rarely * unsure, rarely)
-    found, even = search(leaves, rare - rarely, rarely, size, limits, counting, least)
+    size = np.maximum(np.abs(rare), np.abs(rarely))
+    found = look(leaves, Deviations(rare - rarely, rarely, size, np.abs(counting), least), limits)
+    even = False
     rate_effect = float(residual.sum()) / all_weight
     mix_effect = change - rate_effect
     gross = float(np.abs(residual).sum()) / all_weight
@@ -155,13 +156,23 @@ def is_part(actual: Floats, weight: Floats) -> bool:
     return bool(((actual >= 0) & (actual <= weight) & (actual == np.rint(actual))).all())
 
 
+def look(leaves: Leaves, deviations: Deviations, limits: Limits) -> list[Found]:
+    sizes = tuple(len(v) for v in leaves.values)
+    used = np.flatnonzero(deviations.size > 0)
+    if len(used) == len(deviations.size):
+        return search(leaves.codes, sizes, deviations, limits)
+    d = deviations
+    found = search(leaves.codes[used], sizes, Deviations(d.residual[used],d.expected[used],d.size[used],d.counted[used],d.least_count), limits)
+    return [Found(f.dims,f.codes,used[f.members],used[f.rows],f.odds) for f in found]
+
+
 def mix_drivers(
     leaves: Leaves, weight: Floats, expected_weight: Floats, excess: Floats, whole: float, limits: Limits
 ) -> tuple[Cause, ...]:
     """The slices whose weight in the whole changed, and moved the ratio because their rate is not the total's."""
     fair = expected_weight * (weight.sum() / expected_weight.sum())
     residual = weight - fair
-    found, _ = search(leaves, residual, fair, np.maximum(weight, fair), limits, fair)
+    found = look(leaves, Deviations.of(weight, fair), limits)
     effect = residual / weight.sum() * excess
     drivers = [cause_of(leaves, f, effect, whole, Kind.MIX) for f in found]
     return ranked([driver for driver in drivers if abs(driver.share) >= 0.05], limits)
@@ -175,7 +186,7 @@ def cause_of(leaves: Leaves, found: Found, effect: Floats, whole: float, kind: K
         (leaves.dimensions[d], leaves.values[d][code]) for d, code in zip(found.dims, found.codes, strict=True)
     )
     share = float(effect[found.rows].sum()) / whole if whole else 0.0
-    return Cause(items, sums[0], sums[1], share, probability(found.gain), kind, *sums[2:])
+    return Cause(items, sums[0], sums[1], share, probability(found.odds), kind, *sums[2:])
 
 
 def probability(gain: float) -> float:

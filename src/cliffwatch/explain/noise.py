@@ -25,10 +25,11 @@ class Noise:
 
     relative: float
     count: float
+    moved: float
 
-    def variance(self, expected: Floats, size: Floats) -> Floats:
-        """Residual variance of leaves of this expectation and size."""
-        return self.count * np.maximum(np.abs(expected), self.count / 2) + (self.relative * size) ** 2
+    def variance(self, counted: Floats, size: Floats) -> Floats:
+        """Residual variance of leaves of this size."""
+        return self.count * np.maximum(counted, self.count / 2) + (self.relative * size) ** 2
 
 
 def sample(size: Floats, rows: int) -> np.ndarray:
@@ -37,25 +38,28 @@ def sample(size: Floats, rows: int) -> np.ndarray:
     return order[np.linspace(0, len(order) - 1, rows).astype(np.intp)]
 
 
-def estimate(residual: Floats, expected: Floats, size: Floats, least_count: float = 0.0) -> Noise:
+def estimate(residual: Floats, counted: Floats, size: Floats, least_count: float = 0.0) -> Noise:
     """The noise of leaves of which an unknown part moved."""
     if len(residual) > SAMPLE:
         if len(residual) > 20 * SAMPLE:
             step = len(residual) // (20 * SAMPLE)
-            residual, expected, size = residual[::step], expected[::step], size[::step]
+            residual, counted, size = residual[::step], counted[::step], size[::step]
         pick = sample(size, SAMPLE)
-        residual, expected, size = residual[pick], expected[pick], size[pick]
+        residual, counted, size = residual[pick], counted[pick], size[pick]
     typical = float(np.median(size))
     y2 = residual**2 / size**2
-    base = np.abs(expected) / size**2
+    base = counted / size**2
+
+    moved = [0.0]
 
     def fit(relative: float, c: float) -> float:
         v = relative**2 + (least_count + c * c * typical) * np.maximum(
             base, (least_count + c * c * typical) / 2 / size**2
         )
         density = np.exp(-0.5 * y2 / v) / np.sqrt(2 * np.pi * v)
-        best = max(float(np.log((1 - e) * density + e * 0.5).sum()) for e in MOVED)
-        return best - 0.125 * float(np.log(relative / 0.05)) ** 2
+        value, share = max((float(np.log((1 - e) * density + e * 0.5).sum()), e) for e in MOVED)
+        moved[0] = share
+        return value - 0.5 * float(np.log(relative / 0.05)) ** 2
 
     relative, c = 0.05, 0.0
     best = -np.inf
@@ -65,7 +69,7 @@ def estimate(residual: Floats, expected: Floats, size: Floats, least_count: floa
                 best, relative, c = f, float(r), float(c0)
     step = 1.5
     while step > 1.04:
-        moved = False
+        better = False
         trials = [
             (relative * step, c),
             (relative / step, c),
@@ -76,7 +80,8 @@ def estimate(residual: Floats, expected: Floats, size: Floats, least_count: floa
         ]
         for r, c0 in trials:
             if 0.002 <= r <= 0.6 and (f := fit(r, c0)) > best + 1e-6:
-                best, relative, c, moved = f, r, c0, True
-        if not moved:
+                best, relative, c, better = f, r, c0, True
+        if not better:
             step = step**0.5
-    return Noise(relative, least_count + c * c * typical)
+    fit(relative, c)
+    return Noise(relative, least_count + c * c * typical, moved[0])

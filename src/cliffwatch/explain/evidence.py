@@ -1,0 +1,84 @@
+"""How surely a slice moved: the log odds of "its leaves moved alike" against "they only strayed".
+
+Each leaf has a residual r, a size s and a noise variance v. When a slice moved by m, its residuals are m * s, with a spread of
+their own that is read off the slice; when it did not, they are noise around zero, whose tail is as heavy as the tail
+of all leaves. Both likelihoods need only five sums per slice, so that every slice of the cube is weighed at once. What it
+costs to name one slice out of all is taken off (minimum description length), so odds above zero need no further threshold.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cliffwatch.explain.cube import Cube, Cuboid
+from cliffwatch.explain.model import Floats
+
+TAILS = (2.0, 2.5, 3.0, 3.5, 4.2, 5.0)  # deviations from which on the noise's tail is exponential
+TAIL_SAMPLE = 50_000
+TAIL_FEWEST = 200  # with fewer leaves the tail is taken as the third of TAILS
+FAR = 6.0  # leaves beyond this many deviations say nothing of the noise
+PRIOR_LEAVES = 2.0  # a slice's own spread starts as if it had been seen on this many leaves
+SLACK = 1.6  # by which factor a slice's noise may differ from all leaves' without having moved
+LEAST_MOVE = 0.04  # a slice that moved by less is not a cause, however sure
+
+
+def columns(residual: Floats, size: Floats, variance: Floats) -> Floats:
+    """The five columns (5, L) whose sums `odds` takes: 1, s²/v, r s/v, r²/v, and twice the surprise as noise."""
+    z = np.abs(residual) / np.sqrt(variance)
+    tail = fitted_tail(z[:: max(1, len(z) // TAIL_SAMPLE)])
+    out = np.empty((5, len(residual)))
+    out[0] = 1.0
+    out[1] = size * size / variance
+    out[2] = residual * size / variance
+    out[3] = z * z
+    out[4] = surprise(z, tail)
+    return out
+
+
+def surprise(z: Floats, tail: float) -> Floats:
+    """Twice the negative log likelihood of noise of |z| deviations: square in the middle, linear in the tail (Huber)."""
+    return np.where(z < tail, z * z, 2 * tail * z - tail**2)
+
+
+def fitted_tail(z: Floats) -> float:
+    """Where the noise turns from Gaussian to exponential, by the likelihood of the leaves that are not far out."""
+    z = z[z < FAR]
+    if len(z) < TAIL_FEWEST:
+        return TAILS[2]
+    grid = np.linspace(0, FAR, 601)
+    best, found = -np.inf, TAILS[-1]
+    for tail in reversed(TAILS):
+        whole = float(np.exp(-0.5 * surprise(grid, tail)).sum()) * FAR / 600
+        fit = -0.5 * float(surprise(z, tail).sum()) - len(z) * math.log(whole)
+        if fit > best + 2:
+            best, found = fit, tail
+    return found
+
+
+def costs(cube: Cube) -> dict[Cuboid, float]:
+    """What naming one slice of each cuboid costs: which cuboid, which cell, and that there is a cause at all."""
+    kinds = math.log(len(cube.cuboids))
+    return {dims: kinds + math.log(max(cube.cells(dims), 1)) + 1.0 for dims in cube.cuboids}
+
+
+def odds(sums: Floats, cost: float) -> Floats:
+    """Log odds (M,) that slices with these sums (5, M) moved."""
+    n, p, q, r, h = sums
+    with np.errstate(divide="ignore", invalid="ignore"):
+        move = np.where(p > 0, q / p, 0.0)
+        spread = np.maximum(r - move * q, 0.0)
+        own = (PRIOR_LEAVES + spread) / (PRIOR_LEAVES + n)
+        calm = np.clip(h / n, 1 / SLACK, SLACK)
+        still = 0.5 * (h / calm + n * np.log(calm))
+        moved = 0.5 * (n * np.log(own) + spread / own) + np.log1p(n)
+        # A slice that is only calmer or wilder than usual did not move: the shift alone must be surprising, too.
+        value = np.minimum(still - moved, 0.5 * q * move)
+    return np.where((n > 0.5) & (np.abs(move) >= LEAST_MOVE), value, -np.inf) - cost
+
+
+def promising(sums: Floats, cost: float) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """The cells whose shift alone is worth their cost; all others have odds below zero."""
+    p, q = sums[1], sums[2]
+    return np.flatnonzero(q * q > 2 * cost * p)
