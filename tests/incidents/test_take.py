@@ -371,5 +371,4 @@ def test_ten_thousand_anomalies_in_one_run_are_few_incidents_within_ten_seconds(
     assert sum(len(world.incidents.anomalies(i.id)) for i in world.incidents.list(1)) == 10_000
     assert len(world.explained) <= 6
     assert spent < 10, f"took {spent:.1f} s"
-    print(f"10,000 anomalies: {len(transitions)} incidents in {spent:.2f} s")
     assert world.take(reports, because=cause({"properties.country": "C1"}), now=T0 + HOUR + 3 * MINUTE) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
+from numbers import Integral, Real
 from typing import Any
 
 from sqlalchemy import Row
@@ -113,7 +114,7 @@ def incident_columns(incident: Incident) -> dict[str, Any]:
         "headline": incident.headline,
         "cause": incident.cause,
         "explanation": {
-            "answer": _finite(dict(incident.explanation)),
+            "answer": plain(incident.explanation),
             "subjects": [
                 {"stream_id": stream_id, "measure": measure, "subject": asdict(subject)}
                 for (stream_id, measure), subject in incident.subjects.items()
@@ -148,12 +149,16 @@ def monitor_of(row: MonitorRow) -> Monitor:
     )
 
 
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN and no infinity; where one stands, there is no value."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
+def plain(value: Any) -> Any:
+    """A value as JSON has it: no NaN and no infinity (there is no value then), no numbers of other libraries."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+        return [plain(item) for item in value]
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value) if math.isfinite(value) else None
+    return str(value)

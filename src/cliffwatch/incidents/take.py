@@ -46,6 +46,7 @@ from cliffwatch.incidents.rows import (
     anomaly_of,
     incident_columns,
     incident_of,
+    plain,
 )
 from cliffwatch.incidents.rule import quiet_reason
 from cliffwatch.streams.model import slice_key
@@ -301,7 +302,8 @@ class Take:
     def _cause(self, report: AnomalyReport) -> Cause | None:
         key = (report.series, report.start_ms)
         if key not in self._known_causes:
-            self._known_causes[key] = self._explain(report)
+            cause = self._explain(report)
+            self._known_causes[key] = Cause(plain(cause.explanation), cause.sentence) if cause else None
         return self._known_causes[key]
 
     def _subjects_said(self, members: Sequence[Anomaly]) -> dict[MeasureKey, Subject]:

@@ -1,0 +1,192 @@
+"""What a channel is given to say: one message about one step of an incident, complete and frozen. Pure."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cliffwatch.incidents.headline import (
+    change,
+    duration,
+    is_money,
+    name_of,
+    quantity,
+    rate,
+    slice_phrase,
+    when,
+)
+from cliffwatch.incidents.model import Incident, Transition, TransitionKind
+from cliffwatch.notify.chart import ChartData
+
+
+class Purpose(enum.StrEnum):
+    OPENED = "opened"
+    UPDATED = "updated"
+    RESOLVED = "resolved"
+    RETRACTED = "retracted"
+    TEST = "test"
+
+
+PURPOSES = {
+    TransitionKind.OPENED: Purpose.OPENED,
+    TransitionKind.REOPENED: Purpose.UPDATED,
+    TransitionKind.UPDATED: Purpose.UPDATED,
+    TransitionKind.RESOLVED: Purpose.RESOLVED,
+    TransitionKind.RETRACTED: Purpose.RETRACTED,
+}
+"""Which steps people are told, where they are significant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`subject` is that of the thread, so that updates stay in it; `data` is what a program gets."""
+
+    purpose: Purpose
+    workspace: str
+    time_zone: str
+    subject: str
+    headline: str
+    cause: str  # "" = not known
+    note: str  # what is new about it, "" for the first message
+    facts: tuple[tuple[str, str], ...]
+    url: str
+    at_ms: int
+    direction: int
+    data: Mapping[str, Any]
+    chart: ChartData | None = None
+
+    @property
+    def first_line(self) -> str:
+        """What stands first, also in a phone's preview: the root cause, where it is known."""
+        if self.purpose in (Purpose.OPENED, Purpose.UPDATED) and self.cause:
+            return self.cause
+        return self.headline
+
+
+def about(
+    transition: Transition,
+    *,
+    workspace_name: str,
+    time_zone: str,
+    subject: str | None,
+    base_url: str,
+    now: int,
+    chart: ChartData | None,
+) -> Message:
+    """The message about a transition. `subject` is the thread's when it has begun, None for its first message."""
+    incident, purpose = transition.incident, PURPOSES[transition.kind]
+    url = f"{base_url}/incidents/{incident.number}"
+    return Message(
+        purpose=purpose,
+        workspace=workspace_name,
+        time_zone=time_zone,
+        subject=subject or f"{incident.headline} · {workspace_name} #{incident.number}",
+        headline=incident.headline,
+        cause=incident.cause,
+        note="" if purpose is Purpose.OPENED else transition.note,
+        facts=facts(incident, ZoneInfo(time_zone), now),
+        url=url,
+        at_ms=now,
+        direction=incident.direction,
+        data=data_of(incident, workspace_name, url, transition.note),
+        chart=chart,
+    )
+
+
+def trial(channel_name: str, *, workspace_name: str, time_zone: str, base_url: str, now: int) -> Message:
+    """What the test button sends."""
+    return Message(
+        purpose=Purpose.TEST,
+        workspace=workspace_name,
+        time_zone=time_zone,
+        subject=f"Test of the channel {channel_name} · {workspace_name}",
+        headline=f"The channel “{channel_name}” works.",
+        cause="",
+        note="Somebody pressed its test button. Incidents will arrive the same way.",
+        facts=(("Sent", when(now, ZoneInfo(time_zone), now)),),
+        url=f"{base_url}/channels",
+        at_ms=now,
+        direction=0,
+        data={"workspace": workspace_name, "channel": channel_name},
+    )
+
+
+def facts(incident: Incident, zone: ZoneInfo, now: int) -> tuple[tuple[str, str], ...]:
+    """The few numbers that a person asks for next, in words."""
+    unit, relative = incident.unit, incident.relative
+    end = incident.ended_ms or incident.last_window_ms
+    lasted = duration(max(end - incident.started_ms, 0))
+    difference = quantity(incident.impact, unit)
+    if incident.impact > 0:
+        difference = f"+{difference}"
+    if relative is not None and abs(relative) < 2:
+        difference += f" ({change(relative)})"
+    rows = [
+        ("Actual", quantity(incident.actual, unit)),
+        ("Expected", quantity(incident.expected, unit)),
+        ("Difference", difference),
+        ("Since" if incident.ended_ms is None else "From", f"{when(incident.started_ms, zone, now)}, {lasted}"),
+        ("Where", slice_phrase(incident.slice) or f"All of {name_of(incident.measure_name, ())}"),
+        ("Stream", incident.stream_name),
+    ]
+    if incident.additive and not is_money(unit):
+        rows[0] = ("Actual", f"{quantity(incident.actual, unit)} ({rate(incident, incident.actual)})")
+        rows[1] = ("Expected", f"{quantity(incident.expected, unit)} ({rate(incident, incident.expected)})")
+    if incident.owner:
+        rows.append(("Owner", incident.owner))
+    return tuple(rows)
+
+
+def data_of(incident: Incident, workspace_name: str, url: str, note: str) -> dict[str, Any]:
+    """The incident for programs: the `data` of the webhook payload (docs/webhook.md)."""
+    return {
+        "workspace": {"id": incident.workspace_id, "name": workspace_name},
+        "note": note,
+        "incident": {
+            "number": incident.number,
+            "url": url,
+            "state": incident.state.value,
+            "headline": incident.headline,
+            "cause": incident.cause,
+            "causes": list(incident.explanation.get("causes", ())),
+            "stream": {"id": incident.stream_id, "name": incident.stream_name},
+            "measure": {"key": incident.measure, "name": incident.measure_name, "unit": incident.unit},
+            "slice": dict(incident.slice),
+            "kind": incident.kind,
+            "direction": "above" if incident.direction > 0 else "below",
+            "actual": incident.actual,
+            "expected": incident.expected,
+            "impact": incident.impact,
+            "relative": incident.relative,
+            "score": incident.score,
+            "started_at": iso(incident.started_ms),
+            "ended_at": iso(incident.ended_ms) if incident.ended_ms is not None else None,
+            "revision": incident.revision,
+        },
+    }
+
+
+def iso(ms: int) -> str:
+    """`2026-11-29T12:00:00.000Z`."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def dump(message: Message) -> dict[str, Any]:
+    """The message as JSON values; inverse of `load`."""
+    return asdict(message) | {"purpose": message.purpose.value, "facts": [list(row) for row in message.facts]}
+
+
+def load(data: Mapping[str, Any]) -> Message:
+    chart = data["chart"]
+    return Message(
+        **{
+            **data,
+            "purpose": Purpose(data["purpose"]),
+            "facts": tuple((label, value) for label, value in data["facts"]),
+            "chart": ChartData.load(chart) if chart is not None else None,
+        }
+    )

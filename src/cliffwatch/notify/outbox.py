@@ -1,0 +1,403 @@
+"""The outbox: what people are to be told, written with the incident's step and sent from there, once.
+
+    enqueue   in the transaction of the step: one row per (incident, revision, channel, target), under a unique key
+    claim     lease and fence, oldest first per incident and target, so that news arrives in order
+    send      outside any transaction; a thread per letter, so that one receiver that hangs delays no other
+    settle    sent, tried again later, or given up, if the fence still holds; each attempt is logged
+
+A process that dies between send and settle leaves a row that another sends again, with the same Message-ID or
+webhook-id. That is the only way in which anything leaves twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random as randomness
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from cliffwatch.db import Database
+from cliffwatch.db.incidents import ChannelRow, DeliveryAttemptRow, DeliveryRow
+from cliffwatch.db.people import WorkspaceRow
+from cliffwatch.errors import Conflict, NotFound
+from cliffwatch.incidents.model import Incident, Transition
+from cliffwatch.notify.channels import kind_named
+from cliffwatch.notify.channels.contract import Answer, Letter, MailSettings, Transports
+from cliffwatch.notify.chart import ChartData
+from cliffwatch.notify.message import PURPOSES, Message, Purpose, about, dump, load, trial
+from cliffwatch.notify.store import Channel, channel_of
+
+log = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 10
+FIRST_WAIT_MS = 30_000
+LONGEST_WAIT_MS = 2 * 3_600_000
+THREADS = 8
+MAX_BATCH = 4 * THREADS
+"""Even if every receiver hangs until its timeout, a batch is settled well within its lease."""
+LEASE_MS = 120_000
+
+PENDING, SENT, FAILED = "pending", "sent", "failed"
+
+Charts = Callable[[Incident, str], ChartData | None]
+"""Gives the chart of an incident, in a time zone; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What one round of deliveries came to."""
+
+    sent: int
+    failed: int
+    retried: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One line of the delivery log."""
+
+    id: int
+    incident_id: int | None
+    channel_id: int
+    channel_name: str
+    channel_kind: str
+    target: str
+    purpose: str
+    subject: str
+    state: str  # pending, sent, failed
+    attempts: int
+    next_attempt_ms: int
+    created_ms: int
+    sent_ms: int | None
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a delivery and what the other side said."""
+
+    at_ms: int
+    ok: bool
+    answer: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that is ours until its lease ends."""
+
+    id: int
+    fence: int
+    attempt: int  # 1 for the first
+    channel: Channel
+    letter: Letter
+    enabled: bool
+
+
+class Outbox:
+    """Writes what is to be told and delivers it."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        mail: MailSettings,
+        base_url: str,
+        allow_private_urls: bool = False,
+        charts: Charts | None = None,
+        timeout_seconds: float = 15.0,
+        random: Callable[[], float] = randomness.random,
+    ) -> None:
+        self._database = database
+        self._transports = Transports(mail, allow_private_urls, timeout_seconds)
+        self._base_url = base_url.rstrip("/")
+        self._charts = charts
+        self._random = random
+
+    def enqueue(self, session: Session, transitions: Sequence[Transition], now: int) -> int:
+        """Write a row per significant transition, enabled channel and target, in the caller's transaction.
+
+        Returns how many are new; what is there already (a repeated step) is left alone.
+        """
+        told = [t for t in transitions if t.significant and t.kind in PURPOSES]
+        return sum(self._enqueue_one(session, transition, now) for transition in told)
+
+    def _enqueue_one(self, session: Session, transition: Transition, now: int) -> int:
+        incident = transition.incident
+        workspace = session.get(WorkspaceRow, incident.workspace_id)
+        if workspace is None:
+            raise NotFound(f"workspace {incident.workspace_id}", "does not exist.")
+        channels = _channels(session, incident.workspace_id)
+        if not channels:
+            return 0
+        subject, threads = _told_before(session, incident.id)
+        message = about(
+            transition,
+            workspace_name=workspace.name,
+            time_zone=workspace.time_zone,
+            subject=subject,
+            base_url=self._base_url,
+            now=now,
+            chart=self._charts(incident, workspace.time_zone) if self._charts else None,
+        )
+        written = 0
+        for channel in channels:
+            for target in kind_named(channel.kind).targets(channel.settings):
+                thread = _token(self._base_url, incident.id, incident.opened_ms, channel.id, target)
+                key = f"{incident.id}:{incident.revision}:{channel.id}:{target}"
+                begins = thread not in threads
+                written += self._write(session, channel, key, message, target, thread, begins, incident.id, now)
+        return written
+
+    def enqueue_test(self, channel: Channel, now: int) -> int:
+        """A test message to a channel, also one that is switched off; returns how many letters that makes."""
+        with self._database.write() as session:
+            workspace = session.get_one(WorkspaceRow, channel.workspace_id)
+            message = trial(
+                channel.name,
+                workspace_name=workspace.name,
+                time_zone=workspace.time_zone,
+                base_url=self._base_url,
+                now=now,
+            )
+            targets = kind_named(channel.kind).targets(channel.settings)
+            return sum(
+                self._write(
+                    session,
+                    channel,
+                    f"test:{channel.id}:{now}:{target}",
+                    message,
+                    target,
+                    _token(self._base_url, "test", now, channel.id, target),
+                    True,
+                    None,
+                    now,
+                )
+                for target in targets
+            )
+
+    def _write(
+        self,
+        session: Session,
+        channel: Channel,
+        key: str,
+        message: Message,
+        target: str,
+        thread: str,
+        begins_thread: bool,
+        incident_id: int | None,
+        now: int,
+    ) -> int:
+        key = key if len(key) <= 200 else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+        if session.scalar(select(DeliveryRow.id).where(DeliveryRow.key == key)) is not None:
+            return 0
+        payload = {
+            "message": dump(message),
+            "target": target,
+            "thread": thread,
+            "id": thread if begins_thread else _token(thread, key),
+            "begins_thread": begins_thread,
+        }
+        session.execute(
+            insert(DeliveryRow).values(
+                workspace_id=channel.workspace_id,
+                incident_id=incident_id,
+                channel_id=channel.id,
+                key=key,
+                purpose=message.purpose.value,
+                payload=payload,
+                state=PENDING,
+                next_attempt_ms=now,
+                created_ms=now,
+                answer="",
+            )
+        )
+        return 1
+
+    def deliver_due(self, now: int, limit: int = 100) -> Delivered:
+        """Claim what is due (at most a batch), make one attempt each, and settle it.
+
+        Any number of processes may do this at once. Call it again while it returns something.
+        """
+        claimed = self._claim(now, min(limit, MAX_BATCH))
+        if not claimed:
+            return Delivered(0, 0, 0)
+        with ThreadPoolExecutor(min(THREADS, len(claimed)), thread_name_prefix="delivery") as threads:
+            states = list(threads.map(lambda item: self._attempt(item, now), claimed))
+        return Delivered(states.count(SENT), states.count(FAILED), states.count(PENDING))
+
+    def _claim(self, now: int, limit: int) -> list[Claimed]:
+        due = (
+            select(DeliveryRow, ChannelRow)
+            .join(ChannelRow, ChannelRow.id == DeliveryRow.channel_id)
+            .where(DeliveryRow.state == PENDING, DeliveryRow.next_attempt_ms <= now, DeliveryRow.lease_until_ms <= now)
+            .order_by(DeliveryRow.id)
+            .limit(limit)
+            .with_for_update(of=DeliveryRow, skip_locked=True)
+        )
+        with self._database.write() as session:
+            rows = list(session.execute(due))
+            behind = _behind(session, [row for row, _ in rows])
+            claimed = []
+            for row, channel in rows:
+                if row.id in behind:
+                    continue
+                row.lease_until_ms = now + LEASE_MS
+                row.fence += 1
+                row.attempts += 1
+                claimed.append(_claimed(row, channel, now))
+        return claimed
+
+    def _attempt(self, item: Claimed, now: int) -> str:
+        if not item.enabled and item.letter.message.purpose is not Purpose.TEST:
+            return self._settle(item, Answer.never("The channel was switched off."), 0, now)
+        began = time.perf_counter()
+        try:
+            answer = kind_named(item.channel.kind).send(item.channel.settings, item.letter, self._transports)
+        except Exception as error:
+            log.exception("delivery_broke", delivery=item.id, channel=item.channel.kind)
+            answer = Answer.later(f"The channel broke: {type(error).__name__}: {error}")
+        return self._settle(item, answer, round((time.perf_counter() - began) * 1000), now)
+
+    def _settle(self, item: Claimed, answer: Answer, duration_ms: int, now: int) -> str:
+        """Write what came of an attempt. Whoever lost the lease only adds to the log."""
+        state = SENT if answer.ok else PENDING if answer.retry and item.attempt < MAX_ATTEMPTS else FAILED
+        values: dict[str, Any] = {"state": state, "answer": answer.text, "lease_until_ms": 0}
+        if state == SENT:
+            values["sent_ms"] = now
+        elif state == PENDING:
+            values["next_attempt_ms"] = now + self._wait_ms(item.attempt, answer.retry_after_ms)
+        with self._database.write() as session:
+            ours = (DeliveryRow.id == item.id) & (DeliveryRow.fence == item.fence)
+            session.execute(update(DeliveryRow).where(ours).values(**values))
+            session.execute(
+                insert(DeliveryAttemptRow).values(
+                    delivery_id=item.id, at_ms=now, ok=answer.ok, answer=answer.text, duration_ms=duration_ms
+                )
+            )
+        if state == FAILED:
+            log.error("delivery_given_up", delivery=item.id, channel=item.channel.name, answer=answer.text)
+        return state
+
+    def _wait_ms(self, attempt: int, asked_ms: int | None) -> int:
+        """Twice as long each time, with a quarter of jitter both ways; never sooner than the other side asked."""
+        wait = min(FIRST_WAIT_MS * 2 ** (attempt - 1), LONGEST_WAIT_MS)
+        return max(round(wait * (0.75 + self._random() / 2)), asked_ms or 0)
+
+    def log(self, workspace_id: int, incident_id: int | None = None, limit: int = 100) -> list[Delivery]:
+        """The delivery log, the newest first."""
+        query = (
+            select(DeliveryRow, ChannelRow.name, ChannelRow.kind)
+            .join(ChannelRow, ChannelRow.id == DeliveryRow.channel_id)
+            .where(DeliveryRow.workspace_id == workspace_id)
+            .order_by(DeliveryRow.id.desc())
+            .limit(limit)
+        )
+        if incident_id is not None:
+            query = query.where(DeliveryRow.incident_id == incident_id)
+        with self._database.read() as session:
+            return [_delivery(row, name, kind) for row, name, kind in session.execute(query)]
+
+    def attempts(self, workspace_id: int, delivery_id: int) -> list[Attempt]:
+        """Each attempt of a delivery, the oldest first. Raises NotFound."""
+        query = (
+            select(DeliveryAttemptRow)
+            .where(DeliveryAttemptRow.delivery_id == delivery_id)
+            .order_by(DeliveryAttemptRow.id)
+        )
+        with self._database.read() as session:
+            _own(session, workspace_id, delivery_id)
+            return [Attempt(row.at_ms, row.ok, row.answer, row.duration_ms) for row in session.scalars(query)]
+
+    def retry(self, workspace_id: int, delivery_id: int, now: int) -> None:
+        """Try a delivery again that was given up. Raises NotFound, or Conflict when it was not."""
+        with self._database.write() as session:
+            row = _own(session, workspace_id, delivery_id)
+            if row.state != FAILED:
+                raise Conflict(f"delivery {delivery_id}", f"is {row.state}; only failed ones can be tried again.")
+            row.state, row.attempts, row.next_attempt_ms, row.lease_until_ms = PENDING, 0, now, 0
+
+    def waiting(self) -> int:
+        """How many letters wait to leave, for health pages."""
+        with self._database.read() as session:
+            return int(session.scalar(select(func.count()).where(DeliveryRow.state == PENDING)) or 0)
+
+
+def _channels(session: Session, workspace_id: int) -> list[Channel]:
+    query = (
+        select(ChannelRow).where(ChannelRow.workspace_id == workspace_id, ChannelRow.enabled).order_by(ChannelRow.id)
+    )
+    return [channel_of(row) for row in session.scalars(query)]
+
+
+def _told_before(session: Session, incident_id: int) -> tuple[str | None, set[str]]:
+    """The subject under which the incident was first told (mail programs keep a thread by it), and its threads."""
+    query = select(DeliveryRow.payload).where(DeliveryRow.incident_id == incident_id).order_by(DeliveryRow.id)
+    payloads = list(session.scalars(query))
+    subject = str(payloads[0]["message"]["subject"]) if payloads else None
+    return subject, {payload["thread"] for payload in payloads}
+
+
+def _behind(session: Session, due: Sequence[DeliveryRow]) -> set[int]:
+    """Of these, the ones that must wait for an earlier message of the same thread that has not left yet."""
+    incidents = {row.incident_id for row in due if row.incident_id is not None}
+    if not incidents:
+        return set()
+    pending = session.execute(
+        select(DeliveryRow.id, DeliveryRow.payload)
+        .where(DeliveryRow.state == PENDING, DeliveryRow.incident_id.in_(incidents))
+        .order_by(DeliveryRow.id)
+    )
+    first: dict[str, int] = {}
+    return {row_id for row_id, payload in pending if first.setdefault(payload["thread"], row_id) != row_id}
+
+
+def _claimed(row: DeliveryRow, channel: ChannelRow, now: int) -> Claimed:
+    payload = row.payload
+    letter = Letter(
+        message=load(payload["message"]),
+        target=payload["target"],
+        id=payload["id"],
+        thread=payload["thread"],
+        begins_thread=payload["begins_thread"],
+        attempt_ms=now,
+    )
+    return Claimed(row.id, row.fence, row.attempts, channel_of(channel), letter, channel.enabled)
+
+
+def _delivery(row: DeliveryRow, channel_name: str, channel_kind: str) -> Delivery:
+    return Delivery(
+        id=row.id,
+        incident_id=row.incident_id,
+        channel_id=row.channel_id,
+        channel_name=channel_name,
+        channel_kind=channel_kind,
+        target=row.payload["target"],
+        purpose=row.purpose,
+        subject=row.payload["message"]["subject"],
+        state=row.state,
+        attempts=row.attempts,
+        next_attempt_ms=row.next_attempt_ms,
+        created_ms=row.created_ms,
+        sent_ms=row.sent_ms,
+        answer=row.answer,
+    )
+
+
+def _own(session: Session, workspace_id: int, delivery_id: int) -> DeliveryRow:
+    row = session.get(DeliveryRow, delivery_id)
+    if row is None or row.workspace_id != workspace_id:
+        raise NotFound(f"delivery {delivery_id}", "does not exist in this workspace.")
+    return row
+
+
+def _token(*parts: object) -> str:
+    """An id for the world outside: letters and digits, the same for the same parts."""
+    return "cw" + hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:30]

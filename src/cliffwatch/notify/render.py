@@ -1,0 +1,176 @@
+"""A message in words and in pictures: plain text, HTML for mail, the chart as PNG. Pure.
+
+The HTML is made for mail programs: tables, inline styles, no web fonts, no request. Dark colours come by
+`prefers-color-scheme` where that is understood; where it is not, the light ones stand by themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+from cliffwatch.notify.chart import Size, Theme, png, svg
+from cliffwatch.notify.message import Message, Purpose
+
+CHART_SIZE = Size(560, 240)
+
+_DARK = """
+:root { color-scheme: light dark; supported-color-schemes: light dark; }
+@media (prefers-color-scheme: dark) {
+  .cw-ground { background-color: #0c0e12 !important; }
+  .cw-card { background-color: #13161c !important; border-color: #232833 !important; }
+  .cw-text { color: #e9ebef !important; }
+  .cw-soft { color: #abb3c1 !important; }
+  .cw-faint { color: #8d96a6 !important; }
+  .cw-rule { border-color: #232833 !important; }
+  .cw-note { background-color: #1a1e26 !important; }
+  .cw-bad { color: #ff8d85 !important; background-color: #321617 !important; }
+  .cw-good { color: #5fcf9a !important; background-color: #10291d !important; }
+  .cw-plain { color: #8ea9ff !important; background-color: #182142 !important; }
+  .cw-link { color: #8ea9ff !important; }
+}
+@media (max-width: 480px) {
+  .cw-pad { padding-left: 20px !important; padding-right: 20px !important; }
+  .cw-headline { font-size: 19px !important; }
+}
+"""
+
+_FONT = "font-family:Inter,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;"
+
+
+@dataclass(frozen=True, slots=True)
+class _Badge:
+    label: str
+    name: str
+    colour: str
+    ground: str
+
+
+_BADGES = {
+    Purpose.OPENED: _Badge("New incident", "cw-bad", "#bd2820", "#fdeeec"),
+    Purpose.UPDATED: _Badge("Update", "cw-bad", "#bd2820", "#fdeeec"),
+    Purpose.RESOLVED: _Badge("Recovered", "cw-good", "#14693f", "#e8f6ee"),
+    Purpose.RETRACTED: _Badge("Taken back", "cw-good", "#14693f", "#e8f6ee"),
+    Purpose.TEST: _Badge("Test", "cw-plain", "#2b54dd", "#ebf0ff"),
+}
+
+
+def plain_text(message: Message) -> str:
+    """The message for readers without HTML; its first line is the root cause, where that is known."""
+    lines = [message.first_line]
+    lines += [line for line in (message.headline, message.note) if line and line not in lines]
+    width = max((len(label) for label, _ in message.facts), default=0)
+    lines += ["", *(f"{label.ljust(width)}  {value}" for label, value in message.facts)]
+    action = "Open your channels" if message.purpose is Purpose.TEST else "Look at the incident"
+    lines += ["", f"{action}: {message.url}", "", f"-- \nCliffwatch, workspace {message.workspace}"]
+    return "\n".join(lines) + "\n"
+
+
+def html_mail(message: Message, light: str | None, dark: str | None = None) -> str:
+    """The HTML of a mail. `light` and `dark` are the addresses (`cid:...`) of the chart's pictures, where there are."""
+    badge = _BADGES[message.purpose]
+    rows = [
+        _row(
+            f'<span class="{badge.name}" style="display:inline-block;padding:3px 10px;border-radius:999px;'
+            f'font-size:12px;line-height:18px;font-weight:600;color:{badge.colour};background-color:{badge.ground};">'
+            f"{badge.label}</span>"
+            '<span class="cw-faint" style="font-size:13px;color:#636b7a;">'
+            f"&nbsp;&nbsp;{escape(message.workspace)}</span>",
+            top=28,
+        ),
+        _row(
+            '<h1 class="cw-text cw-headline" style="margin:0;font-size:21px;line-height:1.35;font-weight:650;'
+            f'letter-spacing:-0.01em;color:#12151c;">{escape(message.headline)}</h1>',
+            top=12,
+        ),
+    ]
+    if message.cause:
+        rows.append(_row(_why(message.cause), top=10))
+    if message.note:
+        rows.append(
+            _row(
+                '<p class="cw-note cw-soft" style="margin:0;padding:10px 14px;border-radius:8px;font-size:14px;'
+                f'line-height:1.5;background-color:#f3f4f7;color:#4a5160;">{escape(message.note)}</p>',
+                top=14,
+            )
+        )
+    if light:
+        rows.append(_row(_picture(message, light, dark), top=18))
+    rows.append(_row(_facts(message), top=14))
+    rows.append(_row(_button(message), top=20, bottom=28))
+    return _page(message, "".join(rows))
+
+
+def chart_png(message: Message, theme: Theme = "light") -> bytes | None:
+    """The chart as PNG, or None where there is none or it cannot be drawn: the message goes out all the same."""
+    if message.chart is None:
+        return None
+    try:
+        return png(svg(message.chart, CHART_SIZE, theme))
+    except (ValueError, ArithmeticError):
+        return None
+
+
+def _page(message: Message, rows: str) -> str:
+    preview = escape(message.first_line)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark"><meta name="supported-color-schemes" content="light dark">'
+        f"<title>{escape(message.subject)}</title><style>{_DARK}</style></head>"
+        f'<body class="cw-ground" style="margin:0;padding:0;background-color:#f7f8fa;{_FONT}">'
+        f'<div style="display:none;max-height:0;overflow:hidden;">{preview}{"&#847;&zwnj;&nbsp;" * 40}</div>'
+        '<table role="presentation" class="cw-ground" width="100%" cellpadding="0" cellspacing="0" border="0" '
+        'style="background-color:#f7f8fa;"><tr><td align="center" style="padding:28px 12px;">'
+        '<table role="presentation" class="cw-card" width="100%" cellpadding="0" cellspacing="0" border="0" '
+        'style="max-width:624px;background-color:#ffffff;border:1px solid #e4e7ec;border-radius:14px;'
+        f'border-collapse:separate;{_FONT}">{rows}</table>'
+        '<p class="cw-faint" style="margin:18px 0 0;font-size:12px;line-height:1.6;color:#636b7a;">'
+        f"Sent by Cliffwatch to the channel of {escape(message.workspace)}. Times are {escape(message.time_zone)}.</p>"
+        "</td></tr></table></body></html>"
+    )
+
+
+def _row(inner: str, *, top: int, bottom: int = 0) -> str:
+    return f'<tr><td class="cw-pad" style="padding:{top}px 32px {bottom}px;">{inner}</td></tr>'
+
+
+def _why(cause: str) -> str:
+    return (
+        '<p class="cw-soft" style="margin:0;font-size:15px;line-height:1.55;color:#4a5160;">'
+        f'<strong class="cw-text" style="color:#12151c;font-weight:600;">Why:</strong> {escape(cause)}</p>'
+    )
+
+
+def _picture(message: Message, light: str, dark: str | None) -> str:
+    described = escape(f"Chart: {message.headline}", quote=True)
+    source = f'<source srcset="{dark}" media="(prefers-color-scheme: dark)">' if dark else ""
+    return (
+        f'<picture>{source}<img src="{light}" width="{CHART_SIZE.width}" alt="{described}" '
+        'style="display:block;width:100%;max-width:100%;height:auto;border:0;border-radius:8px;"></picture>'
+    )
+
+
+def _facts(message: Message) -> str:
+    cells = "".join(
+        '<tr><td class="cw-faint cw-rule" width="108" valign="top" style="padding:9px 12px 9px 0;'
+        f'border-top:1px solid #e4e7ec;font-size:13px;line-height:1.5;color:#636b7a;">{escape(label)}</td>'
+        '<td class="cw-text cw-rule" valign="top" style="padding:9px 0;border-top:1px solid #e4e7ec;font-size:14px;'
+        f'line-height:1.5;color:#12151c;font-variant-numeric:tabular-nums;">{escape(value)}</td></tr>'
+        for label, value in message.facts
+    )
+    return (
+        f'<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="{_FONT}">'
+        f"{cells}</table>"
+    )
+
+
+def _button(message: Message) -> str:
+    label = "Open your channels" if message.purpose is Purpose.TEST else "Look at the incident"
+    url = escape(message.url, quote=True)
+    return (
+        '<table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr>'
+        '<td bgcolor="#2b54dd" style="border-radius:8px;">'
+        f'<a href="{url}" style="display:inline-block;padding:11px 20px;font-size:14px;font-weight:600;'
+        f'line-height:20px;color:#ffffff;text-decoration:none;border-radius:8px;{_FONT}">{label}</a></td></tr></table>'
+    )

@@ -1,0 +1,124 @@
+"""The channels of a workspace: where its people want to be told. The only writer of `channels`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from cliffwatch.db import Database
+from cliffwatch.db.incidents import ChannelRow
+from cliffwatch.errors import InvalidInput, NotFound
+from cliffwatch.notify.channels import KINDS, kind_named
+from cliffwatch.notify.channels.contract import (
+    ChannelKind,
+    ChannelSettings,
+    RandomBytes,
+    dump_settings,
+    parse_settings,
+)
+
+Listed = list["Channel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A place to notify. `settings` is the typed dataclass of its kind."""
+
+    id: int
+    workspace_id: int
+    kind: str
+    name: str
+    settings: ChannelSettings
+    enabled: bool
+    created_ms: int
+
+
+class Channels:
+    """Create, change and list channels."""
+
+    def __init__(self, database: Database, *, random: RandomBytes = os.urandom) -> None:
+        self._database = database
+        self._random = random
+
+    def kinds(self) -> Mapping[str, ChannelKind[Any]]:
+        """The kinds that there are, for forms and docs."""
+        return KINDS
+
+    def create(self, workspace_id: int, kind: str, name: str, settings: Mapping[str, Any], now: int) -> Channel:
+        """A new channel, enabled. Raises InvalidInput naming the field."""
+        parsed = parse_settings(kind_named(kind).settings, settings, self._random)
+        row = ChannelRow(
+            workspace_id=workspace_id,
+            kind=kind,
+            name=_named(name),
+            settings=dump_settings(parsed),
+            enabled=True,
+            created_ms=now,
+        )
+        with self._database.write() as session:
+            session.add(row)
+            session.flush()
+            return channel_of(row)
+
+    def list(self, workspace_id: int) -> Listed:
+        """The workspace's channels, the oldest first."""
+        query = select(ChannelRow).where(ChannelRow.workspace_id == workspace_id).order_by(ChannelRow.id)
+        with self._database.read() as session:
+            return [channel_of(row) for row in session.scalars(query)]
+
+    def get(self, workspace_id: int, channel_id: int) -> Channel:
+        """One channel. Raises NotFound."""
+        with self._database.read() as session:
+            return channel_of(_row(session, workspace_id, channel_id))
+
+    def update(
+        self,
+        workspace_id: int,
+        channel_id: int,
+        *,
+        name: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        enabled: bool | None = None,
+    ) -> Channel:
+        """Change what is given; settings that are not named stay. Raises NotFound or InvalidInput."""
+        with self._database.write() as session:
+            row = _row(session, workspace_id, channel_id)
+            if settings is not None:
+                merged = {**row.settings, **settings}
+                row.settings = dump_settings(parse_settings(kind_named(row.kind).settings, merged, self._random))
+            if name is not None:
+                row.name = _named(name)
+            if enabled is not None:
+                row.enabled = enabled
+            session.flush()
+            return channel_of(row)
+
+    def delete(self, workspace_id: int, channel_id: int) -> None:
+        """Forget the channel and its delivery log. Raises NotFound."""
+        with self._database.write() as session:
+            session.delete(_row(session, workspace_id, channel_id))
+
+
+def channel_of(row: ChannelRow) -> Channel:
+    """The channel of a row."""
+    settings = parse_settings(kind_named(row.kind).settings, row.settings, os.urandom)
+    return Channel(row.id, row.workspace_id, row.kind, row.name, settings, row.enabled, row.created_ms)
+
+
+def _row(session: Session, workspace_id: int, channel_id: int) -> ChannelRow:
+    row = session.get(ChannelRow, channel_id)
+    if row is None or row.workspace_id != workspace_id:
+        raise NotFound(f"channel {channel_id}", "does not exist in this workspace.")
+    return row
+
+
+def _named(name: str) -> str:
+    name = name.strip()
+    if not name or len(name) > 200:
+        raise InvalidInput("channel name", "must have 1 to 200 characters.", "Say who reads it, e.g. Team inbox.")
+    return name
