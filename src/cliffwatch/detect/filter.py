@@ -50,17 +50,21 @@ class Row(enum.IntEnum):
     GAP = 13  # their summed distance
     DAY_SUM = 14  # today's residual against the slow parts, precision weighted
     DAY_WEIGHT = 15
-    EVIDENCE_1 = 16
-    EVIDENCE_2 = 17
-    TAIL = 18
-    TAIL_N = 19
-    STREAK = 20  # surprising windows in a row, signed
-    HOUR = 21
-    P_HOUR = 45
-    WEEKEND = 69
-    P_WEEKEND = 93
-    SLOW = 117
-    P_SLOW = 127
+    BEFORE = 16  # the innovation before
+    STREAK = 17  # surprising windows in a row, signed
+    SHORT = 18  # evidence of the last few points, its own variance, and their mean distance
+    V_SHORT = 19
+    FAR_SHORT = 20
+    LONG = 21  # the same over more points
+    V_LONG = 22
+    FAR_LONG = 23
+    DAY_DRIFT = 24  # today's drift, weighted as the residual is
+    HOUR = 25
+    P_HOUR = 49
+    WEEKEND = 73
+    P_WEEKEND = 97
+    SLOW = 121
+    P_SLOW = 131
 
 
 ROWS = Row.P_SLOW + SLOW * SLOW
@@ -80,8 +84,18 @@ class Tuning:
     keep_spread: float
     step_days: float
     keep_hour: float = 0.985
+    whiten: float = 2.0
     huber: float = 2.5
     cut: float = 4.0
+    cut_run: float = 3.5
+    habit: float = 0.2
+    doubt: float = 0.5
+    blend: float = 0.25
+    clip: float = 4.5
+    gate: float = 0.7
+    keep_short: float = 0.5
+    keep_long: float = 0.8
+    evidence_rate: float = 0.005
     q_level: float = 0.004**2  # per day
     q_slope: float = 0.0002**2
     q_weekday: float = 0.002**2
@@ -91,6 +105,9 @@ class Tuning:
     prior_weekend: float = 0.02
     prior_weekday: float = 0.1
     prior_holiday: float = 0.1
+
+
+OVERRIDE: dict = {}
 
 
 def tuning(step_ms: int) -> Tuning:
@@ -106,6 +123,7 @@ def tuning(step_ms: int) -> Tuning:
         noise_prior=0.03**2,
         keep_spread=1 - 1 / 150 if daily else 1 - 1 / 400,
         step_days=step_ms / DAY_MS,
+        **OVERRIDE,
     )
 
 
@@ -115,6 +133,8 @@ def empty(count: int, tune: Tuning) -> Floats:
     x[Row.UNIT] = 1.0
     x[Row.NOISE_DEN] = 20.0
     x[Row.COV_DEN] = 30.0
+    x[Row.V_SHORT] = 1.0
+    x[Row.V_LONG] = 1.0
     return x
 
 
@@ -137,6 +157,8 @@ def _start(x: Floats, who: Bools, family: Family, tune: Tuning) -> None:
     noise = tune.noise_prior if family is not Family.LINEAR else 0.2
     drift = tune.drift_prior if family is not Family.LINEAR else 0.05
     x[Row.P_DRIFT, who] = drift * unit
+    if tune.step_days * tune.warm <= 1.5:  # the first day has also been a day of its weekday
+        x[Row.DAY_WEIGHT, who] = 1.0 / (drift * unit)
     x[Row.NOISE_NUM, who] = 20.0 * noise * unit
     x[Row.COV_NUM, who] = 30.0 * drift * tune.rho * unit
 
@@ -183,7 +205,8 @@ def close_day(x: Floats, weekday: int, holiday: bool, days: float, tune: Tuning)
     slow += gain * r
     cov -= gain[:, None] * ph[None, :]
     moved = gain[0] + (gain[WEEKDAY + weekday] if weekday >= 0 else 0.0) + (gain[HOLIDAY] if holiday else 0.0)
-    x[Row.DRIFT] -= moved * r
+    x[Row.DRIFT] -= moved * x[Row.DAY_DRIFT] / safe
+    x[Row.DAY_DRIFT] = 0.0
     x[Row.DAY_SUM] = 0.0
     x[Row.DAY_WEIGHT] = 0.0
     started = x[Row.N] >= tune.warm
@@ -256,27 +279,34 @@ def step(x: Floats, y: Floats, ok: Floats, weight: Floats | None, cal: Calendar,
     else:
         z = v / np.sqrt(q)
     z = z * ok
-    # learn
     size = np.abs(z)
     young = n < tune.learn_points
     calm = (size <= tune.cut) | young
+    distance = np.log((np.maximum(y, 0.0) + 0.5) / (mean + 0.5)) if log else v
+    total, source = _evidence(x, z, size, distance, p_slow / q, ok * ~young, tune)
+    # learn
     started = (n >= tune.warm)
-    w = ok * np.minimum(1.0, tune.huber / np.maximum(size, 1e-9)) * calm * started
+    trust = ok * np.minimum(1.0, tune.huber / np.maximum(size, 1e-9)) * calm * started
     u = v / (1.0 + 0.5 * v * p_sum / q) if log else v
     e = u + d
-    k = w * p_d / q
+    k = trust * p_d / q
     x[Row.DRIFT] = d + k * u
     x[Row.P_DRIFT] = p_d * (1 - k)
+    habit = ok * ~calm * (tune.habit * np.clip(np.abs(distance), 0.0, np.sqrt(unit))) ** 2
+    if cal.has_weekdays and not cal.has_hours:
+        cov[w, w] += habit
     for value, variance, share in season:
         p = x[variance]
-        k = w * share * p / (p_all + obs + tune.per_hour * spread_d)
+        k = trust * share * p / (p_all + obs + tune.per_hour * spread_d)
         x[value] += k * e
-        x[variance] = np.minimum(p * (1 - k * share) / tune.keep_hour ** (1.0 / tune.per_hour), tune.prior_hour * unit)
-    precise = w / (obs+p_all-p_slow)
+        x[variance] = habit * share + np.minimum(p * (1 - k * share) / tune.keep_hour ** (1.0 / tune.per_hour), tune.prior_hour * unit)
+    precise = trust / (obs+p_all-p_slow)
     x[Row.DAY_SUM] += precise * e
     x[Row.DAY_WEIGHT] += precise
-    _spread(x, u, p_sum, p_all, v0, f, q, e, w * ~young, unit, tune)
-    _runs(x, z, v, y, mean, ok * started, calm, log, tune)
+    x[Row.DAY_DRIFT] += precise * d
+    _spread(x, u, p_sum, p_all, v0, f, q, e, trust * ~young, unit, tune)
+    early = cal.has_hours and cal.has_weekdays and (cal.slot[t] / 24 <= tune.step_days * (tune.adopt_after + 2))
+    _runs(x, total, source, distance, obs, ok * started, WEEKDAY + int(cal.weekday[t]) if early else -1, tune)
     warming = ok * ~started
     gap = (y / hours - x[Row.MEAN]) * warming
     x[Row.N] += ok
@@ -285,7 +315,7 @@ def step(x: Floats, y: Floats, ok: Floats, weight: Floats | None, cal: Calendar,
     begin = (warming > 0) & (x[Row.N] >= tune.warm)
     if begin.any():
         _start(x, begin, family, tune)
-    return Step(mean, q, z, young, parts)
+    return Step(mean, q, total, young, parts)
 
 
 def _weight_factor(x: Floats, weight: Floats, ok: Floats) -> Floats:
@@ -304,24 +334,58 @@ def _spread(x, u, p_sum, p_slow, v0, f, q, e, w, unit, tune) -> None:
     x[Row.NOISE_DEN] = keep * x[Row.NOISE_DEN] + weight
     bound = 3 * np.sqrt(q)
     left = np.clip(e, -bound, bound)
-    x[Row.COV_NUM] = keep * x[Row.COV_NUM] + weight * (left * x[Row.PREVIOUS] - p_slow)
+    x[Row.COV_NUM] = keep * x[Row.COV_NUM] + weight * (left * x[Row.PREVIOUS] - p_slow + tune.whiten * np.clip(u, -bound, bound) * x[Row.BEFORE])
     x[Row.COV_DEN] = keep * x[Row.COV_DEN] + weight
     x[Row.PREVIOUS] = left * (w > 0)
+    x[Row.BEFORE] = np.clip(u, -bound, bound) * (w > 0)
 
 
-def _runs(x, z, v, y, mean, ok, calm, log, tune) -> None:
-    side = np.sign(z)
-    surprised = (ok > 0) & ~calm
-    run = x[Row.RUN]
-    same = surprised & (run * side > 0)
-    distance = np.log((np.maximum(y, 0) + 0.1) / (mean + 0.1)) if log else v
-    gap = np.where(surprised, np.where(same, x[Row.GAP], 0) + distance, 0)
-    run = np.where(surprised, np.where(same, run, 0) + side, 0)
-    x[Row.RUN] = np.where(ok > 0, run, x[Row.RUN])
-    x[Row.GAP] = np.where(ok > 0, gap, x[Row.GAP])
-    adopt = np.abs(x[Row.RUN]) >= tune.adopt_after
+def _evidence(x, z, size, distance, common, ok, tune):
+    """Join the point's own surprise with that of the last few and of more points (exponentially weighted sums of
+    clipped scores). Each sum is measured against its own past variance, so a series whose scores lean together pays
+    for it. A calm point after an incident ends its evidence.
+    """
+    best = z
+    source = np.zeros(z.shape)
+    clipped = np.clip(z, -tune.clip, tune.clip)
+    calm = ok * (size <= tune.cut)
+    for level, (row, keep) in enumerate(((Row.SHORT, tune.keep_short), (Row.LONG, tune.keep_long)), 1):
+        sums = x[row] + ok * ((keep - 1) * x[row] + math.sqrt(1 - keep * keep) * clipped)
+        x[row] = sums
+        x[row + 1] += calm * tune.evidence_rate * (np.minimum(sums * sums, 9.0) - x[row + 1])
+        x[row + 2] += ok * (1 - keep) * (distance - x[row + 2])
+        joint = sums / np.sqrt(np.maximum(x[row + 1], 1.0 + common * (2 * keep / (1 - keep))))
+        better = (joint * z > 0) & (size > tune.gate) & (np.abs(joint) > np.abs(best))
+        best = np.where(better, joint, best)
+        source = np.where(better, level, source)
+    far = np.abs(best)
+    return np.sign(best) * (far - np.minimum(0.1 * far, 0.2)) * ok, source
+
+
+def _runs(x, total, source, distance, noise, ok, weekday, tune) -> None:
+    """Follow a candidate level: begun by a surprise, fed by points nearer to it than to the forecast."""
+    run, gap = x[Row.RUN], x[Row.GAP]
+    seen = ok > 0
+    supports = seen & (run > 0) & (distance * np.sign(gap) > 0.5 * np.abs(gap))
+    fresh = seen & (np.abs(total) > tune.cut_run) & ~supports
+    length = np.where(supports, run + 1, np.where(fresh, 1.0 + 2 * source, np.where(seen, run - 2, run)))
+    blend = np.maximum(1.0 / np.maximum(length, 1.0), tune.blend)
+    begin = np.where(source == 2, x[Row.FAR_LONG], np.where(source == 1, x[Row.FAR_SHORT], distance))
+    gap = np.where(supports, gap + blend * (distance - gap), np.where(fresh, begin, gap))
+    ended = seen & (run > 0) & (length <= 0)
+    x[Row.RUN] = np.maximum(length, 0.0)
+    x[Row.GAP] = gap
+    adopt = x[Row.RUN] >= tune.adopt_after
     if adopt.any():
-        x[Row.SLOW][adopt] += x[Row.GAP][adopt] / np.abs(x[Row.RUN][adopt])
-        x[Row.P_SLOW][adopt] += 0.02 * x[Row.UNIT][adopt]
-        for row in (Row.RUN, Row.GAP, Row.DAY_SUM, Row.DAY_WEIGHT):
+        x[Row.SLOW][adopt] += gap[adopt]
+        x[Row.P_SLOW][adopt] += 0.05 * gap[adopt] ** 2 + noise[adopt] * 0.2
+        if weekday > 0:  # a shift at the day's beginning may as well be this weekday's new habit: the sum is known, the parts not
+            doubt = (tune.doubt * gap[adopt]) ** 2
+            for i, j, sign in ((0, 0, 1), (0, weekday, -1), (weekday, 0, -1), (weekday, weekday, 1)):
+                x[Row.P_SLOW + i * SLOW + j][adopt] += sign * doubt
+        for row in (Row.RUN, Row.GAP, Row.DAY_SUM, Row.DAY_WEIGHT, Row.DAY_DRIFT):
             x[row][adopt] = 0
+    forget = ended | adopt
+    if forget.any():
+        for row in (Row.SHORT, Row.LONG, Row.FAR_SHORT, Row.FAR_LONG):
+            x[row][forget] = 0

@@ -108,7 +108,7 @@ class Sensitivity:
     `minimum_windows` is how many consecutive windows must be surprising before the point is flagged.
     """
 
-    false_alerts_per_series_week: float = 0.01
+    false_alerts_per_series_week: float = 0.003
     minimum_effect: float = 0.0
     minimum_impact: float = 0.0
     directions: Directions = Directions.BOTH
