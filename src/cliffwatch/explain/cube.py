@@ -1,13 +1,15 @@
 """The cube of all slices: which cuboids are looked at, and how sums over leaves become sums over slices.
 
-A cuboid is a set of dimensions, a cell of it one value for each: a slice. Sums are taken from the leaves only for
-the largest cuboids; each smaller one is the sum of an already summed larger one along its other axes.
+A cuboid is a set of dimensions; each combination of their values is a slice. All slices of all cuboids are
+numbered through, so that the sums of the whole cube are one array. They are taken from the leaves only for the largest cuboids;
+each smaller one is the sum of an already summed larger one along its other axes.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_right
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,28 +18,31 @@ from cliffwatch.explain.model import Codes, Floats
 
 Cuboid = tuple[int, ...]
 Rows = NDArray[np.intp]
-Tables = dict[Cuboid, Floats]
 
-CELLS_PER_LEAF = 2  # a cuboid with more cells than this per leaf is thinner than its leaves and tells nothing more
+CELLS_PER_LEAF = 2  # a cuboid with more slices than this per leaf is thinner than its leaves and tells nothing more
 FEWEST_CELLS = 1024  # cuboids up to this size are always looked at
 
 
 class Cube:
-    """All cuboids of up to `max_depth` dimensions of the leaves."""
+    """All cuboids of up to `max_depth` dimensions of the leaves; slices are numbered 0 to `slices` - 1."""
 
     def __init__(self, codes: Codes, sizes: tuple[int, ...], max_depth: int) -> None:
         """`codes` is (L, D) with 0 <= codes[:, d] < sizes[d]."""
         self.sizes = sizes
         self.leaves = len(codes)
         self.columns = np.ascontiguousarray(codes.T)
-        self._room = max(CELLS_PER_LEAF * self.leaves, FEWEST_CELLS)
-        self.cuboids = [dims for dims in subsets(len(sizes), max_depth) if self.cells(dims) <= self._room]
-        self._plan = self._planned()
+        room = max(CELLS_PER_LEAF * self.leaves, FEWEST_CELLS)
+        self.cuboids = [dims for dims in subsets(len(sizes), max_depth) if self.cells(dims) <= room]
+        self.starts = [0, *itertools.accumulate(self.cells(dims) for dims in self.cuboids)]
+        self.slices = self.starts.pop()
+        self._start = dict(zip(self.cuboids, self.starts, strict=True))
+        self._plan = self._planned(room)
+        self._folding = sum(self.cells(source) for _, source in self._plan if source is not None) + self.slices
 
-    def _planned(self) -> list[tuple[Cuboid, Cuboid | None]]:
+    def _planned(self, room: int) -> list[tuple[Cuboid, Cuboid | None]]:
         """Each cuboid with the one from which its sums are taken, larger ones first; None means from the leaves."""
-        whole = tuple(range(len(self.sizes)))
-        helper = [whole] if whole not in self.cuboids and self.cells(whole) <= self._room else []
+        every = tuple(range(len(self.sizes)))
+        helper = [every] if every not in self._start and self.cells(every) <= room else []
         plan: list[tuple[Cuboid, Cuboid | None]] = []
         for dims in [*helper, *self.cuboids]:
             larger = [known for known, _ in plan if set(dims) < set(known)]
@@ -49,80 +54,75 @@ class Cube:
         return math.prod(self.sizes[d] for d in dims)
 
     def keys(self, dims: Cuboid, rows: Rows | None = None) -> Rows:
-        """The cell of each leaf in the cuboid."""
+        """Which of the cuboid's slices each leaf lies in, counted from the cuboid's first."""
         key = np.zeros(self.leaves if rows is None else len(rows), np.intp)
         for d in dims:
             key *= self.sizes[d]
             key += self.columns[d] if rows is None else self.columns[d][rows]
         return key
 
-    def sums(self, columns: Floats) -> Tables:
-        """(K, L) columns -> for each cuboid their sums (K, cells)."""
-        tables: Tables = {}
+    def sums(self, columns: Floats, rows: Rows | None = None) -> Floats:
+        """(K, L) columns -> their sums (K, slices); with `rows`, columns are (K, rows)."""
+        out = np.empty((len(columns), self.slices))
+        tables: dict[Cuboid, Floats] = {}
         for dims, source in self._plan:
+            cells = self.cells(dims)
+            start = self._start.get(dims)
+            table = np.empty((len(columns), cells)) if start is None else out[:, start : start + cells]
             if source is None:
-                key, cells = self.keys(dims), self.cells(dims)
-                tables[dims] = np.stack([np.bincount(key, column, cells) for column in columns])
+                key = self.keys(dims, rows)
+                for k, column in enumerate(columns):
+                    table[k] = np.bincount(key, column, cells)
             else:
-                tables[dims] = self._folded(tables[source], source, dims)
-        return tables
+                shape = [len(columns), *(self.sizes[d] for d in source)]
+                gone = tuple(axis + 1 for axis, d in enumerate(source) if d not in dims)
+                table[:] = tables[source].reshape(shape).sum(axis=gone).reshape(len(columns), -1)
+            tables[dims] = table
+        return out
 
-    def remove(self, tables: Tables, columns: Floats, rows: Rows) -> None:
+    def remove(self, sums: Floats, columns: Floats, rows: Rows) -> None:
         """Take leaves out of the sums again; `columns` (K, L) are those that were summed."""
-        part = columns[:, rows]
-        fresh: set[Cuboid] = set()
-        for dims, source in self._plan:
-            table, key = tables[dims], None
-            if source in fresh:
-                tables[dims] = self._folded(tables[source], source, dims)
-                fresh.add(dims)
-                continue
-            key = self.keys(dims, rows)
-            if len(rows) * 4 < self.cells(dims):
-                for sums, column in zip(table, part, strict=True):
-                    np.subtract.at(sums, key, column)
-                table[:, key[table[0, key] < 0.5]] = 0.0
-            else:
-                table -= np.stack([np.bincount(key, column, self.cells(dims)) for column in part])
-                table[:, table[0] < 0.5] = 0.0
-                if source is None and len(rows) * 8 > self.leaves:
-                    fresh.add(dims)
+        part = np.ascontiguousarray(columns[:, rows])
+        if len(rows) * len(self.cuboids) * 2 > self._folding:
+            sums -= self.sums(part, rows)
+            sums[:, sums[0] < 0.5] = 0.0
+            return
+        touched = np.concatenate([self.keys(dims, rows) + start for dims, start in self._start.items()])
+        for k, column in enumerate(part):
+            np.subtract.at(sums[k], touched, np.tile(column, len(self.cuboids)))
+        sums[:, touched[sums[0, touched] < 0.5]] = 0.0
 
-    def _folded(self, table: Floats, source: Cuboid, dims: Cuboid) -> Floats:
-        """The sums of a smaller cuboid from those of a larger one."""
-        shape = [len(table), *(self.sizes[d] for d in source)]
-        gone = tuple(axis + 1 for axis, d in enumerate(source) if d not in dims)
-        folded: Floats = table.reshape(shape).sum(axis=gone).reshape(len(table), -1)
-        return folded
+    def where(self, number: int) -> dict[int, int]:
+        """Dimension -> value code of a slice."""
+        at = bisect_right(self.starts, number) - 1
+        dims = self.cuboids[at]
+        cell = np.unravel_index(number - self.starts[at], [self.sizes[d] for d in dims]) if dims else ()
+        return dict(zip(dims, map(int, cell), strict=True))
 
-    def members(self, dims: Cuboid, cell: int) -> Rows:
+    def number(self, codes: dict[int, int]) -> int | None:
+        """The slice with these value codes; None where its cuboid is not looked at."""
+        dims = tuple(sorted(codes))
+        if dims not in self._start:
+            return None
+        cell = 0
+        for d in dims:
+            cell = cell * self.sizes[d] + codes[d]
+        return self._start[dims] + cell
+
+    def parts(self, codes: dict[int, int], along: int) -> Rows | None:
+        """The slices into which one more dimension splits a slice, in the order of that dimension's codes."""
+        first = self.number({**codes, along: 0})
+        if first is None:
+            return None
+        step = math.prod(self.sizes[d] for d in codes if d > along)
+        return first + step * np.arange(self.sizes[along])
+
+    def members(self, codes: dict[int, int]) -> Rows:
         """The rows of the leaves that lie in a slice."""
         inside = np.ones(self.leaves, bool)
-        for d, code in zip(dims, self.coordinates(dims, cell), strict=True):
+        for d, code in codes.items():
             inside &= self.columns[d] == code
         return np.flatnonzero(inside)
-
-    def coordinates(self, dims: Cuboid, cell: int) -> tuple[int, ...]:
-        """The value code of each dimension of a slice."""
-        return tuple(int(i) for i in np.unravel_index(cell, [self.sizes[d] for d in dims])) if dims else ()
-
-    def parts(self, dims: Cuboid, cell: int, extra: int) -> tuple[Cuboid, Rows]:
-        """The cells into which one more dimension splits a slice, in the order of that dimension's codes."""
-        below = tuple(sorted((*dims, extra)))
-        fixed = dict(zip(dims, self.coordinates(dims, cell), strict=True))
-        key = np.zeros(self.sizes[extra], np.intp)
-        for d in below:
-            key = key * self.sizes[d] + (np.arange(self.sizes[extra]) if d == extra else fixed[d])
-        return below, key
-
-    def whole(self, dims: Cuboid, cell: int, gone: int) -> tuple[Cuboid, int]:
-        """The slice that a slice becomes without one of its dimensions."""
-        above = tuple(d for d in dims if d != gone)
-        fixed = dict(zip(dims, self.coordinates(dims, cell), strict=True))
-        key = 0
-        for d in above:
-            key = key * self.sizes[d] + fixed[d]
-        return above, key
 
 
 def subsets(dimensions: int, max_depth: int) -> list[Cuboid]:

@@ -12,11 +12,11 @@ import math
 
 import numpy as np
 
-from cliffwatch.explain.cube import Cube, Cuboid
+from cliffwatch.explain.cube import Cube
 from cliffwatch.explain.model import Floats
 
 TAILS = (2.0, 2.5, 3.0, 3.5, 4.2, 5.0)  # deviations from which on the noise's tail is exponential
-TAIL_SAMPLE = 50_000
+TAIL_SAMPLE = 5_000
 TAIL_FEWEST = 200  # with fewer leaves the tail is taken as the third of TAILS
 FAR = 6.0  # leaves beyond this many deviations say nothing of the noise
 PRIOR_LEAVES = 2.0  # a slice's own spread starts as if it had been seen on this many leaves
@@ -57,13 +57,14 @@ def fitted_tail(z: Floats) -> float:
     return found
 
 
-def costs(cube: Cube) -> dict[Cuboid, float]:
-    """What naming one slice of each cuboid costs: which cuboid, which cell, and that there is a cause at all."""
-    kinds = math.log(len(cube.cuboids))
-    return {dims: kinds + math.log(max(cube.cells(dims), 1)) + 1.0 for dims in cube.cuboids}
+def costs(cube: Cube) -> Floats:
+    """What naming each slice (slices,) costs: which cuboid, which of its slices, and that there is a cause at all."""
+    kinds = math.log(len(cube.cuboids)) + 1.0
+    cells = [cube.cells(dims) for dims in cube.cuboids]
+    return np.repeat([kinds + math.log(max(c, 1)) for c in cells], cells)
 
 
-def odds(sums: Floats, cost: float) -> Floats:
+def odds(sums: Floats, cost: Floats) -> Floats:
     """Log odds (M,) that slices with these sums (5, M) moved."""
     n, p, q, r, h = sums
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -78,7 +79,12 @@ def odds(sums: Floats, cost: float) -> Floats:
     return np.where((n > 0.5) & (np.abs(move) >= LEAST_MOVE), value, -np.inf) - cost
 
 
-def promising(sums: Floats, cost: float) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """The cells whose shift alone is worth their cost; all others have odds below zero."""
+def surest(sums: Floats, cost: Floats) -> int | None:
+    """The slice with the best odds above zero, of all slices (5, slices)."""
     p, q = sums[1], sums[2]
-    return np.flatnonzero(q * q > 2 * cost * p)
+    promising = np.flatnonzero(q * q > 2 * cost * p)  # all others' shift alone is not worth their cost
+    if not len(promising):
+        return None
+    values = odds(sums[:, promising], cost[promising])
+    best = int(np.argmax(values))
+    return int(promising[best]) if values[best] > 0 else None

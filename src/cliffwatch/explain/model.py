@@ -124,6 +124,16 @@ class Leaves:
         assert arrays[1] is not None
         return cls(tuple(dimensions), codes, tuple(vocabulary), arrays[0], arrays[1], arrays[2], arrays[3])
 
+    def measures(self) -> list[tuple[str, Floats]]:
+        """The columns that are there, with their names."""
+        named = [
+            ("actual", self.actual),
+            ("expected", self.expected),
+            ("actual weight", self.actual_weight),
+            ("expected weight", self.expected_weight),
+        ]
+        return [(name, column) for name, column in named if column is not None]
+
     @property
     def is_ratio(self) -> bool:
         return self.actual_weight is not None
@@ -168,9 +178,10 @@ class Explanation:
     """Why a measure changed.
 
     `causes` come most important first and never overlap in what they explain; `mix` are the slices whose weight
-    moved a ratio. `unexplained` is the fraction of the change that no cause explains. For a ratio, `rate_effect`
-    and `mix_effect` are the parts of the ratio's change that come from the slices' own rates and from their weights; they
-    add up to the change. `reason` says why `causes` is empty.
+    moved a ratio. `everywhere` is the fraction of the change that all slices share, `unexplained` the fraction that is
+    in no cause, in no mix and not everywhere. For a ratio, `rate_effect` and `mix_effect` are the parts of its change
+    that come from the slices' own rates and from their weights; they add up to the change. `reason` says why `causes`
+    is empty.
     """
 
     causes: tuple[Cause, ...]
@@ -179,6 +190,7 @@ class Explanation:
     unexplained: float
     actual_weight: float | None = None
     expected_weight: float | None = None
+    everywhere: float = 0.0
     rate_effect: float | None = None
     mix_effect: float | None = None
     mix: tuple[Cause, ...] = ()

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cliffwatch.explain.model import Floats
 
-SAMPLE = 2_000  # leaves from which the noise is read
+SAMPLE = 1_500  # leaves from which the noise is read
 RELATIVE = np.array([0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.1, 0.15, 0.22, 0.32, 0.45])
 COUNT = np.array([0.0, 0.015, 0.03, 0.06, 0.1, 0.16, 0.25, 0.4, 0.6, 0.9])
 MOVED = np.array([0.001, 0.03, 0.15, 0.4])
@@ -32,20 +33,18 @@ class Noise:
         return self.count * np.maximum(counted, self.count / 2) + (self.relative * size) ** 2
 
 
-def sample(size: Floats, rows: int) -> np.ndarray:
-    """Every k-th leaf in the order of size: no randomness, all sizes."""
-    order = np.argsort(size, kind="stable")
-    return order[np.linspace(0, len(order) - 1, rows).astype(np.intp)]
+def sample(residual: Floats, size: Floats) -> NDArray[np.intp]:
+    """Some SAMPLE leaves, chosen by their own numbers, so that the order of the leaves does not matter."""
+    mixed = (residual.view(np.uint64) ^ (size.view(np.uint64) << np.uint64(1))) * np.uint64(0x9E3779B97F4A7C15)
+    return np.flatnonzero(mixed < np.uint64(2**64 * SAMPLE / len(residual)))
 
 
 def estimate(residual: Floats, counted: Floats, size: Floats, least_count: float = 0.0) -> Noise:
     """The noise of leaves of which an unknown part moved."""
-    if len(residual) > SAMPLE:
-        if len(residual) > 20 * SAMPLE:
-            step = len(residual) // (20 * SAMPLE)
-            residual, counted, size = residual[::step], counted[::step], size[::step]
-        pick = sample(size, SAMPLE)
-        residual, counted, size = residual[pick], counted[pick], size[pick]
+    if len(residual) > 1.2 * SAMPLE:
+        pick = sample(residual, size)
+        if len(pick) >= SAMPLE // 4:  # else most leaves are one and the same number
+            residual, counted, size = residual[pick], counted[pick], size[pick]
     typical = float(np.median(size))
     y2 = residual**2 / size**2
     base = counted / size**2

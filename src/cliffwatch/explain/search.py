@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cliffwatch.explain.cube import Cube, Cuboid, Rows, Tables
-from cliffwatch.explain.evidence import columns, costs, odds, promising
+from cliffwatch.explain.cube import Cube, Rows
+from cliffwatch.explain.evidence import columns, costs, surest
 from cliffwatch.explain.model import Codes, Floats, Limits
 from cliffwatch.explain.noise import Noise, estimate
 from cliffwatch.explain.settle import Settler, Spot
 
 COARSE = 2  # depth at which a first look finds the causes that are large enough to pass for noise
+FEW = 20  # leaves from which on noise can be read off again
 CONTAMINATED = 0.02  # fraction of moved leaves from which on the first look is worth it
 
 
@@ -36,6 +37,27 @@ class Deviations:
         base = np.abs(expected)
         return cls(actual - expected, expected, np.maximum(np.abs(actual), base), base)
 
+    def of_rows(self, rows: Rows) -> Deviations:
+        columns = (self.residual, self.expected, self.size, self.counted)
+        return Deviations(*(column[rows] for column in columns), self.least_count)
+
+    def level(self) -> float:
+        """The factor by which everything is more than expected: the median over what was expected."""
+        base = np.abs(self.expected)
+        known = np.flatnonzero(base > 0)
+        if not len(known):
+            return 1.0
+        ratio = 1 + self.residual[known] / self.expected[known]
+        order = np.argsort(ratio, kind="stable")
+        below = np.cumsum(base[known][order])
+        return float(ratio[order][np.searchsorted(below, below[-1] / 2)])
+
+    def beyond(self, level: float) -> Deviations:
+        """The deviations from an expectation that is multiplied by a level."""
+        actual, expected = self.expected + self.residual, self.expected * level
+        size = np.maximum(np.abs(actual), np.abs(expected))
+        return Deviations(actual - expected, expected, size, self.counted * abs(level), self.least_count)
+
     def noise(self, rows: Rows | slice = slice(None)) -> Noise:
         return estimate(self.residual[rows], self.counted[rows], self.size[rows], self.least_count)
 
@@ -51,10 +73,9 @@ class Deviations:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A slice that moved: dimensions and value codes, all its leaves, those that no surer cause explains, log odds."""
+    """A slice that moved: dimension -> value code, all its leaves, those that no surer cause explains, log odds."""
 
-    dims: Cuboid
-    codes: tuple[int, ...]
+    codes: dict[int, int]
     members: Rows
     rows: Rows
     odds: float
@@ -70,56 +91,37 @@ def search(codes: Codes, sizes: tuple[int, ...], deviations: Deviations, limits:
         return []
     codes, sizes = codes[:, dims] if len(dims) < len(sizes) else codes, tuple(sizes[d] for d in dims)
     noise = deviations.noise()
-    if noise.moved > CONTAMINATED and len(codes) > 20:
+    if noise.moved > CONTAMINATED and len(codes) > FEW:
         calm = np.ones(len(codes), bool)
-        for _, spot, _ in picks(Cube(codes, sizes, COARSE), deviations, noise, limits):
+        for spot, _ in picks(Cube(codes, sizes, COARSE), deviations, noise, limits):
             calm[spot.rows] = False
-        if calm.sum() >= 20 and not calm.all():
+        if FEW <= calm.sum() < len(codes):
             noise = deviations.noise(np.flatnonzero(calm))
     cube = Cube(codes, sizes, limits.max_depth)
     return [
-        Found(
-            tuple(dims[d] for d in spot.dims),
-            cube.coordinates(spot.dims, spot.cell),
-            cube.members(spot.dims, spot.cell),
-            spot.rows,
-            value,
-        )
-        for _, spot, value in picks(cube, deviations, noise, limits)
+        Found({dims[d]: code for d, code in spot.codes.items()}, cube.members(spot.codes), spot.rows, value)
+        for spot, value in picks(cube, deviations, noise, limits)
     ]
 
 
-def picks(cube: Cube, deviations: Deviations, noise: Noise, limits: Limits) -> Iterator[tuple[int, Spot, float]]:
+def picks(cube: Cube, deviations: Deviations, noise: Noise, limits: Limits) -> Iterator[tuple[Spot, float]]:
     """One cause after the other, with its log odds, until no slice has odds above zero."""
     reach = deviations.reach(noise)
     variance = noise.variance(deviations.counted, reach)
-    stats = columns(deviations.residual, reach, variance)
-    tables, cost = cube.sums(stats), costs(cube)
+    stats, cost = columns(deviations.residual, reach, variance), costs(cube)
+    sums = cube.sums(stats)
     settler = Settler(cube, cost, deviations.residual, deviations.expected, variance)
     alive = np.ones(cube.leaves, bool)
-    for number in range(limits.max_causes):
-        best = surest(tables, cost, skip_total=not settler.even(settler.spot(alive, (), 0)))
+    total = cube.number({})
+    for _ in range(limits.max_causes):
+        best = surest(sums, cost)
+        if best == total and not settler.even(settler.spot(alive, {})):
+            best = surest(sums[:, :total], cost[:total])
         if best is None:
             return
-        spot = settler.settle(tables, alive, *best)
-        value = float(odds(tables[spot.dims][:, [spot.cell]], cost[spot.dims])[0])
-        yield number, spot, value
+        spot = settler.settle(sums, alive, best)
+        yield spot, settler.odds(sums, spot)
         alive[spot.rows] = False
-        if not spot.dims or not alive.any():
+        if not spot.codes or not alive.any():
             return
-        cube.remove(tables, stats, spot.rows)
-
-
-def surest(tables: Tables, cost: dict[Cuboid, float], skip_total: bool) -> tuple[Cuboid, int] | None:
-    """The slice with the best odds above zero."""
-    best, found = 0.0, None
-    for dims, price in cost.items():
-        if not dims and skip_total:
-            continue
-        cells = promising(tables[dims], price)
-        if len(cells):
-            values = odds(tables[dims][:, cells], price)
-            top = int(np.argmax(values))
-            if values[top] > best:
-                best, found = float(values[top]), (dims, int(cells[top]))
-    return found
+        cube.remove(sums, stats, spot.rows)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffwatch.explain.cube import Cube, Cuboid, Rows, Tables
+from cliffwatch.explain.cube import Cube, Rows
 from cliffwatch.explain.evidence import odds
 from cliffwatch.explain.model import Floats
 
@@ -29,8 +29,7 @@ SIBLINGS_MOVE = 4.0  # deviations from which on siblings moved like a slice
 class Spot:
     """A slice and its leaves that no cause explains yet."""
 
-    dims: Cuboid
-    cell: int
+    codes: dict[int, int]  # dimension -> value code
     rows: Rows
 
 
@@ -77,81 +76,73 @@ class Parts:
 
 
 class Settler:
-    """Knows the leaves of the cube: residual, expected and noise variance, each (L,)."""
+    """Knows the leaves of the cube: residual, expected and noise variance, each (L,); and what each slice costs."""
 
-    def __init__(self, cube: Cube, costs: dict[Cuboid, float], residual: Floats, expected: Floats, variance: Floats) -> None:
+    def __init__(self, cube: Cube, cost: Floats, residual: Floats, expected: Floats, variance: Floats) -> None:
         self.cube = cube
-        self.costs = costs
+        self.cost = cost
         self.leaves = (residual, expected, variance)
 
-    def settle(self, tables: Tables, alive: NDArray[np.bool_], dims: Cuboid, cell: int) -> Spot:
+    def settle(self, sums: Floats, alive: NDArray[np.bool_], number: int) -> Spot:
         """The cause that a slice with good odds belongs to. `alive` marks the leaves (L,) not explained yet."""
-        spot = self.spot(alive, dims, cell)
-        spot = self.split(tables, spot)
-        spot = self.widen(tables, alive, spot)
-        return self.narrow(tables, spot)
+        spot = self.split(sums, self.spot(alive, self.cube.where(number)))
+        return self.narrow(sums, self.widen(sums, alive, spot))
 
-    def spot(self, alive: NDArray[np.bool_], dims: Cuboid, cell: int) -> Spot:
-        rows = self.cube.members(dims, cell)
-        return Spot(dims, cell, rows[alive[rows]])
+    def spot(self, alive: NDArray[np.bool_], codes: dict[int, int]) -> Spot:
+        rows = self.cube.members(codes)
+        return Spot(codes, rows[alive[rows]])
+
+    def part(self, spot: Spot, along: int, code: int) -> Spot:
+        return Spot({**spot.codes, along: code}, spot.rows[self.cube.columns[along][spot.rows] == code])
 
     def parts(self, spot: Spot, along: int) -> Parts:
         code, size = self.cube.columns[along][spot.rows], self.cube.sizes[along]
         return Parts(*(np.bincount(code, column[spot.rows], size) for column in self.leaves))
 
+    def further(self, spot: Spot) -> list[tuple[int, Rows]]:
+        """The dimensions along which the slice has parts that are looked at, with their numbers."""
+        free = [d for d in range(len(self.cube.sizes)) if d not in spot.codes]
+        parts = [(d, self.cube.parts(spot.codes, d)) for d in free]
+        return [(d, numbers) for d, numbers in parts if numbers is not None]
+
+    def odds(self, sums: Floats, spot: Spot) -> float:
+        number = self.cube.number(spot.codes)
+        return -np.inf if number is None else float(odds(sums[:, [number]], self.cost[[number]])[0])
+
     def even(self, spot: Spot) -> bool:
         """Whether no dimension has a value that stayed."""
         for along in range(len(self.cube.sizes)):
             parts = self.parts(spot, along)
-            move = float(parts.residual.sum() / max(float(np.abs(parts.expected).sum()), 1e-300))
-            if parts.stayed(float(np.clip(move, -1, 1))) > STAYED:
+            if parts.stayed(float(parts.rest(-1).moves[0])) > STAYED:
                 return False
         return True
 
-    def further(self, tables: Tables, spot: Spot) -> list[tuple[int, Cuboid, Rows]]:
-        """The dimensions along which the slice has parts that are looked at, with their cells."""
-        out = []
-        for along in range(len(self.cube.sizes)):
-            if along not in spot.dims:
-                below, cells = self.cube.parts(spot.dims, spot.cell, along)
-                if below in self.costs and below in tables:
-                    out.append((along, below, cells))
-        return out
-
-    def part(self, spot: Spot, below: Cuboid, cell: int, along: int, code: int) -> Spot:
-        return Spot(below, cell, spot.rows[self.cube.columns[along][spot.rows] == code])
-
-    def odds(self, tables: Tables, dims: Cuboid, cells: Rows) -> Floats:
-        return odds(tables[dims][:, cells], self.costs[dims])
-
-    def split(self, tables: Tables, spot: Spot) -> Spot:
+    def split(self, sums: Floats, spot: Spot) -> Spot:
         while True:
-            best = float(self.odds(tables, spot.dims, np.array([spot.cell]))[0])
-            found = None
-            for along, below, cells in self.further(tables, spot):
-                told = self.odds(tables, below, cells)
+            best, found = self.odds(sums, spot), None
+            for along, numbers in self.further(spot):
+                told = odds(sums[:, numbers], self.cost[numbers])
                 together = float(told[told > 0].sum())
                 if together > best:
                     code = int(np.argmax(told))
                     parts = self.parts(spot, along)
                     if parts.stayed(float(parts.moves[code])) > STAYED:
-                        best, found = together, self.part(spot, below, int(cells[code]), along, code)
+                        best, found = together, self.part(spot, along, code)
             if found is None:
                 return spot
             spot = found
 
-    def widen(self, tables: Tables, alive: NDArray[np.bool_], spot: Spot) -> Spot:
-        while len(spot.dims) > 1:
+    def widen(self, sums: Floats, alive: NDArray[np.bool_], spot: Spot) -> Spot:
+        while len(spot.codes) > 1:
             best, found = SIBLINGS_MOVE, None
-            codes = dict(zip(spot.dims, self.cube.coordinates(spot.dims, spot.cell), strict=True))
-            for gone in spot.dims:
-                above, cell = self.cube.whole(spot.dims, spot.cell, gone)
-                if self.odds(tables, above, np.array([cell]))[0] <= 0:
+            for gone, code in spot.codes.items():
+                wider = Spot({d: c for d, c in spot.codes.items() if d != gone}, spot.rows)
+                if self.odds(sums, wider) <= 0:
                     continue
-                wider = self.spot(alive, above, cell)
+                wider = self.spot(alive, wider.codes)
                 parts = self.parts(wider, gone)
-                move = float(parts.moves[codes[gone]])
-                siblings = parts.rest(codes[gone])
+                move = float(parts.moves[code])
+                siblings = parts.rest(code)
                 surely = siblings.deviations(np.sign(move))
                 alike = float(siblings.moves[0]) * np.sign(move) > ALIKE * abs(move)
                 if surely > best and alike and parts.stayed(move) <= STAYED:
@@ -161,17 +152,19 @@ class Settler:
             spot = found
         return spot
 
-    def narrow(self, tables: Tables, spot: Spot) -> Spot:
+    def narrow(self, sums: Floats, spot: Spot) -> Spot:
         while True:
             least, found = OWN_MOVE, None
-            for along, below, cells in self.further(tables, spot):
+            for along, _ in self.further(spot):
                 parts = self.parts(spot, along)
                 if parts.present < 2:
                     continue
                 code = int(np.argmax(np.abs(parts.residual)))
                 own = parts.rest(code).deviations(float(np.sign(parts.residual[code])))
-                if own < least and self.odds(tables, below, cells[[code]])[0] > 0:
-                    least, found = own, self.part(spot, below, int(cells[code]), along, code)
+                if own < least:
+                    part = self.part(spot, along, code)
+                    if self.odds(sums, part) > 0:
+                        least, found = own, part
             if found is None:
                 return spot
             spot = found
