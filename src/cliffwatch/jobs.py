@@ -1,0 +1,138 @@
+"""Durable jobs: due-ness, claims and leases are rows of the metadata database.
+
+A job exists once per key. A worker claims it for a lease and gets a fencing number; whoever commits an effect passes
+the job along, and the commit fails when another worker has claimed it since. So an effect and "done" are one
+transaction, and a job whose worker died is claimed again when its lease runs out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import CursorResult, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+
+from cliffwatch.db import Database
+from cliffwatch.db.streams import JobRow
+from cliffwatch.errors import CliffwatchError
+
+MAX_ATTEMPTS = 12
+FIRST_RETRY_MS = 2_000
+LONGEST_RETRY_MS = 15 * 60_000
+
+
+class LeaseLost(CliffwatchError):
+    """Another worker has the job now; what this one was about to commit is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job. `fence` tells this claim from later ones."""
+
+    id: int
+    kind: str
+    key: str
+    payload: Mapping[str, Any]
+    attempts: int
+    fence: int
+
+
+class Jobs:
+    """Puts work into the table, hands it out, and takes it back."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def enqueue(self, session: Session, kind: str, key: str, payload: Mapping[str, Any], due_ms: int, now: int) -> bool:
+        """Add a job in the caller's transaction; False when one with this key exists already."""
+        insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        row = {
+            "kind": kind,
+            "key": key,
+            "payload": dict(payload),
+            "state": "queued",
+            "due_ms": due_ms,
+            "lease_until_ms": 0,
+            "fence": 0,
+            "attempts": 0,
+            "progress": 0.0,
+            "error": "",
+            "created_ms": now,
+        }
+        result = session.execute(insert(JobRow).values(**row).on_conflict_do_nothing(index_elements=["key"]))
+        assert isinstance(result, CursorResult)
+        return result.rowcount == 1
+
+    def claim(self, kinds: Sequence[str], now: int, lease_ms: int, limit: int = 1) -> list[Job]:
+        """Claim due jobs, the oldest first. Their leases end at `now + lease_ms` unless renewed."""
+        due = (
+            select(JobRow)
+            .where(JobRow.state == "queued", JobRow.kind.in_(kinds), JobRow.due_ms <= now, JobRow.lease_until_ms <= now)
+            .order_by(JobRow.due_ms, JobRow.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        with self._database.write() as session:
+            rows = session.scalars(due).all()
+            for row in rows:
+                row.lease_until_ms = now + lease_ms
+                row.fence += 1
+                row.attempts += 1
+            return [Job(row.id, row.kind, row.key, row.payload, row.attempts, row.fence) for row in rows]
+
+    def has_due(self, kinds: Sequence[str], now: int) -> bool:
+        """Whether a claim would find something; cheaper than a claim, because it takes no lock."""
+        query = select(JobRow.id).where(
+            JobRow.state == "queued", JobRow.kind.in_(kinds), JobRow.due_ms <= now, JobRow.lease_until_ms <= now
+        )
+        with self._database.read() as session:
+            return session.scalar(query.limit(1)) is not None
+
+    def finish(self, session: Session, job: Job, now: int) -> None:
+        """Mark the job done in the transaction of its effect. Raises LeaseLost, which rolls the effect back."""
+        self._change(session, job, state="done", finished_ms=now, progress=1.0, error="")
+
+    def renew(self, job: Job, now: int, lease_ms: int, *, progress: float | None = None) -> None:
+        """Keep a long job, and say how far it is (0 to 1). Raises LeaseLost."""
+        values: dict[str, Any] = {"lease_until_ms": now + lease_ms}
+        if progress is not None:
+            values["progress"] = progress
+        with self._database.write() as session:
+            self._change(session, job, **values)
+
+    def save(self, session: Session, job: Job, payload: Mapping[str, Any]) -> None:
+        """Remember where a long job is, so that it goes on there after a crash. Raises LeaseLost."""
+        self._change(session, job, payload=dict(payload))
+
+    def fail(self, job: Job, error: str, now: int) -> bool:
+        """Give the job back with its cause of failure; True when it will not be tried again."""
+        over = job.attempts >= MAX_ATTEMPTS
+        wait = min(FIRST_RETRY_MS * 2 ** (job.attempts - 1), LONGEST_RETRY_MS)
+        values: dict[str, Any] = {"error": error[:2000], "lease_until_ms": 0}
+        values |= {"state": "failed", "finished_ms": now} if over else {"due_ms": now + wait}
+        with self._database.write() as session:
+            self._change(session, job, **values)
+        return over
+
+    def forget(self, before_ms: int) -> int:
+        """Delete jobs that were done before `before_ms`; returns how many."""
+        with self._database.write() as session:
+            rows = session.scalars(select(JobRow).where(JobRow.state == "done", JobRow.finished_ms < before_ms)).all()
+            for row in rows:
+                session.delete(row)
+            return len(rows)
+
+    def _change(self, session: Session, job: Job, **values: Any) -> None:
+        statement = (
+            update(JobRow)
+            .where(JobRow.id == job.id, JobRow.fence == job.fence, JobRow.state == "queued")
+            .values(**values)
+        )
+        result = session.execute(statement)
+        assert isinstance(result, CursorResult)
+        if result.rowcount != 1:
+            raise LeaseLost(f"job {job.key}", "was taken over by another worker.", "Nothing is lost; it goes on there.")

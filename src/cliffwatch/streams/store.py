@@ -1,0 +1,300 @@
+"""The service of data streams: the only writer of streams, runs, and what detectors remember."""
+
+from __future__ import annotations
+
+import builtins
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from cliffwatch.db import Database
+from cliffwatch.db.sources import SourceRow
+from cliffwatch.db.streams import RunRow, StreamRow
+from cliffwatch.errors import InvalidInput, NotFound
+from cliffwatch.jobs import Jobs
+from cliffwatch.store import EventStore
+from cliffwatch.streams.definition import dump, parse, validate
+from cliffwatch.streams.model import Definition, Stream, StreamState, Window
+from cliffwatch.streams.projection import numeric_paths
+from cliffwatch.streams.schedule import next_runs, window_of
+
+BACKFILL = "backfill"
+RUN = "run"
+MAX_NAME = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One (stream, window): when it ran, what came of it, why it failed."""
+
+    id: int
+    stream_id: int
+    window: Window
+    state: str  # queued, running, done, failed
+    step: str
+    attempts: int
+    started_ms: int | None
+    finished_ms: int | None
+    series: int
+    points_revised: int
+    anomalies: int
+    error: str
+
+    @property
+    def duration_ms(self) -> int | None:
+        return self.finished_ms - self.started_ms if self.finished_ms and self.started_ms else None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a back-fill is, in messages."""
+
+    done: int
+    total: int
+    state: StreamState
+
+    @property
+    def fraction(self) -> float:
+        if self.state is not StreamState.BACKFILLING:
+            return 1.0
+        return min(self.done / self.total, 1.0) if self.total else 0.0
+
+
+class Streams:
+    """Create, look at and change data streams. A change takes effect for the next event that is absorbed."""
+
+    def __init__(self, database: Database, store: EventStore, jobs: Jobs) -> None:
+        self._database = database
+        self._store = store
+        self._jobs = jobs
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """Changes whenever the set of streams to project onto does."""
+        return self._version
+
+    def projected(self) -> Sequence[Stream]:
+        """The streams that new events are projected onto: all but paused and deleted ones."""
+        states = [StreamState.ACTIVE.value, StreamState.BACKFILLING.value]
+        with self._database.read() as session:
+            return [stream_of(row) for row in session.scalars(select(StreamRow).where(StreamRow.state.in_(states)))]
+
+    def create(self, workspace_id: int, source_id: int, name: str, definition: Definition, now: int) -> Stream:
+        """Create a stream; its back-fill from the archive starts at once. Raises InvalidInput, NotFound."""
+        validate(definition)
+        name = checked_name(name)
+        with self._database.write() as session:
+            source = session.get(SourceRow, source_id)
+            if source is None or source.workspace_id != workspace_id:
+                raise NotFound(f"source {source_id}", "does not exist in this workspace.")
+            row = StreamRow(
+                workspace_id=workspace_id,
+                source_id=source_id,
+                name=name,
+                definition=dump(definition),
+                state=StreamState.BACKFILLING.value,
+                revision=1,
+                facts_id=new_facts_id(),
+                created_ms=now,
+                updated_ms=now,
+                live_from_ms=window_of(definition.schedule, now).end_ms,
+                deleted_ms=None,
+                next_due_ms=None,
+                next_window_ms=window_of(definition.schedule, now).start_ms,
+            )
+            session.add(row)
+            session.flush()
+            self._start_backfill(session, row, now)
+            stream = stream_of(row)
+        self._version += 1
+        return stream
+
+    def get(self, workspace_id: int, stream_id: int) -> Stream:
+        """One stream of a workspace. Raises NotFound."""
+        with self._database.read() as session:
+            return stream_of(self._row(session, workspace_id, stream_id))
+
+    def by_id(self, stream_id: int) -> Stream | None:
+        """A stream of any workspace, for runs; None when it is gone."""
+        with self._database.read() as session:
+            row = session.get(StreamRow, stream_id)
+            return stream_of(row) if row is not None and row.state != StreamState.DELETED.value else None
+
+    def list(self, workspace_id: int) -> builtins.list[Stream]:
+        """The workspace's streams by name; deleted ones are not among them."""
+        query = (
+            select(StreamRow)
+            .where(StreamRow.workspace_id == workspace_id, StreamRow.state != StreamState.DELETED.value)
+            .order_by(StreamRow.name, StreamRow.id)
+        )
+        with self._database.read() as session:
+            return [stream_of(row) for row in session.scalars(query)]
+
+    def rename(self, workspace_id: int, stream_id: int, name: str, now: int) -> Stream:
+        return self._change(workspace_id, stream_id, {"name": checked_name(name)}, now)
+
+    def update(
+        self,
+        workspace_id: int,
+        stream_id: int,
+        now: int,
+        *,
+        name: str | None = None,
+        definition: Definition | None = None,
+    ) -> Stream:
+        """Change a stream. Facts and points are made anew when what is measured, or when, has changed."""
+        with self._database.write() as session:
+            row = self._row(session, workspace_id, stream_id)
+            if name is not None:
+                row.name = checked_name(name)
+            if definition is not None and definition != parse(row.definition):
+                validate(definition)
+                if projection_key(definition) != projection_key(parse(row.definition)):
+                    row.facts_id = new_facts_id()
+                row.definition = dump(definition)
+                row.live_from_ms = window_of(definition.schedule, now).end_ms
+                row.next_window_ms = window_of(definition.schedule, now).start_ms
+                row.next_due_ms = None
+                row.revision += 1
+                if row.state != StreamState.PAUSED.value:
+                    self._start_backfill(session, row, now)
+            row.updated_ms = now
+            stream = stream_of(row)
+        self._version += 1
+        return stream
+
+    def pause(self, workspace_id: int, stream_id: int, now: int) -> Stream:
+        """Stop measuring and running. What is stored stays."""
+        return self._change(workspace_id, stream_id, {"state": StreamState.PAUSED.value, "next_due_ms": None}, now)
+
+    def resume(self, workspace_id: int, stream_id: int, now: int) -> Stream:
+        """Go on; what came meanwhile is filled in from the archive."""
+        with self._database.write() as session:
+            row = self._row(session, workspace_id, stream_id)
+            if row.state == StreamState.PAUSED.value:
+                row.revision += 1
+                row.updated_ms = now
+                schedule = parse(row.definition).schedule
+                row.next_window_ms = window_of(schedule, now).start_ms
+                self._start_backfill(session, row, now)
+            stream = stream_of(row)
+        self._version += 1
+        return stream
+
+    def delete(self, workspace_id: int, stream_id: int, now: int) -> None:
+        """Delete a stream and what it measured. Its incidents stay readable."""
+        values = {"state": StreamState.DELETED.value, "deleted_ms": now, "next_due_ms": None}
+        stream = self._change(workspace_id, stream_id, values, now)
+        self._store.delete_facts(stream.facts_id)
+        self._store.delete_points(stream.id)
+
+    def clone(self, workspace_id: int, stream_id: int, name: str, now: int) -> Stream:
+        stream = self.get(workspace_id, stream_id)
+        return self.create(workspace_id, stream.source_id, name, stream.definition, now)
+
+    def runs(self, stream_id: int, limit: int = 50) -> builtins.list[Run]:
+        """The stream's newest runs first."""
+        query = select(RunRow).where(RunRow.stream_id == stream_id).order_by(RunRow.window_start_ms.desc()).limit(limit)
+        with self._database.read() as session:
+            return [run_of(row) for row in session.scalars(query)]
+
+    def backfill_progress(self, stream_id: int) -> Progress:
+        with self._database.read() as session:
+            row = session.get(StreamRow, stream_id)
+            if row is None:
+                raise NotFound(f"stream {stream_id}", "does not exist.")
+            return Progress(row.backfill_done, row.backfill_total, StreamState(row.state))
+
+    def next_runs(self, stream: Stream, now: int, count: int = 3) -> builtins.list[int]:
+        """When the stream's next windows end, Unix ms; none while it is paused."""
+        return [] if stream.state is StreamState.PAUSED else next_runs(stream.definition.schedule, now, count)
+
+    def counts(self, workspace_id: int) -> Mapping[StreamState, int]:
+        query = (
+            select(StreamRow.state, func.count())
+            .where(StreamRow.workspace_id == workspace_id)
+            .group_by(StreamRow.state)
+        )
+        with self._database.read() as session:
+            return {StreamState(state): count for state, count in session.execute(query)}
+
+    def _start_backfill(self, session: Session, row: StreamRow, now: int) -> None:
+        row.state = StreamState.BACKFILLING.value
+        row.backfill_done = row.backfill_total = 0
+        payload = {"stream_id": row.id, "revision": row.revision}
+        self._jobs.enqueue(session, BACKFILL, f"backfill:{row.id}:{row.revision}", payload, now, now)
+
+    def _change(self, workspace_id: int, stream_id: int, values: Mapping[str, Any], now: int) -> Stream:
+        with self._database.write() as session:
+            row = self._row(session, workspace_id, stream_id)
+            session.execute(update(StreamRow).where(StreamRow.id == row.id).values(**values, updated_ms=now))
+            session.refresh(row)
+            stream = stream_of(row)
+        self._version += 1
+        return stream
+
+    def _row(self, session: Session, workspace_id: int, stream_id: int) -> StreamRow:
+        row = session.get(StreamRow, stream_id)
+        if row is None or row.workspace_id != workspace_id or row.state == StreamState.DELETED.value:
+            raise NotFound(f"stream {stream_id}", "does not exist in this workspace.")
+        return row
+
+
+def stream_of(row: StreamRow) -> Stream:
+    return Stream(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        source_id=row.source_id,
+        name=row.name,
+        definition=parse(row.definition),
+        state=StreamState(row.state),
+        revision=row.revision,
+        facts_id=row.facts_id,
+        created_at_ms=row.created_ms,
+        live_from_ms=row.live_from_ms,
+    )
+
+
+def run_of(row: RunRow) -> Run:
+    return Run(
+        id=row.id,
+        stream_id=row.stream_id,
+        window=Window(row.window_start_ms, row.window_end_ms),
+        state=row.state,
+        step=row.step,
+        attempts=row.attempts,
+        started_ms=row.started_ms,
+        finished_ms=row.finished_ms,
+        series=row.series,
+        points_revised=row.points_revised,
+        anomalies=row.anomalies,
+        error=row.error,
+    )
+
+
+def projection_key(definition: Definition) -> tuple[object, ...]:
+    """What decides the facts: two definitions with the same key can share them."""
+    return (
+        definition.spec_type,
+        definition.events,
+        tuple(dimension.path for dimension in definition.dimensions),
+        numeric_paths(definition),
+        definition.filter,
+    )
+
+
+def new_facts_id() -> int:
+    """An id that no stream had before; random, because another process may choose at the same time."""
+    return secrets.randbits(62) + 1
+
+
+def checked_name(name: str) -> str:
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= MAX_NAME:
+        raise InvalidInput("stream name", f"has 1 to {MAX_NAME} characters.")
+    return name
