@@ -19,8 +19,12 @@ from cliffwatch.explain.model import Codes, Floats
 Cuboid = tuple[int, ...]
 Rows = NDArray[np.intp]
 
-CELLS_PER_LEAF = 2  # a cuboid with more slices than this per leaf is thinner than its leaves and tells nothing more
-FEWEST_CELLS = 1024  # cuboids up to this size are always looked at
+FEW_CELLS, MANY_CELLS = 20_000, 120_000
+"""A cuboid with far more slices than there are leaves is thinner than the leaves and tells nothing more. One of up to
+FEW_CELLS slices is always looked at; up to MANY_CELLS there may be two per leaf, beyond that one per two leaves."""
+MOST_CUBOIDS = 800  # with very many dimensions the search is less deep rather than slow
+HELPED_DIMENSIONS = 8
+SCATTER = 6  # how much dearer it is to touch a slice by number than to add it up in order
 
 
 class Cube:
@@ -31,23 +35,32 @@ class Cube:
         self.sizes = sizes
         self.leaves = len(codes)
         self.columns = np.ascontiguousarray(codes.T)
-        room = max(CELLS_PER_LEAF * self.leaves, FEWEST_CELLS)
-        self.cuboids = [dims for dims in subsets(len(sizes), max_depth) if self.cells(dims) <= room]
+        room = max(FEW_CELLS, min(2 * self.leaves, max(MANY_CELLS, self.leaves // 2)))
+        depth = affordable(len(sizes), max_depth)
+        self.cuboids = [dims for dims in subsets(len(sizes), depth) if self.cells(dims) <= room]
         self.starts = [0, *itertools.accumulate(self.cells(dims) for dims in self.cuboids)]
         self.slices = self.starts.pop()
         self._start = dict(zip(self.cuboids, self.starts, strict=True))
-        self._plan = self._planned(room)
-        self._folding = sum(self.cells(source) for _, source in self._plan if source is not None) + self.slices
+        self._plan = self._planned(max(room, 2 * self.leaves))
+        self._folding = sum(self.cells(source) for _, source in self._plan if source is not None) + 3 * self.slices
 
     def _planned(self, room: int) -> list[tuple[Cuboid, Cuboid | None]]:
-        """Each cuboid with the one from which its sums are taken, larger ones first; None means from the leaves."""
-        every = tuple(range(len(self.sizes)))
-        helper = [every] if every not in self._start and self.cells(every) <= room else []
+        """Each cuboid with the one from which its sums are taken, larger ones first; None means from the leaves.
+
+        Larger cuboids that are not looked at help, because one pass over the leaves then serves many.
+        """
+        dimensions = len(self.sizes)
+        deepest = dimensions if dimensions <= HELPED_DIMENSIONS else 0
+        helpers = [dims for dims in subsets(dimensions, deepest) if dims not in self._start and self.cells(dims) <= room]
         plan: list[tuple[Cuboid, Cuboid | None]] = []
-        for dims in [*helper, *self.cuboids]:
+        for dims in [*helpers, *self.cuboids]:
             larger = [known for known, _ in plan if set(dims) < set(known)]
             plan.append((dims, min(larger, key=self.cells, default=None)))
-        return plan
+        needed = set(self.cuboids)
+        for dims, source in reversed(plan):
+            if dims in needed and source is not None:
+                needed.add(source)
+        return [step for step in plan if step[0] in needed]
 
     def cells(self, dims: Cuboid) -> int:
         """How many slices the cuboid has."""
@@ -74,23 +87,33 @@ class Cube:
                 for k, column in enumerate(columns):
                     table[k] = np.bincount(key, column, cells)
             else:
-                shape = [len(columns), *(self.sizes[d] for d in source)]
-                gone = tuple(axis + 1 for axis, d in enumerate(source) if d not in dims)
-                table[:] = tables[source].reshape(shape).sum(axis=gone).reshape(len(columns), -1)
+                table[:] = self._folded(tables[source], source, dims)
             tables[dims] = table
         return out
+
+    def _folded(self, table: Floats, source: Cuboid, dims: Cuboid) -> Floats:
+        """The sums of a smaller cuboid from those of a larger one, one axis at a time."""
+        left = list(source)
+        for d in source:
+            if d not in dims:
+                at = left.index(d)
+                after = math.prod(self.sizes[e] for e in left[at + 1 :])
+                table = np.einsum("ijk->ik", table.reshape(-1, self.sizes[d], after))
+                left.remove(d)
+        return table.reshape(-1, self.cells(dims))
 
     def remove(self, sums: Floats, columns: Floats, rows: Rows) -> None:
         """Take leaves out of the sums again; `columns` (K, L) are those that were summed."""
         part = np.ascontiguousarray(columns[:, rows])
-        if len(rows) * len(self.cuboids) * 2 > self._folding:
+        if len(rows) * len(self.cuboids) * SCATTER > self._folding:
             sums -= self.sums(part, rows)
             sums[:, sums[0] < 0.5] = 0.0
             return
-        touched = np.concatenate([self.keys(dims, rows) + start for dims, start in self._start.items()])
-        for k, column in enumerate(part):
-            np.subtract.at(sums[k], touched, np.tile(column, len(self.cuboids)))
-        sums[:, touched[sums[0, touched] < 0.5]] = 0.0
+        for dims, start in self._start.items():
+            touched = self.keys(dims, rows) + start
+            for k, column in enumerate(part):
+                np.subtract.at(sums[k], touched, column)
+            sums[:, touched[sums[0, touched] < 0.5]] = 0.0
 
     def where(self, number: int) -> dict[int, int]:
         """Dimension -> value code of a slice."""
@@ -132,3 +155,11 @@ def subsets(dimensions: int, max_depth: int) -> list[Cuboid]:
         for depth in range(min(max_depth, dimensions), -1, -1)
         for dims in itertools.combinations(range(dimensions), depth)
     ]
+
+
+def affordable(dimensions: int, max_depth: int) -> int:
+    """The depth up to which there are not too many cuboids."""
+    depth = min(max_depth, dimensions)
+    while depth > 1 and sum(math.comb(dimensions, k) for k in range(depth + 1)) > MOST_CUBOIDS:
+        depth -= 1
+    return depth

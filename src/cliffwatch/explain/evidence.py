@@ -26,14 +26,20 @@ LEAST_MOVE = 0.04  # a slice that moved by less is not a cause, however sure
 
 def columns(residual: Floats, size: Floats, variance: Floats) -> Floats:
     """The five columns (5, L) whose sums `odds` takes: 1, s²/v, r s/v, r²/v, and twice the surprise as noise."""
-    z = np.abs(residual) / np.sqrt(variance)
-    tail = fitted_tail(z[:: max(1, len(z) // TAIL_SAMPLE)])
     out = np.empty((5, len(residual)))
-    out[0] = 1.0
-    out[1] = size * size / variance
-    out[2] = residual * size / variance
-    out[3] = z * z
-    out[4] = surprise(z, tail)
+    count, weight, moved, square, still = out
+    count[:] = 1.0
+    np.divide(size, variance, out=weight)
+    np.multiply(residual, weight, out=moved)
+    np.multiply(size, weight, out=weight)
+    np.multiply(residual, residual, out=square)
+    np.divide(square, variance, out=square)
+    np.sqrt(square, out=still)
+    tail = fitted_tail(still[:: max(1, len(still) // TAIL_SAMPLE)])
+    far = np.flatnonzero(still > tail)
+    beyond = 2 * tail * still[far] - tail**2
+    still[:] = square
+    still[far] = beyond
     return out
 
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from cliffwatch.explain.model import Floats
 
 SAMPLE = 1_500  # leaves from which the noise is read
-RELATIVE = np.array([0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.1, 0.15, 0.22, 0.32, 0.45])
-COUNT = np.array([0.0, 0.015, 0.03, 0.06, 0.1, 0.16, 0.25, 0.4, 0.6, 0.9])
-MOVED = np.array([0.001, 0.03, 0.15, 0.4])
+RELATIVE = (0.002, 0.6)  # the range of relative noise
+STARTS = (0.01, 0.05, 0.2)
+MOVED = (0.001, 0.03, 0.15, 0.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,19 @@ class Noise:
         return self.count * np.maximum(counted, self.count / 2) + (self.relative * size) ** 2
 
 
-def sample(residual: Floats, size: Floats) -> NDArray[np.intp]:
-    """Some SAMPLE leaves, chosen by their own numbers, so that the order of the leaves does not matter."""
+def sample(residual: Floats, size: Floats, wanted: int) -> NDArray[np.intp]:
+    """About `wanted` leaves, chosen by their own numbers, so that the order of the leaves does not matter."""
+    if len(residual) <= 1.2 * wanted:
+        return np.arange(len(residual))
     mixed = (residual.view(np.uint64) ^ (size.view(np.uint64) << np.uint64(1))) * np.uint64(0x9E3779B97F4A7C15)
-    return np.flatnonzero(mixed < np.uint64(2**64 * SAMPLE / len(residual)))
+    pick = np.flatnonzero(mixed < np.uint64(2**64 * (wanted / len(residual))))
+    return pick if len(pick) >= wanted // 4 else np.arange(len(residual))  # else most leaves are one and the same
 
 
 def estimate(residual: Floats, counted: Floats, size: Floats, least_count: float = 0.0) -> Noise:
     """The noise of leaves of which an unknown part moved."""
-    if len(residual) > 1.2 * SAMPLE:
-        pick = sample(residual, size)
-        if len(pick) >= SAMPLE // 4:  # else most leaves are one and the same number
-            residual, counted, size = residual[pick], counted[pick], size[pick]
+    pick = sample(residual, size, SAMPLE)
+    residual, counted, size = residual[pick], counted[pick], size[pick]
     typical = float(np.median(size))
     y2 = residual**2 / size**2
     base = counted / size**2
@@ -60,27 +61,15 @@ def estimate(residual: Floats, counted: Floats, size: Floats, least_count: float
         moved[0] = share
         return value - 0.5 * float(np.log(relative / 0.05)) ** 2
 
-    relative, c = 0.05, 0.0
-    best = -np.inf
-    for c0 in COUNT[::3]:
-        for r in RELATIVE[::2]:
-            if (f := fit(r, c0)) > best:
-                best, relative, c = f, float(r), float(c0)
-    step = 1.5
-    while step > 1.04:
-        better = False
-        trials = [
-            (relative * step, c),
-            (relative / step, c),
-            (relative, c * step),
-            (relative, c / step),
-            (relative / step, c * step),
-            (relative * step, c / step),
-        ]
-        for r, c0 in trials:
-            if 0.002 <= r <= 0.6 and (f := fit(r, c0)) > best + 1e-6:
-                best, relative, c, better = f, r, c0, True
-        if not better:
+    best, relative, c = max((fit(r, c), r, c) for r in STARTS for c in (0.0, 0.1, 0.4))
+    step = 2.2
+    while step > 1.05:
+        before = best
+        for r, d in ((step, 1), (1 / step, 1), (1, step), (1, 1 / step), (step, 1 / step), (1 / step, step)):
+            trial = float(np.clip(relative * r, *RELATIVE)), c * d
+            if trial != (relative, c) and (value := fit(*trial)) > best + 1e-6:
+                best, (relative, c) = value, trial
+        if best == before:
             step = step**0.5
     fit(relative, c)
     return Noise(relative, least_count + c * c * typical, moved[0])

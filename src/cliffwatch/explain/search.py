@@ -10,9 +10,10 @@ import numpy as np
 from cliffwatch.explain.cube import Cube, Rows
 from cliffwatch.explain.evidence import columns, costs, surest
 from cliffwatch.explain.model import Codes, Floats, Limits
-from cliffwatch.explain.noise import Noise, estimate
+from cliffwatch.explain.noise import Noise, estimate, sample
 from cliffwatch.explain.settle import Settler, Spot
 
+GLANCE = 12_000  # leaves for a first look
 COARSE = 2  # depth at which a first look finds the causes that are large enough to pass for noise
 FEW = 20  # leaves from which on noise can be read off again
 CONTAMINATED = 0.02  # fraction of moved leaves from which on the first look is worth it
@@ -58,8 +59,8 @@ class Deviations:
         size = np.maximum(np.abs(actual), np.abs(expected))
         return Deviations(actual - expected, expected, size, self.counted * abs(level), self.least_count)
 
-    def noise(self, rows: Rows | slice = slice(None)) -> Noise:
-        return estimate(self.residual[rows], self.counted[rows], self.size[rows], self.least_count)
+    def noise(self) -> Noise:
+        return estimate(self.residual, self.counted, self.size, self.least_count)
 
     def reach(self, noise: Noise) -> Floats:
         """What a move is a fraction of: the expected value, grown to the actual where that is surely larger.
@@ -86,22 +87,29 @@ def search(codes: Codes, sizes: tuple[int, ...], deviations: Deviations, limits:
 
     `codes` is (L, D); each combination of codes should be there once, and no leaf should be empty.
     """
-    dims = [d for d, size in enumerate(sizes) if size > 1]
+    dims = sorted((d for d, size in enumerate(sizes) if size > 1), key=lambda d: sizes[d])  # long axes add up faster
     if len(codes) < 2 or not dims:
         return []
-    codes, sizes = codes[:, dims] if len(dims) < len(sizes) else codes, tuple(sizes[d] for d in dims)
-    noise = deviations.noise()
-    if noise.moved > CONTAMINATED and len(codes) > FEW:
-        calm = np.ones(len(codes), bool)
-        for spot, _ in picks(Cube(codes, sizes, COARSE), deviations, noise, limits):
-            calm[spot.rows] = False
-        if FEW <= calm.sum() < len(codes):
-            noise = deviations.noise(np.flatnonzero(calm))
+    codes, sizes = codes[:, dims], tuple(sizes[d] for d in dims)
+    noise = settled_noise(codes, sizes, deviations, limits)
     cube = Cube(codes, sizes, limits.max_depth)
     return [
         Found({dims[d]: code for d, code in spot.codes.items()}, cube.members(spot.codes), spot.rows, value)
         for spot, value in picks(cube, deviations, noise, limits)
     ]
+
+
+def settled_noise(codes: Codes, sizes: tuple[int, ...], deviations: Deviations, limits: Limits) -> Noise:
+    """The noise of the leaves that are in no large cause."""
+    noise = deviations.noise()
+    if noise.moved <= CONTAMINATED or len(codes) <= FEW:
+        return noise
+    some = sample(deviations.residual, deviations.size, GLANCE)
+    deviations = deviations.of_rows(some)
+    calm = np.ones(len(some), bool)
+    for spot, _ in picks(Cube(codes[some], sizes, COARSE), deviations, noise, limits):
+        calm[spot.rows] = False
+    return deviations.of_rows(np.flatnonzero(calm)).noise() if FEW <= calm.sum() < len(some) else noise
 
 
 def picks(cube: Cube, deviations: Deviations, noise: Noise, limits: Limits) -> Iterator[tuple[Spot, float]]:
