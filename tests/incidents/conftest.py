@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -103,9 +104,11 @@ class World:
             )
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database with a workspace, a member and two streams: made once, copied for each test."""
+    file = tmp_path_factory.mktemp("furnished") / "metadata.db"
+    database = Database(f"sqlite:///{file}")
     database.migrate()
     with database.write() as session:
         session.add(WorkspaceRow(id=1, name="Shop", slug="shop", time_zone="Europe/Berlin", created_ms=0))
@@ -117,6 +120,13 @@ def world(tmp_path: Path) -> Iterator[World]:
         session.flush()
         for number, name in ((REVENUE, "Orders"), (CHECKOUT, "Checkout")):
             session.add(StreamRow(**stream_columns(number, name)))
+    database.close()
+    return file
+
+
+@pytest.fixture
+def world(furnished: Path, tmp_path: Path) -> Iterator[World]:
+    database = Database(f"sqlite:///{shutil.copy(furnished, tmp_path / 'metadata.db')}")
     yield World(
         database,
         Incidents(database),

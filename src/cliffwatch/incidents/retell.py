@@ -137,7 +137,7 @@ def _resolve(after: Incident, zone: tzinfo, now: int) -> tuple[Incident, Transit
         resolved_ms=now,
         snoozed_until_ms=None,
     )
-    return _step(_headlined(ended, zone, now), TransitionKind.RESOLVED, significant=True, note="The metric is back.")
+    return _step(_headlined(ended, zone, now), TransitionKind.RESOLVED, significant=True)
 
 
 def _retract(before: Incident, zone: tzinfo, now: int) -> tuple[Incident, Transition | None]:

@@ -288,7 +288,7 @@ class Outbox:
 
     def _wait_ms(self, attempt: int, asked_ms: int | None) -> int:
         """Twice as long each time, with a quarter of jitter both ways; never sooner than the other side asked."""
-        wait = min(FIRST_WAIT_MS * 2 ** (attempt - 1), LONGEST_WAIT_MS)
+        wait = min(FIRST_WAIT_MS * 2.0 ** (attempt - 1), LONGEST_WAIT_MS)
         return max(round(wait * (0.75 + self._random() / 2)), asked_ms or 0)
 
     def log(self, workspace_id: int, incident_id: int | None = None, limit: int = 100) -> list[Delivery]:

@@ -80,12 +80,14 @@ def html_mail(message: Message, light: str | None, dark: str | None = None) -> s
         ),
         _row(
             '<h1 class="cw-text cw-headline" style="margin:0;font-size:21px;line-height:1.35;font-weight:650;'
-            f'letter-spacing:-0.01em;color:#12151c;">{escape(message.headline)}</h1>',
+            f'letter-spacing:-0.01em;color:#12151c;">{escape(message.first_line)}</h1>',
             top=12,
         ),
     ]
-    if message.cause:
-        rows.append(_row(_why(message.cause), top=10))
+    if message.first_line != message.headline:
+        rows.append(_row(_second_line(message.headline), top=8))
+    elif message.cause:
+        rows.append(_row(_second_line(f"The cause was: {message.cause}"), top=8))
     if message.note:
         rows.append(
             _row(
@@ -126,7 +128,7 @@ def _page(message: Message, rows: str) -> str:
         'style="max-width:624px;background-color:#ffffff;border:1px solid #e4e7ec;border-radius:14px;'
         f'border-collapse:separate;{_FONT}">{rows}</table>'
         '<p class="cw-faint" style="margin:18px 0 0;font-size:12px;line-height:1.6;color:#636b7a;">'
-        f"Sent by Cliffwatch to the channel of {escape(message.workspace)}. Times are {escape(message.time_zone)}.</p>"
+        f"Sent by Cliffwatch for the workspace {escape(message.workspace)}. Times are {escape(message.time_zone)}.</p>"
         "</td></tr></table></body></html>"
     )
 
@@ -135,11 +137,9 @@ def _row(inner: str, *, top: int, bottom: int = 0) -> str:
     return f'<tr><td class="cw-pad" style="padding:{top}px 32px {bottom}px;">{inner}</td></tr>'
 
 
-def _why(cause: str) -> str:
-    return (
-        '<p class="cw-soft" style="margin:0;font-size:15px;line-height:1.55;color:#4a5160;">'
-        f'<strong class="cw-text" style="color:#12151c;font-weight:600;">Why:</strong> {escape(cause)}</p>'
-    )
+def _second_line(text: str) -> str:
+    style = "margin:0;font-size:15px;line-height:1.55;color:#4a5160;"
+    return f'<p class="cw-soft" style="{style}">{escape(text)}</p>'
 
 
 def _picture(message: Message, light: str, dark: str | None) -> str:
