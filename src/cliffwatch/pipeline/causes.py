@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffwatch.explain import Explanation, Leaves, expected_leaves, expected_ratio_leaves, explain
+from cliffwatch.explain import Explanation, Leaves, expected_leaves, expected_ratio_leaves, explain, to_json
 from cliffwatch.store import Aggregate, AggregateQuery, EventStore, Function
+from cliffwatch.streams.aggregate import columns_of
 from cliffwatch.streams.model import Aggregation, Measure, Slice, Stream
 
 Floats = NDArray[np.float64]
@@ -82,27 +83,12 @@ def cut_leaves(store: EventStore, stretch: Stretch) -> Cut:
 
 
 def leaf_aggregates(stream: Stream, measure: Measure) -> tuple[Aggregate, Aggregate]:
-    """(numerator, denominator) of a measure as sums over leaves; the denominator of an additive measure is its count."""
-    paths = numeric_paths(stream)
-
-    def simple(aggregation: Aggregation, path: str | None, event: str | None) -> Aggregate:
-        number = paths.index(path) if path is not None else None
-        if aggregation is Aggregation.USERS:
-            return Aggregate(Function.USERS, event=event)
-        if aggregation is Aggregation.COUNT or number is None:
-            return Aggregate(Function.COUNT, event=event)
-        return Aggregate(Function.SUM, number, event=event)
-
-    if measure.aggregation is Aggregation.RATIO:
-        assert measure.numerator is not None
-        assert measure.denominator is not None
-        top, bottom = measure.numerator, measure.denominator
-        return simple(top.aggregation, top.path, top.event), simple(bottom.aggregation, bottom.path, bottom.event)
-    number = paths.index(measure.path) if measure.path is not None else None
-    return (
-        simple(measure.aggregation, measure.path, measure.event),
-        Aggregate(Function.COUNT, number, event=measure.event),
-    )
+    """(numerator, denominator) of a measure as sums over leaves; an additive measure's denominator is its count."""
+    columns = columns_of(stream.definition, measure)
+    count = Aggregate(Function.COUNT, columns.first.number, event=measure.event)
+    if columns.second is not None and not columns.divides:  # a percentile or an extreme is explained by its mean
+        return Aggregate(Function.SUM, columns.first.number, event=measure.event), count
+    return columns.first, columns.second or count
 
 
 def comparable_weeks(stretch: Stretch, first_ms: int) -> list[tuple[int, int]]:
@@ -122,8 +108,6 @@ def comparable_weeks(stretch: Stretch, first_ms: int) -> list[tuple[int, int]]:
 
 def to_document(explanation: Explanation, names: Mapping[str, str]) -> dict[str, object]:
     """An explanation as it is kept with an incident and drawn on its page; `names` maps paths to what people read."""
-    from cliffwatch.explain import to_json
-
     return {**to_json(explanation), "names": dict(names), "note": explanation.note}
 
 
@@ -159,10 +143,3 @@ def _fold(dimensions: tuple[str, ...], rows: Sequence[tuple[tuple[str, ...], int
         past=amount[:, 1:].copy(),
         past_weight=weight[:, 1:].copy(),
     )
-
-
-def numeric_paths(stream: Stream) -> list[str]:
-    """The stream's numeric paths in the order in which its facts hold them."""
-    from cliffwatch.streams.projection import numeric_paths as paths
-
-    return list(paths(stream.definition))

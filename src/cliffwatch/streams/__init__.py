@@ -1,0 +1,54 @@
+"""Data streams: what is measured of events, along which dimensions, and when.
+
+Takes definitions from people and events from ingest; gives facts (projection), windows (schedule), series (aggregate),
+runs that are due, and back-fills. Never forecasts, never judges, never tells anybody.
+"""
+
+from cliffwatch.streams.definition import InvalidDefinition, dump, parse, validate
+from cliffwatch.streams.model import (
+    Aggregation,
+    Definition,
+    Dimension,
+    Measure,
+    Part,
+    Schedule,
+    Slice,
+    Stream,
+    StreamState,
+    Window,
+    make_slice,
+    parse_slice_key,
+    slice_key,
+)
+from cliffwatch.streams.projection import StreamProjector
+from cliffwatch.streams.runs import Runs
+from cliffwatch.streams.schedule import next_runs, window_of, windows
+from cliffwatch.streams.store import Progress, Run, Streams
+
+__all__ = [
+    "Aggregation",
+    "Definition",
+    "Dimension",
+    "InvalidDefinition",
+    "Measure",
+    "Part",
+    "Progress",
+    "Run",
+    "Runs",
+    "Schedule",
+    "Slice",
+    "Stream",
+    "StreamProjector",
+    "StreamState",
+    "Streams",
+    "Window",
+    "dump",
+    "make_slice",
+    "next_runs",
+    "parse",
+    "parse_slice_key",
+    "slice_key",
+    "validate",
+    "window_of",
+    "windows",
+]

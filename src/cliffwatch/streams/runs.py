@@ -1,0 +1,137 @@
+"""When runs are due, and the life of their rows. One run per (stream, window), whatever the number of processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from cliffwatch.db import Database
+from cliffwatch.db.streams import RunRow, StreamRow
+from cliffwatch.jobs import Jobs
+from cliffwatch.streams.definition import parse
+from cliffwatch.streams.model import Schedule, Stream, StreamState, Window
+from cliffwatch.streams.schedule import window_of
+from cliffwatch.streams.store import RUN
+
+LONGEST_SETTLE_MS = 60_000
+SHORTEST_SETTLE_MS = 5_000
+AT_ONCE = 200
+"""Windows of one stream that one pass makes due: after a long stop the rest follow in the next passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a finished run tells."""
+
+    series: int
+    points_revised: int
+    anomalies: int
+
+
+def settle_ms(schedule: Schedule) -> int:
+    """How long after its end a window waits for stragglers: a tenth of its length, from 5 seconds to a minute."""
+    tenth = schedule.frequency_minutes * 60_000 // 10
+    return max(SHORTEST_SETTLE_MS, min(tenth, LONGEST_SETTLE_MS))
+
+
+class Runs:
+    """The only place that plans runs and moves their rows."""
+
+    def __init__(self, database: Database, jobs: Jobs) -> None:
+        self._database = database
+        self._jobs = jobs
+
+    def plan_due(self, now: int) -> int:
+        """Make a run and its job for every window that is over and settled; returns how many are new."""
+        due = StreamRow.next_due_ms.is_not(None) & (StreamRow.next_due_ms <= now)
+        with self._database.read() as session:
+            if session.scalar(select(StreamRow.id).where(due).limit(1)) is None:
+                return 0
+        planned = 0
+        with self._database.write() as session:
+            query = select(StreamRow).where(due, StreamRow.state == StreamState.ACTIVE.value).with_for_update()
+            for row in session.scalars(query):
+                planned += self._plan(session, row, now)
+        return planned
+
+    def _plan(self, session: Session, row: StreamRow, now: int) -> int:
+        schedule = parse(row.definition).schedule
+        assert row.next_window_ms is not None
+        window = window_of(schedule, row.next_window_ms)
+        planned = 0
+        while window.end_ms + settle_ms(schedule) <= now and planned < AT_ONCE:
+            self._add(session, row.id, window, now)
+            window = window_of(schedule, window.end_ms)
+            planned += 1
+        row.next_window_ms = window.start_ms
+        row.next_due_ms = window.end_ms + settle_ms(schedule)
+        return planned
+
+    def _add(self, session: Session, stream_id: int, window: Window, now: int) -> None:
+        key = f"run:{stream_id}:{window.start_ms}"
+        payload = {"stream_id": stream_id, "start_ms": window.start_ms, "end_ms": window.end_ms}
+        known = select(RunRow.id).where(RunRow.stream_id == stream_id, RunRow.window_start_ms == window.start_ms)
+        if self._jobs.enqueue(session, RUN, key, payload, now, now) and session.scalar(known) is None:
+            session.add(
+                RunRow(
+                    stream_id=stream_id,
+                    window_start_ms=window.start_ms,
+                    window_end_ms=window.end_ms,
+                    state="queued",
+                    step="aggregate",
+                    error="",
+                )
+            )
+
+    def activate(self, session: Session, stream: Stream, now: int) -> None:
+        """Put a back-filled stream to work: its next run is that of the window that is open now."""
+        window = window_of(stream.definition.schedule, now)
+        values = {
+            "state": StreamState.ACTIVE.value,
+            "next_window_ms": window.start_ms,
+            "next_due_ms": window.end_ms + settle_ms(stream.definition.schedule),
+        }
+        session.execute(
+            update(StreamRow)
+            .where(
+                StreamRow.id == stream.id,
+                StreamRow.revision == stream.revision,
+                StreamRow.state == StreamState.BACKFILLING.value,
+            )
+            .values(**values)
+        )
+
+    def next_window_ms(self, stream_id: int) -> int | None:
+        """Start of the first window that has not been made due."""
+        with self._database.read() as session:
+            return session.scalar(select(StreamRow.next_window_ms).where(StreamRow.id == stream_id))
+
+    def begin(self, stream_id: int, start_ms: int, attempt: int, now: int) -> None:
+        self._update(stream_id, start_ms, state="running", attempts=attempt, started_ms=now, error="")
+
+    def failed(self, stream_id: int, start_ms: int, error: str, *, over: bool) -> None:
+        self._update(stream_id, start_ms, state="failed" if over else "queued", error=error[:2000])
+
+    def finish(self, session: Session, stream_id: int, start_ms: int, outcome: Outcome, now: int) -> None:
+        """Mark the run done in the transaction of its effect."""
+        session.execute(
+            _run(stream_id, start_ms).values(
+                state="done",
+                step="done",
+                finished_ms=now,
+                series=outcome.series,
+                points_revised=outcome.points_revised,
+                anomalies=outcome.anomalies,
+                error="",
+            )
+        )
+
+    def _update(self, stream_id: int, start_ms: int, **values: object) -> None:
+        with self._database.write() as session:
+            session.execute(_run(stream_id, start_ms).values(**values))
+
+
+def _run(stream_id: int, start_ms: int):  # type: ignore[no-untyped-def]  # SQLAlchemy's Update has no public generic
+    return update(RunRow).where(RunRow.stream_id == stream_id, RunRow.window_start_ms == start_ms)
