@@ -132,12 +132,14 @@ class Dimension:
 class Schedule:
     """A frequency and an anchor in a time zone (architecture, "Streams and time").
 
-    `frequency_minutes` from 1 (a minute) to 44,640 (31 days); `anchor` is a wall-clock time "HH:MM".
+    `frequency_minutes` from 1 (a minute) to 44,640 (31 days); `anchor` is a wall-clock time "HH:MM". `anchor_date`
+    (ISO 8601) is the day from which a frequency counts that fits neither the day nor the calendar, such as 5 hours.
     """
 
     frequency_minutes: int
     anchor: str = "00:00"
     time_zone: str = "UTC"
+    anchor_date: str = ""
 
 
 @dataclass(frozen=True, slots=True)
