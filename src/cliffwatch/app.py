@@ -22,7 +22,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.incidents import Incidents
 from cliffwatch.ingest import Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
-from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox
+from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox, PointCharts
 from cliffwatch.pipeline import Pipeline
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
@@ -55,23 +55,32 @@ class Application:
         accounts, sources, catalogue = Accounts(database), Sources(database), Catalogue(database)
         jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database)
         streams = Streams(database, store, jobs)
+        projector = StreamProjector(streams)
         ingest = Ingest(
             settings.data_dir / "journal",
             database=database,
             store=store,
             sources=sources,
             catalogue=catalogue,
-            projector=StreamProjector(streams),
+            projector=projector,
             clock=clock,
             strict_auth=settings.strict_auth,
+            base_url=settings.base_url,
             max_queue_bytes=settings.max_queue_mb * 1_000_000,
         )
-        outbox = Outbox(database, mail=mail_settings(settings), base_url=settings.effective_base_url)
+        outbox = Outbox(
+            database,
+            mail=mail_settings(settings),
+            base_url=settings.effective_base_url,
+            allow_private_urls=settings.allow_private_urls,
+            charts=PointCharts(store),
+        )
         pipeline = Pipeline(
             database=database,
             store=store,
             accounts=accounts,
             streams=streams,
+            projector=projector,
             jobs=jobs,
             incidents=incidents,
             outbox=outbox,

@@ -1,0 +1,278 @@
+"""The worker: plans what is due, runs it, and lets messages leave. One loop in one thread per process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy.orm import Session
+
+from cliffwatch.accounts import Accounts, Workspace
+from cliffwatch.clock import Clock
+from cliffwatch.db import Database
+from cliffwatch.detect import Sensitivity
+from cliffwatch.errors import CliffwatchError, InvalidInput
+from cliffwatch.explain import sentence
+from cliffwatch.incidents import AnomalyReport, Cause, Incidents
+from cliffwatch.incidents.headline import when
+from cliffwatch.jobs import Job, Jobs, LeaseLost
+from cliffwatch.notify import Outbox
+from cliffwatch.pipeline.causes import Stretch, explain_stretch, to_document
+from cliffwatch.pipeline.judging import Update, bring_up_to_date
+from cliffwatch.pipeline.scoring import to_reports
+from cliffwatch.store import EventStore
+from cliffwatch.streams import Runs, Stream, StreamProjector, Streams
+from cliffwatch.streams.backfill import Cursor, fill
+from cliffwatch.streams.model import TOTAL, Slice
+from cliffwatch.streams.runs import Outcome
+from cliffwatch.streams.schedule import window_of
+from cliffwatch.streams.store import BACKFILL, RUN
+
+log = structlog.get_logger(__name__)
+
+REVISE = "revise"
+LEASE_MS = 120_000
+IDLE_SECONDS = 0.25
+QUIET_MS = 2_000
+"""Late events are counted when none has come for so long ..."""
+PATIENCE_MS = 15_000
+"""... or at the latest after this."""
+
+
+class Late:
+    """Streams whose past windows changed, until they are quiet enough to be aggregated again."""
+
+    def __init__(self) -> None:
+        self._since: dict[int, tuple[int, int, int]] = {}  # stream -> oldest fact, first heard, last heard
+
+    def hear(self, spans: Mapping[int, tuple[int, int]], now: int) -> None:
+        for stream_id, (oldest, _) in spans.items():
+            known = self._since.get(stream_id)
+            self._since[stream_id] = (min(oldest, known[0]), known[1], now) if known else (oldest, now, now)
+
+    def take(self, now: int) -> dict[int, int]:
+        """Stream id -> time of its oldest new fact, for those that are quiet or have waited long enough."""
+        ready = {
+            stream_id: oldest
+            for stream_id, (oldest, first, last) in self._since.items()
+            if now - last >= QUIET_MS or now - first >= PATIENCE_MS
+        }
+        for stream_id in ready:
+            del self._since[stream_id]
+        return ready
+
+
+class Pipeline:
+    """Runs jobs: see the package's docstring for the order of a run."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: EventStore,
+        accounts: Accounts,
+        streams: Streams,
+        projector: StreamProjector,
+        jobs: Jobs,
+        incidents: Incidents,
+        outbox: Outbox,
+        clock: Clock,
+        sensitivity: Sensitivity | None = None,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._accounts = accounts
+        self._streams = streams
+        self._projector = projector
+        self._jobs = jobs
+        self._runs = Runs(database, jobs)
+        self._incidents = incidents
+        self._outbox = outbox
+        self._clock = clock
+        self._sensitivity = sensitivity or Sensitivity()
+        self._late = Late()
+        self._steps: dict[str, Callable[[Job], None]] = {
+            RUN: self._run,
+            REVISE: self._revise,
+            BACKFILL: self._backfill,
+        }
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Begin to work: one thread runs jobs, one delivers messages, so that a slow mail server delays no run."""
+        self._stop.clear()
+        for name, work in (("runs", self.work), ("delivery", self.deliver)):
+            thread = threading.Thread(target=self._loop, args=(work,), name=f"cliffwatch-{name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self, timeout: float = 20.0) -> None:
+        """Finish the job under way, then stop. What is left lies in the database for the next start."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout)
+        self._threads.clear()
+
+    def _loop(self, work: Callable[[], bool]) -> None:
+        while not self._stop.is_set():
+            try:
+                busy = work()
+            except Exception:  # the loop must outlive any fault of one pass; the cause is logged and the job is retried
+                log.exception("worker_pass_failed")
+                busy = False
+            if not busy:
+                self._stop.wait(IDLE_SECONDS)
+
+    def work(self) -> bool:
+        """One pass: plan what is due, then run one job; whether there was one."""
+        now = self._clock()
+        self._late.hear(self._projector.take_spans(), now)
+        self._plan_revisions(now)
+        self._runs.plan_due(now)
+        kinds = list(self._steps)
+        if not self._jobs.has_due(kinds, now):
+            return False
+        for job in self._jobs.claim(kinds, now, LEASE_MS):
+            self._do(job)
+        return True
+
+    def deliver(self) -> bool:
+        """Let messages leave; whether any was sent or tried."""
+        done = self._outbox.deliver_due(self._clock())
+        return bool(done.sent or done.failed or done.retried)
+
+    def _do(self, job: Job) -> None:
+        try:
+            self._steps[job.kind](job)
+        except LeaseLost:
+            log.info("job_taken_over", key=job.key)
+        except Exception as error:  # any fault of a step is a cause of failure that people can read, and a retry
+            known = isinstance(error, CliffwatchError)
+            log.warning("job_failed", key=job.key, attempt=job.attempts, error=str(error), exc_info=not known)
+            over = self._jobs.fail(job, str(error) or type(error).__name__, self._clock())
+            if job.kind == RUN:
+                self._runs.failed(job.payload["stream_id"], job.payload["start_ms"], str(error), over=over)
+
+    def _plan_revisions(self, now: int) -> None:
+        for stream_id, oldest in self._late.take(now).items():
+            next_window = self._runs.next_window_ms(stream_id)
+            if next_window is None or oldest >= next_window:
+                continue
+            with self._database.write() as session:
+                payload = {"stream_id": stream_id, "from_ms": oldest}
+                self._jobs.enqueue(session, REVISE, f"revise:{stream_id}:{now}", payload, now, now)
+
+    def _run(self, job: Job) -> None:
+        stream = self._streams.by_id(job.payload["stream_id"])
+        start, end = job.payload["start_ms"], job.payload["end_ms"]
+        self._runs.begin(job.payload["stream_id"], start, job.attempts, self._clock())
+        update = self._judge(stream, start, end) if stream is not None else None
+        with self._database.write() as session:
+            now = self._clock()
+            if stream is not None:
+                outcome = Outcome(0, 0, 0)
+                if update is not None:
+                    outcome = self._tell(session, stream, update, now)
+                self._runs.finish(session, stream.id, start, outcome, now)
+            self._jobs.finish(session, job, now)
+
+    def _revise(self, job: Job) -> None:
+        stream = self._streams.by_id(job.payload["stream_id"])
+        next_window = self._runs.next_window_ms(job.payload["stream_id"])
+        update = None
+        if stream is not None and next_window is not None:
+            start = window_of(stream.definition.schedule, job.payload["from_ms"]).start_ms
+            update = self._judge(stream, start, next_window)
+        with self._database.write() as session:
+            now = self._clock()
+            if stream is not None and update is not None:
+                self._tell(session, stream, update, now)
+            self._jobs.finish(session, job, now)
+
+    def _backfill(self, job: Job) -> None:
+        stream = self._streams.by_id(job.payload["stream_id"])
+        update = None
+        if stream is not None and stream.revision == job.payload["revision"]:
+            self._store.delete_points(stream.id)
+
+            def save(cursor: Cursor) -> None:
+                with self._database.write() as session:
+                    self._jobs.save(session, job, {**job.payload, "after": cursor.after, "done": cursor.done})
+                self._jobs.renew(job, self._clock(), LEASE_MS)
+
+            fill(self._store, self._database, stream, Cursor.of(job.payload), save)
+            open_window = window_of(stream.definition.schedule, self._clock())
+            update = self._judge(stream, 0, open_window.start_ms)
+        with self._database.write() as session:
+            now = self._clock()
+            if stream is not None:
+                if update is not None:
+                    self._tell(session, stream, update, now)
+                self._runs.activate(session, stream, now)
+            self._jobs.finish(session, job, now)
+
+    def _judge(self, stream: Stream, fresh_from_ms: int, until_ms: int) -> Update | None:
+        country = self._accounts.workspace(stream.workspace_id).country
+        return bring_up_to_date(
+            self._store,
+            stream,
+            fresh_from_ms=fresh_from_ms,
+            until_ms=until_ms,
+            country=country,
+            sensitivity=self._sensitivity,
+        )
+
+    def _tell(self, session: Session, stream: Stream, update: Update, now: int) -> Outcome:
+        """Anomalies into incidents and messages, in one transaction with the end of the run."""
+        workspace = self._accounts.workspace(stream.workspace_id)
+        reports = to_reports(stream, update.judged, since_ms=update.fresh_from_ms)
+
+        def cause(report: AnomalyReport) -> Cause | None:
+            return self._cause(workspace, stream, report, now)
+
+        transitions = self._incidents.take(
+            session,
+            workspace,
+            reports,
+            cause,
+            now,
+            stream_id=stream.id,
+            window_end_ms=update.until_ms,
+            rescored_from_ms=update.fresh_from_ms,
+        )
+        self._outbox.enqueue(session, transitions, now)
+        return Outcome(len(update.judged.matrix.series), update.points_revised, len(reports))
+
+    def _cause(self, workspace: Workspace, stream: Stream, report: AnomalyReport, now: int) -> Cause | None:
+        if not stream.definition.dimensions:
+            return None
+        measure = stream.definition.measure(report.measure)
+        stretch = Stretch(stream, measure, report.slice, report.start_ms, report.end_ms)
+        explanation = explain_stretch(self._store, stretch, expected=report.expected)
+        names = dimension_names(stream)
+        since = when(report.start_ms, ZoneInfo(workspace.time_zone), now)
+        text = sentence(explanation, measure=measure.name, since=since, names=names) if explanation.causes else ""
+        return Cause(to_document(explanation, names), text)
+
+    def explain_window(
+        self, stream: Stream, measure_key: str, start_ms: int, end_ms: int, slice_: Slice = TOTAL
+    ) -> dict[str, Any]:
+        """Why a measure was what it was in any period, against the same hours of earlier weeks. Raises InvalidInput."""
+        if end_ms <= start_ms:
+            raise InvalidInput("period", "ends after it starts.")
+        try:
+            measure = stream.definition.measure(measure_key)
+        except KeyError:
+            known = ", ".join(measure.key for measure in stream.definition.measures)
+            raise InvalidInput(f"measure {measure_key!r}", "is not one of this stream.", f"It has: {known}") from None
+        stretch = Stretch(stream, measure, slice_, start_ms, end_ms)
+        return to_document(explain_stretch(self._store, stretch, expected=None), dimension_names(stream))
+
+
+def dimension_names(stream: Stream) -> dict[str, str]:
+    """Path -> what people call the dimension."""
+    return {dimension.path: dimension.name.replace("_", " ") for dimension in stream.definition.dimensions}
