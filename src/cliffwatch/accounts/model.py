@@ -27,8 +27,8 @@ class Permission(enum.StrEnum):
 
     READ = "read"  # see everything of the workspace except secrets
     EDIT = "edit"  # change streams and incidents
-    ADMIN = "admin"  # change sources, channels, people and tokens; see write keys
-    OWN = "own"  # change the workspace itself and its owners
+    ADMIN = "admin"  # change the workspace, sources, channels, people and tokens; see write keys
+    OWN = "own"  # change its owners; no API token may
 
 
 class Role(enum.StrEnum):

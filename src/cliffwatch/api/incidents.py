@@ -1,0 +1,211 @@
+"""Incidents: the stories that people see, and what people do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+
+from cliffwatch.accounts import Forbidden, Identity, Person
+from cliffwatch.api.auth import Editor, Reader
+from cliffwatch.api.changes import note
+from cliffwatch.api.paging import DEFAULT_LIMIT, Cursor, Limit, newest_first
+from cliffwatch.api.series import AnomalyShown, anomaly_shown
+from cliffwatch.api.shapes import MAX_ID, Body, GivenMoment, Id, Moment, Number, Page, Shown, Text, finite
+from cliffwatch.incidents import Incident, IncidentState, Transition
+from cliffwatch.incidents.lifecycle import MAX_COMMENT
+
+if TYPE_CHECKING:
+    from cliffwatch.services import Services
+
+Act = Callable[[int, int, Person, int], tuple[Incident, list[Transition]]]
+"""A step of the incidents room: (workspace id, number, who, now)."""
+
+
+class IncidentShown(Shown):
+    """The anomalies that are one story, told from the side of its headline series."""
+
+    number: Annotated[int, Field(examples=[7])]
+    state: IncidentState
+    headline: Annotated[str, Field(description="What changed, in one sentence.")]
+    cause: Annotated[str, Field(description="Why, in one sentence; empty while it is not known.")]
+    stream_id: int
+    stream_name: str
+    measure: str
+    measure_name: str
+    unit: str | None
+    slice: dict[str, str]
+    kind: str
+    direction: Annotated[int, Field(description="1 above what was expected, -1 below.")]
+    actual: Number
+    expected: Number
+    impact: Annotated[Number, Field(description="Actual minus expected so far, in the measure's unit.")]
+    score: Number
+    started_at: Moment
+    ended_at: Moment | None
+    opened_at: Moment
+    acknowledged_at: Moment | None
+    acknowledged_by: str | None
+    snoozed_until: Moment | None
+    resolved_at: Moment | None
+    owner: str | None
+    revision: int
+
+
+class TimelineEntryShown(Shown):
+    """One line of an incident's history."""
+
+    at: Annotated[Moment, Field(validation_alias="at_ms")]
+    action: str
+    person: str | None
+    text: str
+
+
+class IncidentDetail(IncidentShown):
+    """An incident with its root cause, its anomalies and its history."""
+
+    explanation: Annotated[dict[str, Any], Field(description="The slices that explain the change (`causes`).")]
+    anomalies: list[AnomalyShown]
+    timeline: list[TimelineEntryShown]
+
+
+class Snooze(Body):
+    """Quiet until a time; it comes back by itself if it still goes on then."""
+
+    until: GivenMoment
+
+
+class Comment(Body):
+    """A remark for those who come after."""
+
+    text: Annotated[Text, Field(min_length=1, max_length=MAX_COMMENT, examples=["The payment provider is down."])]
+
+
+States = Annotated[
+    list[IncidentState] | None, Query(max_length=6, description="Only incidents in one of these states.")
+]
+OfStream = Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only those with an anomaly in this stream.")]
+
+
+def router(services: Services) -> APIRouter:
+    routes = APIRouter(prefix="/incidents", tags=["Incidents"])
+
+    @routes.get("", summary="The workspace's incidents, the newest first")
+    def list_incidents(
+        who: Reader,
+        state: States = None,
+        stream_id: OfStream = None,
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> Page[IncidentShown]:
+        if stream_id is not None:
+            services.streams.get(who.workspace.id, stream_id)
+        found, rest = newest_first(
+            lambda reach: services.incidents.list(who.workspace.id, state, stream_id, reach),
+            lambda incident: (incident.opened_ms, incident.number),
+            2,
+            cursor,
+            limit,
+        )
+        return Page(data=[IncidentShown(**fields(incident)) for incident in found], next_cursor=rest)
+
+    @routes.get("/{number}", summary="One incident")
+    def get_incident(who: Reader, number: Id) -> IncidentDetail:
+        return detail(services, services.incidents.get(who.workspace.id, number))
+
+    add_steps(routes, services)
+    return routes
+
+
+def add_steps(routes: APIRouter, services: Services) -> None:
+    incidents = services.incidents
+
+    @routes.post("/{number}/acknowledge", summary="Take an incident on")
+    def acknowledge_incident(who: Editor, request: Request, number: Id) -> IncidentDetail:
+        return act(services, request, who, number, "acknowledge", incidents.acknowledge)
+
+    @routes.post("/{number}/snooze", summary="Keep an incident quiet until a time")
+    def snooze_incident(who: Editor, request: Request, number: Id, given: Snooze) -> IncidentDetail:
+        def step(workspace_id: int, number: int, person: Person, now: int) -> tuple[Incident, list[Transition]]:
+            return incidents.snooze(workspace_id, number, person, now, given.until)
+
+        return act(services, request, who, number, "snooze", step)
+
+    @routes.post("/{number}/resolve", summary="Say that an incident is over")
+    def resolve_incident(who: Editor, request: Request, number: Id) -> IncidentDetail:
+        return act(services, request, who, number, "resolve", incidents.resolve)
+
+    @routes.post("/{number}/false-alarm", summary="Say that nothing had happened")
+    def mark_false_alarm(who: Editor, request: Request, number: Id) -> IncidentDetail:
+        return act(services, request, who, number, "false_alarm", incidents.false_alarm)
+
+    @routes.post("/{number}/expected", summary="Say that it was meant to happen")
+    def mark_expected(who: Editor, request: Request, number: Id) -> IncidentDetail:
+        return act(services, request, who, number, "expected", incidents.expected)
+
+    @routes.post("/{number}/reopen", summary="Open an incident again")
+    def reopen_incident(who: Editor, request: Request, number: Id) -> IncidentDetail:
+        return act(services, request, who, number, "reopen", incidents.reopen)
+
+    @routes.post("/{number}/comment", summary="Leave a remark on an incident")
+    def comment_on_incident(who: Editor, request: Request, number: Id, given: Comment) -> IncidentDetail:
+        def step(workspace_id: int, number: int, person: Person, now: int) -> tuple[Incident, list[Transition]]:
+            return incidents.comment(workspace_id, number, person, now, given.text)
+
+        return act(services, request, who, number, "comment", step)
+
+
+def act(services: Services, request: Request, who: Identity, number: int, action: str, step: Act) -> IncidentDetail:
+    """Take a step in somebody's name, and tell people of it where it is news."""
+    incidents, now = services.incidents, services.clock()
+    incidents.get(who.workspace.id, number)
+    if who.person is None:
+        raise Forbidden(
+            "This", "is done in a person's name, and this token belongs to none.", "Use a token that belongs to you."
+        )
+    incident, transitions = step(who.workspace.id, number, who.person, now)
+    with services.database.write() as session:
+        services.outbox.enqueue(session, transitions, now)
+    note(services, request, who, f"incident.{action}", f"incident:{number}")
+    return detail(services, incident)
+
+
+def detail(services: Services, incident: Incident) -> IncidentDetail:
+    return IncidentDetail(
+        **fields(incident),
+        explanation=finite(incident.explanation),
+        anomalies=[anomaly_shown(anomaly) for anomaly in services.incidents.anomalies(incident.id)],
+        timeline=[TimelineEntryShown.model_validate(entry) for entry in services.incidents.timeline(incident.id)],
+    )
+
+
+def fields(incident: Incident) -> dict[str, Any]:
+    return {
+        "number": incident.number,
+        "state": incident.state,
+        "headline": incident.headline,
+        "cause": incident.cause,
+        "stream_id": incident.stream_id,
+        "stream_name": incident.stream_name,
+        "measure": incident.measure,
+        "measure_name": incident.measure_name,
+        "unit": incident.unit,
+        "slice": dict(incident.slice),
+        "kind": incident.kind,
+        "direction": incident.direction,
+        "actual": incident.actual,
+        "expected": incident.expected,
+        "impact": incident.impact,
+        "score": incident.score,
+        "started_at": incident.started_ms,
+        "ended_at": incident.ended_ms,
+        "opened_at": incident.opened_ms,
+        "acknowledged_at": incident.acknowledged_ms,
+        "acknowledged_by": incident.acknowledged_by,
+        "snoozed_until": incident.snoozed_until_ms,
+        "resolved_at": incident.resolved_ms,
+        "owner": incident.owner,
+        "revision": incident.revision,
+    }
