@@ -1,14 +1,19 @@
 """Property paths such as `properties.plan`, `context.page.path` or `userId`: looked up in an event's fields. Pure.
 
-A path is names joined by dots; a backslash takes the next character literally (`properties.total\\.billed`). An
-array on the way gives its first element that has the rest of the path. `name` is looked up at the top level first, then
-in `properties` (analytics.js copies a page's name there, other SDKs do not).
+A path is names joined by dots; a backslash takes the next character literally (`properties.total\\ billed`, FQL's
+rule). Where SDKs put the same thing in two places, both are looked into: `name` at the top level, then in
+`properties` (analytics.js copies a page's name there, other SDKs do not); `traits.…` at the top level, then in
+`context` (where a track or page carries them); `groupId` likewise.
+
+An array on the way hits every element: `properties.products.price` is the list of all prices, which counts as their
+sum where a number is wanted and as its distinct values where text is. A number as a name picks one element.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 from cliffwatch.errors import InvalidInput
 from cliffwatch.spec.model import JsonValue
@@ -17,6 +22,12 @@ Fields = Mapping[str, JsonValue]
 Lookup = Callable[[Fields], JsonValue]
 
 MAX_VALUE_LENGTH = 200
+"""Longer texts are no values of a dimension; what is kept of them tells them apart well enough."""
+
+_ALSO_IN_CONTEXT = ("traits", "groupId")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_SPECIAL = re.compile(r"([^A-Za-z0-9_-])", re.ASCII)
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 
 
 def split_path(path: str) -> tuple[str, ...]:
@@ -35,84 +46,112 @@ def split_path(path: str) -> tuple[str, ...]:
     names.append(current)
     if escaped or not all(names):
         raise InvalidInput(
-            f"path {path!r}", "is names joined by dots.", "For example properties.plan; write a dot in a name as \\."
+            f"path “{path}”", "is names joined by dots.", "For example properties.plan; write a dot in a name as \\."
         )
     return tuple(names)
 
 
-def join_path(names: tuple[str, ...]) -> str:
+def join_path(names: Sequence[str]) -> str:
     """The path of these names; inverse of `split_path`."""
-    return ".".join(name.replace("\\", "\\\\").replace(".", "\\.") for name in names)
+    return ".".join(name if _PLAIN_NAME.fullmatch(name) else _SPECIAL.sub(r"\\\1", name) for name in names)
 
 
 def compile_path(path: str) -> Lookup:
     """A function that finds the path's value in an event's fields; None when it is not there."""
     names = split_path(path)
+    first, rest = names[0], names[1:]
     if names == ("name",):
-        return _name
-    if len(names) == 1:
-        (only,) = names
-        return lambda fields: fields.get(only)
-    if len(names) == 2:
-        first, second = names
-
-        def find_two(fields: Fields) -> JsonValue:
-            inner = fields.get(first)
-            return inner.get(second) if type(inner) is dict else _descend(inner, (second,))
-
-        return find_two
-    return lambda fields: _descend(fields, names)
+        return _either(_top("name"), _two("properties", "name"))
+    if first in _ALSO_IN_CONTEXT:
+        return _either(_through(names), _through(("context", *names)))
+    if not rest:
+        return _top(first)
+    return _two(first, rest[0]) if len(rest) == 1 else _through(names)
 
 
-def _name(fields: Fields) -> JsonValue:
-    name = fields.get("name")
-    if name is not None:
-        return name
-    properties = fields.get("properties")
-    return properties.get("name") if isinstance(properties, Mapping) else None
+def _top(name: str) -> Lookup:
+    def find(fields: Fields) -> JsonValue:
+        return fields.get(name)
+
+    return find
+
+
+def _two(first: str, second: str) -> Lookup:
+    """The usual depth, without a loop."""
+
+    def find(fields: Fields) -> JsonValue:
+        inner = fields.get(first)
+        return inner.get(second) if inner.__class__ is dict else _descend(inner, (second,))
+
+    return find
+
+
+def _through(names: tuple[str, ...]) -> Lookup:
+    def find(fields: Fields) -> JsonValue:
+        return _descend(fields, names)
+
+    return find
+
+
+def _either(here: Lookup, there: Lookup) -> Lookup:
+    def find(fields: Fields) -> JsonValue:
+        value = here(fields)
+        return value if value is not None else there(fields)
+
+    return find
 
 
 def _descend(value: JsonValue, names: tuple[str, ...]) -> JsonValue:
     for position, name in enumerate(names):
         if isinstance(value, list):
-            for element in value:
-                found = _descend(element, names[position:])
-                if found is not None:
-                    return found
-            return None
+            return _into_list(value, names[position:])
         if not isinstance(value, Mapping):
             return None
         value = value.get(name)
     return value
 
 
+def _into_list(elements: list[JsonValue], names: tuple[str, ...]) -> JsonValue:
+    if names[0].isascii() and names[0].isdecimal():
+        index = int(names[0]) if len(names[0]) < 6 else len(elements)
+        return _descend(elements[index], names[1:]) if index < len(elements) else None
+    found: list[JsonValue] = [value for element in elements if (value := _descend(element, names)) is not None]
+    return found or None
+
+
 def as_dimension(value: JsonValue) -> str:
-    """A value as a dimension holds it: text, "true"/"false", a number without ".0", "" for nothing."""
-    if type(value) is str:
-        return value if len(value) <= MAX_VALUE_LENGTH else value[:MAX_VALUE_LENGTH]
+    """A value as a dimension holds it: text, "true"/"false", a number without ".0", "" for nothing.
+
+    The distinct values of a list are joined by commas. An object is no value; its fields have paths of their own.
+    """
+    if value.__class__ is str:
+        return value[:MAX_VALUE_LENGTH]
     if value is None:
         return ""
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     if isinstance(value, int):
-        return str(value)
+        return str(value)[:MAX_VALUE_LENGTH]
     if isinstance(value, list):
-        return ", ".join(as_dimension(element) for element in value)[:MAX_VALUE_LENGTH]
-    return ""  # an object is not a value; its fields have paths of their own
+        return ", ".join(dict.fromkeys(text for element in value if (text := as_dimension(element))))[:MAX_VALUE_LENGTH]
+    return ""
 
 
 def as_number(value: JsonValue) -> float:
-    """A value as a number; a numeric text counts (carts often send prices as text), everything else is NaN."""
-    if type(value) is float or type(value) is int:
+    """A value as a number: numeric text counts (carts often send prices as text), true is 1 and false 0.
+
+    A list is the sum of its numbers. NaN when there is no finite number.
+    """
+    if value.__class__ is float or value.__class__ is int:
         return float(value) if -1e300 < value < 1e300 else math.nan
-    if type(value) is str:
-        try:
-            number = float(value)
-        except ValueError:
-            return math.nan
+    if isinstance(value, str):
+        number = float(value) if _NUMBER.fullmatch(value) else math.nan
         return number if math.isfinite(number) else math.nan
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, list):
+        numbers = [number for element in value if not math.isnan(number := as_number(element))]
+        return math.fsum(numbers) if numbers else math.nan
     return math.nan
