@@ -11,7 +11,8 @@ import numpy as np
 
 from cliffwatch.spec.model import SpecType
 from cliffwatch.streams import schedule
-from cliffwatch.streams.model import Stream, StreamState
+from cliffwatch.streams.model import Definition, Measure, Stream, StreamState
+from cliffwatch.streams.store import Progress, Run
 from cliffwatch.web import formats
 from cliffwatch.web.formats import Moment
 from cliffwatch.web.views import series, wizard
@@ -102,6 +103,26 @@ def about(stream: Stream) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def facts(definition: Definition) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """A definition in words: (what, its values), for the stream's page and the wizard's review."""
+    schedule_ = definition.schedule
+    found = [
+        ("Spec type", (definition.spec_type.value.capitalize(),)),
+        ("Events", definition.events or (f"every {definition.spec_type.value}",)),
+        ("Measures", tuple(measure_words(measure) for measure in definition.measures)),
+        ("Dimensions", tuple(dimension.path for dimension in definition.dimensions) or ("none",)),
+    ]
+    if definition.filter:
+        found.append(("Filter", (definition.filter,)))
+    frequency = wizard.frequency_words(schedule_.frequency_minutes).capitalize()
+    found.append(("Schedule", (f"{frequency}, from {schedule_.anchor} in {schedule_.time_zone.replace('_', ' ')}",)))
+    return tuple(found)
+
+
+def measure_words(measure: Measure) -> str:
+    return f"{measure.name} ({measure.unit})" if measure.unit else measure.name
+
+
 @dataclass(frozen=True, slots=True)
 class RunLine:
     """One run: its window, what became of it, and how long it took."""
@@ -123,24 +144,15 @@ _RUN_STATES = {
 }
 
 
-def run_line(
-    window: tuple[int, int],
-    state: str,
-    times: tuple[int | None, int | None],
-    counts: tuple[int, int, int],
-    error: str,
-    zone: tzinfo,
-) -> RunLine:
-    """`times` are start and finish, `counts` series, anomalies and revised points."""
-    started, finished = times
+def run_line(run: Run, zone: tzinfo) -> RunLine:
     return RunLine(
-        formats.span(*window, zone),
-        _RUN_STATES.get(state, Badge(state.capitalize(), "", "circle")),
-        took(finished - started) if started is not None and finished is not None else "–",
-        formats.number(counts[0]),
-        counts[1],
-        counts[2],
-        error,
+        formats.span(run.window.start_ms, run.window.end_ms, zone),
+        _RUN_STATES.get(run.state, Badge(run.state.capitalize(), "", "circle")),
+        took(run.duration_ms) if run.duration_ms is not None else "–",
+        formats.number(run.series),
+        run.anomalies,
+        run.points_revised,
+        run.error,
     )
 
 
@@ -149,6 +161,26 @@ def took(ms: int) -> str:
     if ms < 1000:
         return f"{ms} ms"
     return f"{ms / 1000:.1f} s" if ms < 60_000 else formats.duration(ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """Visible progress; `total` 0 while it is not known yet."""
+
+    text: str
+    done: int
+    total: int
+
+
+def backfill(progress: Progress) -> Backfill | None:
+    """None once the history is in."""
+    if progress.state is not StreamState.BACKFILLING:
+        return None
+    if not progress.total:
+        return Backfill("Looking for events in the archive …", 0, 0)
+    done, total = min(progress.done, progress.total), progress.total
+    text = f"{formats.number(done)} of {formats.number(total)} events read. Detection starts with the first run."
+    return Backfill(text, done, total)
 
 
 @dataclass(frozen=True, slots=True)

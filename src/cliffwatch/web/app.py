@@ -1,0 +1,124 @@
+"""The pages as one FastAPI application: middleware, static files, routes, and an answer for what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager
+from urllib.parse import quote
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from cliffwatch.accounts import Forbidden, TooManyAttempts
+from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound, Unavailable
+from cliffwatch.services import Services
+from cliffwatch.web.render import STATIC, render, see_other
+from cliffwatch.web.routes import channels, home, incidents, session, settings, sources, streams, wizard
+from cliffwatch.web.security import SameOrigin, SecurityHeaders
+from cliffwatch.web.visit import SetUpFirst, SignInFirst
+
+log = structlog.get_logger(__name__)
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+YEAR_SECONDS = 365 * 86_400
+HOUR_SECONDS = 3_600
+
+
+def create_pages(services: Services, *, lifespan: Lifespan | None = None) -> FastAPI:
+    """The pages of an installation. Other applications (the HTTP API) may be mounted into it."""
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.state.services = services
+    app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
+    app.add_middleware(SameOrigin)
+    app.add_middleware(SecurityHeaders)
+    app.mount("/static", KeptFiles(directory=STATIC))
+    for module in (session, home, sources, wizard, streams, incidents, channels, settings):
+        app.include_router(module.router)
+    _answer_errors(app)
+    return app
+
+
+class KeptFiles(StaticFiles):
+    """Static files that browsers keep: for ever when their address carries a hash, for an hour when not."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        if response.status_code == 200:
+            hashed = scope["query_string"].startswith(b"v=")
+            response.headers["cache-control"] = (
+                f"public, max-age={YEAR_SECONDS}, immutable" if hashed else f"public, max-age={HOUR_SECONDS}"
+            )
+        return response
+
+
+_STATUS: MutableMapping[type[CliffwatchError], tuple[int, str]] = {
+    NotFound: (404, "This is not here"),
+    InvalidInput: (422, "This cannot be done"),
+    Conflict: (409, "This cannot be done now"),
+    Forbidden: (403, "You may not do this"),
+    TooManyAttempts: (429, "Too many attempts"),
+    Unavailable: (503, "A part of Cliffwatch does not answer"),
+}
+_HTTP = {
+    404: ("This page does not exist", "The address may be mistyped, or what it showed was deleted."),
+    405: ("This address does not take that", "Go back and use the buttons of the page."),
+    413: ("That was too much at once", "Send less."),
+}
+
+
+def _answer_errors(app: FastAPI) -> None:
+    @app.exception_handler(SignInFirst)
+    def sign_in_first(request: Request, _: Exception) -> Response:
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        to = f"/sign-in?next={quote(wanted, safe='')}" if request.method == "GET" and wanted != "/" else "/sign-in"
+        return _redirect(request, to)
+
+    @app.exception_handler(SetUpFirst)
+    def set_up_first(request: Request, _: Exception) -> Response:
+        return _redirect(request, "/welcome")
+
+    @app.exception_handler(CliffwatchError)
+    def known(request: Request, error: Exception) -> Response:
+        assert isinstance(error, CliffwatchError)
+        status, title = next((pair for kind, pair in _STATUS.items() if isinstance(error, kind)), (400, "This failed"))
+        return _problem(request, status, title, str(error))
+
+    @app.exception_handler(HTTPException)
+    def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        title, text = _HTTP.get(error.status_code, ("This failed", str(error.detail)))
+        return _problem(request, error.status_code, title, text)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, _: Exception) -> Response:
+        return _problem(request, 404, *_HTTP[404])
+
+    @app.exception_handler(Exception)
+    def unknown(request: Request, error: Exception) -> Response:
+        log.error("page failed", path=request.url.path, error=repr(error))
+        return _problem(
+            request,
+            500,
+            "Something broke on our side",
+            "Nothing you typed was at fault. Try again; if it happens once more, the server’s log says what it was.",
+        )
+
+
+def _redirect(request: Request, path: str) -> Response:
+    """htmx would swap the sign-in page into a corner of the old one; it is told to leave the page instead."""
+    if request.headers.get("hx-request"):
+        return Response(status_code=204, headers={"hx-redirect": path})
+    return see_other(path)
+
+
+def _problem(request: Request, status: int, title: str, text: str) -> Response:
+    referer = request.headers.get("referer", "")
+    back = referer if referer.startswith(str(request.base_url)) else ""
+    return render(request, "problem.html", status, code=status, title=title, text=text, back=back)

@@ -1,0 +1,124 @@
+"""Home: what needs somebody now, and how all streams are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from cliffwatch.incidents import Incident
+from cliffwatch.web import formats, points
+from cliffwatch.web.views import incidents as incident_views
+from cliffwatch.web.views import series
+from cliffwatch.web.views import streams as stream_views
+from cliffwatch.web.views.spark import Spark
+from cliffwatch.web.visit import Reading, Visit
+
+router = APIRouter()
+
+AROUND_MS = 3 * 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class SetUpStep:
+    title: str
+    text: str
+    icon: str
+    href: str
+    action: str
+    done: bool
+    here: bool = False
+
+
+@router.get("/")
+def home(visit: Reading) -> Response:
+    live = visit.services.incidents.list(visit.workspace_id, states=incident_views.LIVE, limit=20)
+    lines = stream_lines(visit, live)
+    waiting = [incident for incident in live if incident.state.value != "snoozed"]
+    return visit.page(
+        "home.html",
+        greeting=_greeting(visit),
+        steps=_steps(visit, has_streams=bool(lines)),
+        incidents=[(incident_views.line(one, visit.zone, visit.now), _spark(visit, one)) for one in waiting],
+        lines=lines,
+        watching=f"{formats.plural(len(lines), 'data stream')} as expected, or still learning.",
+        watching_short=f"{len(lines)} watched" if lines else "",
+    )
+
+
+@router.get("/streams")
+def streams(visit: Reading) -> Response:
+    live = visit.services.incidents.list(visit.workspace_id, states=incident_views.LIVE)
+    return visit.page("streams.html", lines=stream_lines(visit, live))
+
+
+def stream_lines(visit: Visit, live: list[Incident]) -> list[stream_views.StreamLine]:
+    """Every stream of the workspace, those with incidents first."""
+    found = [
+        stream_views.line(
+            stream,
+            points.last_week(visit.services.store, stream, visit.now),
+            sum(incident.stream_id == stream.id for incident in live),
+            visit.zone,
+            visit.now,
+        )
+        for stream in visit.services.streams.list(visit.workspace_id)
+    ]
+    return sorted(found, key=lambda line: -line.incidents)
+
+
+def _spark(visit: Visit, incident: Incident) -> Spark:
+    """The headline series, from some days before the incident until now."""
+    start = incident.started_ms - AROUND_MS
+    found = points.read(visit.services.store, incident.stream_id, start, visit.now, incident.measure, [incident.slice])
+    return series.small(found.get((incident.measure, incident.slice), series.empty()), width=168, height=44)
+
+
+def _greeting(visit: Visit) -> str:
+    then = formats.local(visit.now, visit.zone)
+    part = "morning" if 4 <= then.hour < 12 else "afternoon" if then.hour < 18 else "evening"
+    first = visit.person.name.split()[0]
+    return f"Good {part}, {first}. It is {then:%A} {then.day} {then:%B, %H:%M} in {_place(str(visit.zone))}."
+
+
+def _place(zone: str) -> str:
+    return zone.rsplit("/", 1)[-1].replace("_", " ")
+
+
+def _steps(visit: Visit, *, has_streams: bool) -> list[SetUpStep]:
+    """What is left to do on a new installation; empty once everything is done."""
+    sources = visit.services.sources.list(visit.workspace_id)
+    source = f"/sources/{sources[0].id}?tab=connect" if sources else "/sources/new"
+    seen = any(one.first_event_ms is not None for one in sources)
+    plan = (
+        (
+            "Connect a source",
+            "Create a source and get its write key.",
+            "plug",
+            "/sources/new",
+            "New source",
+            bool(sources),
+        ),
+        ("Send events", "Paste a snippet, or change the host of your SDK.", "radio", source, "Show snippets", seen),
+        (
+            "Measure something",
+            "Choose events, dimensions and a schedule.",
+            "chart-line",
+            "/streams/new",
+            "New data stream",
+            has_streams,
+        ),
+        (
+            "Say who hears of it",
+            "Add an e-mail address or a webhook.",
+            "send",
+            "/channels/new?kind=email",
+            "Add a channel",
+            bool(visit.services.channels.list(visit.workspace_id)),
+        ),
+    )
+    if all(step[-1] for step in plan):
+        return []
+    first = next(i for i, step in enumerate(plan) if not step[-1])
+    return [SetUpStep(*step, here=i == first) for i, step in enumerate(plan)]

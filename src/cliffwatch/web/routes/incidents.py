@@ -1,0 +1,217 @@
+"""Incidents: the list, one incident, and what people do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from cliffwatch.errors import CliffwatchError, InvalidInput, NotFound
+from cliffwatch.incidents import Incident, IncidentState, Transition
+from cliffwatch.notify import Delivery
+from cliffwatch.streams.model import Slice, Stream, slice_key
+from cliffwatch.web import formats, points
+from cliffwatch.web.forms import PostedForm
+from cliffwatch.web.render import see_other
+from cliffwatch.web.views import heatmap, series
+from cliffwatch.web.views import incidents as views
+from cliffwatch.web.visit import Editing, Reading, Visit
+
+router = APIRouter(prefix="/incidents")
+
+BEFORE_MS = 3 * formats.DAY_MS
+AFTER_MS = formats.DAY_MS // 2
+
+
+@router.get("")
+def incident_list(visit: Reading, show: str = "live") -> Response:
+    states = {key: wanted for key, _, wanted in views.FILTERS}
+    show = show if show in states else "live"
+    found = visit.services.incidents.list(visit.workspace_id, states=states[show])
+    live = len(visit.services.incidents.list(visit.workspace_id, states=views.LIVE))
+    return visit.page(
+        "incidents.html",
+        show=show,
+        filters=[(key, label, live if key == "live" else 0) for key, label, _ in views.FILTERS],
+        lines=[views.line(incident, visit.zone, visit.now) for incident in found],
+    )
+
+
+@router.get("/{number}")
+def incident_page(visit: Reading, number: int) -> Response:
+    services = visit.services
+    incident = services.incidents.get(visit.workspace_id, number)
+    stream = _stream(visit, incident)
+    why = views.why(incident)
+    moved = views.also_moved(incident, services.incidents.anomalies(incident.id), visit.zone, visit.now)
+    return visit.page(
+        "incident.html",
+        incident=views.line(incident, visit.zone, visit.now),
+        may_acknowledge=incident.state in (IncidentState.OPEN, IncidentState.SNOOZED),
+        status_note=_status_note(visit, incident),
+        facts=views.facts(incident, visit.zone, visit.now),
+        why=why,
+        why_rows=[(cause, _cause_href(stream, incident, cause)) for cause in why.causes],
+        chart=_chart(visit, incident, stream),
+        heat=_heat(visit, incident, stream),
+        moved=[(item, _moved_href(item)) for item in moved],
+        timeline=_timeline(visit, incident),
+        members=[(member.person.id, member.person.name) for member in services.accounts.members(visit.workspace_id)],
+        owner_id=incident.owner_id,
+        link=f"{visit.address}/incidents/{number}",
+    )
+
+
+@router.post("/{number}/acknowledge")
+def acknowledge(visit: Editing, number: int) -> Response:
+    return _act(visit, number, visit.services.incidents.acknowledge, "You took it on. Others see that.")
+
+
+@router.post("/{number}/snooze")
+def snooze(visit: Editing, number: int, posted: PostedForm) -> Response:
+    until = views.snooze_until(posted.text("until"), visit.zone, visit.now)
+    if until is None:
+        raise InvalidInput("Snooze until", "is 1h, 4h or tomorrow.")
+    told = f"Quiet until {formats.moment(until, visit.zone, visit.now).text}."
+    return _act(visit, number, visit.services.incidents.snooze, told, until_ms=until)
+
+
+@router.post("/{number}/resolve")
+def resolve(visit: Editing, number: int) -> Response:
+    return _act(visit, number, visit.services.incidents.resolve, "Resolved.")
+
+
+@router.post("/{number}/reopen")
+def reopen(visit: Editing, number: int) -> Response:
+    return _act(visit, number, visit.services.incidents.reopen, "Open again.")
+
+
+@router.post("/{number}/false-alarm")
+def false_alarm(visit: Editing, number: int) -> Response:
+    return _act(visit, number, visit.services.incidents.false_alarm, "Marked as a false alarm.")
+
+
+@router.post("/{number}/expected")
+def expected(visit: Editing, number: int) -> Response:
+    return _act(visit, number, visit.services.incidents.expected, "Marked as expected.")
+
+
+@router.post("/{number}/comment")
+def comment(visit: Editing, number: int, posted: PostedForm) -> Response:
+    return _act(visit, number, visit.services.incidents.comment, "", text=posted.text("text"))
+
+
+@router.post("/{number}/assign")
+def assign(visit: Editing, number: int, posted: PostedForm) -> Response:
+    return _act(visit, number, visit.services.incidents.assign, "", owner_id=posted.number("owner"))
+
+
+Acted = tuple[Incident, Sequence[Transition]]
+
+
+def _act(visit: Visit, number: int, step: Callable[..., Acted], told: str, **more: Any) -> Response:
+    """Do it, tell the channels what they should hear, and go back to the incident; say so when it is not possible."""
+    here = f"/incidents/{number}"
+    try:
+        _, transitions = step(visit.workspace_id, number, visit.person, visit.now, **more)
+    except NotFound:
+        raise
+    except CliffwatchError as error:
+        return see_other(here, str(error), tone="bad")
+    if transitions:
+        with visit.services.database.write() as session:
+            visit.services.outbox.enqueue(session, transitions, visit.now)
+    return see_other(here, told)
+
+
+def _stream(visit: Visit, incident: Incident) -> Stream | None:
+    """The incident's stream; None when it was deleted."""
+    try:
+        return visit.services.streams.get(visit.workspace_id, incident.stream_id)
+    except NotFound:
+        return None
+
+
+def _status_note(visit: Visit, incident: Incident) -> str:
+    if incident.state is IncidentState.ACKNOWLEDGED and incident.acknowledged_by:
+        return f"{incident.acknowledged_by} is on it"
+    if incident.state is IncidentState.SNOOZED and incident.snoozed_until_ms:
+        return f"quiet until {formats.moment(incident.snoozed_until_ms, visit.zone, visit.now).text}"
+    if incident.resolved_ms and not incident.state.live:
+        return f"closed {formats.moment(incident.resolved_ms, visit.zone, visit.now).text}"
+    return ""
+
+
+def _window(incident: Incident, now: int) -> tuple[int, int]:
+    """The time around the incident that chart and heat map show."""
+    end = incident.ended_ms if incident.ended_ms is not None else now
+    return incident.started_ms - BEFORE_MS, min(end + AFTER_MS, now)
+
+
+def _chart(visit: Visit, incident: Incident, stream: Stream | None) -> dict[str, Any]:
+    start, end = _window(incident, visit.now)
+    name = f"{incident.measure_name}, {series.slice_words(incident.slice)}"
+    query = {"measure": incident.measure, "slice": slice_key(incident.slice), "start": start, "end": end}
+    return {
+        "title": name,
+        "href": _series_href(stream, incident.measure, incident.slice) or "/streams",
+        "src": f"/streams/{incident.stream_id}/series.json?{urlencode(query)}",
+        "height": 240,
+        "summary": incident.headline,
+    }
+
+
+def _heat(visit: Visit, incident: Incident, stream: Stream | None) -> heatmap.HeatMap | None:
+    if stream is None or not stream.definition.dimensions:
+        return None
+    measure = next((one for one in stream.definition.measures if one.key == incident.measure), None)
+    if measure is None:
+        return None
+    start, end = _window(incident, visit.now)
+    found = points.read(visit.services.store, stream.id, start, end, measure.key)
+    paths = [dimension.path for dimension in stream.definition.dimensions]
+    return heatmap.heat_map(found, measure, paths, visit.zone, end)
+
+
+def _series_href(stream: Stream | None, measure: str, piece: Slice) -> str:
+    if stream is None:
+        return ""
+    return f"/streams/{stream.id}?{urlencode({'measure': measure, 'slice': slice_key(piece)})}"
+
+
+def _cause_href(stream: Stream | None, incident: Incident, cause: views.CauseRow) -> str:
+    """The chart of a cause; combinations of values have none, because only single values are series."""
+    return _series_href(stream, incident.measure, cause.slice) if len(cause.slice) == 1 else ""
+
+
+def _moved_href(item: views.Moved) -> str:
+    return f"/streams/{item.stream_id}?{urlencode({'measure': item.measure, 'slice': slice_key(item.slice)})}"
+
+
+def _timeline(visit: Visit, incident: Incident) -> list[views.Step]:
+    """What happened and who was told, the newest first."""
+    told = [
+        _told(visit, delivery)
+        for delivery in visit.services.outbox.log(visit.workspace_id, incident_id=incident.id)
+        if delivery.state != "pending"
+    ]
+    entries = visit.services.incidents.timeline(incident.id)
+    happened = [views.step(entry, visit.zone, visit.now) for entry in entries]
+    return sorted([*happened, *told], key=lambda step: step.at_ms)[::-1]
+
+
+def _told(visit: Visit, delivery: Delivery) -> views.Step:
+    at = delivery.sent_ms or delivery.created_ms
+    sent = delivery.state == "sent"
+    return views.Step(
+        formats.moment(at, visit.zone, visit.now),
+        at,
+        "send" if sent else "circle-x",
+        "" if sent else "bad",
+        "",
+        f"Told {delivery.target}" if sent else f"Could not tell {delivery.target}",
+        "" if sent else delivery.answer,
+    )

@@ -1,0 +1,98 @@
+"""The frame around every page: navigation, who is signed in, what is open. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cliffwatch.accounts import Identity, Permission
+from cliffwatch.incidents import Incident
+from cliffwatch.streams.model import Stream, StreamState
+from cliffwatch.web import formats
+
+MOST_STREAMS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    href: str
+    label: str
+    icon: str
+    here: bool
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NavStream:
+    id: int
+    name: str
+    tone: str
+    incidents: int
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    workspace: str
+    person: str
+    initials: str
+    role: str
+    items: tuple[NavItem, ...]
+    streams: tuple[NavStream, ...]
+    more_streams: int
+    open_incidents: int
+    may_edit: bool
+    may_admin: bool
+    may_own: bool
+
+
+def shell(
+    identity: Identity, streams: Sequence[Stream], live: Sequence[Incident], path: str, *, has_inbox: bool
+) -> Shell:
+    """`live` are incidents that go on; `path` is the address of the page inside the frame."""
+    per_stream = Counter(incident.stream_id for incident in live)
+    name = identity.person.name if identity.person else identity.label
+    items = [
+        NavItem("/", "Home", "house", path == "/"),
+        NavItem("/incidents", "Incidents", "bell", path.startswith("/incidents"), _open(live)),
+        NavItem("/streams", "Data streams", "chart-line", path in ("/streams", "/streams/new")),
+        NavItem("/sources", "Sources", "plug", path.startswith("/sources")),
+        NavItem("/channels", "Channels", "send", path.startswith("/channels")),
+    ]
+    if has_inbox:
+        items.append(NavItem("/inbox", "Inbox", "inbox", path.startswith("/inbox")))
+    items.append(NavItem("/settings", "Settings", "settings", path.startswith("/settings")))
+    role = identity.role
+    return Shell(
+        identity.workspace.name,
+        name,
+        formats.initials(name),
+        role.value.capitalize(),
+        tuple(items),
+        tuple(
+            NavStream(
+                stream.id,
+                stream.name,
+                _tone(stream, per_stream[stream.id]),
+                per_stream[stream.id],
+                path == f"/streams/{stream.id}" or path.startswith(f"/streams/{stream.id}/"),
+            )
+            for stream in streams[:MOST_STREAMS]
+        ),
+        max(len(streams) - MOST_STREAMS, 0),
+        _open(live),
+        role.may(Permission.EDIT),
+        role.may(Permission.ADMIN),
+        role.may(Permission.OWN),
+    )
+
+
+def _open(live: Sequence[Incident]) -> int:
+    return sum(incident.state.value == "open" for incident in live)
+
+
+def _tone(stream: Stream, incidents: int) -> str:
+    if incidents:
+        return "bad"
+    return {StreamState.ACTIVE: "good", StreamState.BACKFILLING: "accent"}.get(stream.state, "")
