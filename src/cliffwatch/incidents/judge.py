@@ -203,20 +203,24 @@ _MARKS = {
 }
 
 
-def closed_by_hand(report: AnomalyReport, stories: Sequence[Story]) -> QuietReason | None:
+def closed_by_hand(report: AnomalyReport, quiet_reason: str, stories: Sequence[Story]) -> QuietReason | None:
     """Whether a person has already said enough about this: the report continues a story of the same stream and
-    direction that a person closed while it went on. A broader slice than that story's headline is news."""
+    direction that a person closed while it went on. A broader slice than that story's headline is news.
+
+    `quiet_reason` is what the anomaly was given before: one that was quiet for this reason stays so while the story
+    goes on, even if the story's headline has moved since.
+    """
     for story in stories:
         incident = story.incident
         if (
             incident.state in _MARKS
             and story.ongoing
             and incident.stream_id == report.stream_id
-            and incident.direction == report.direction
-            and len(report.slice) >= len(incident.slice)
-            and report.start_ms <= max(m.end_ms for m in story.members) + report.window_ms
+            and report.start_ms <= max(member.end_ms for member in story.members) + report.window_ms
         ):
-            return _MARKS[incident.state]
+            alike = incident.direction == report.direction and len(report.slice) >= len(incident.slice)
+            if alike or quiet_reason == _MARKS[incident.state]:
+                return _MARKS[incident.state]
     return None
 
 

@@ -181,10 +181,12 @@ class Take:
         for item in current:
             if item.anomaly.incident_id is not None:
                 continue
-            reason = quiet_reason(item.report, self._monitors, self._now) or closed_by_hand(item.report, stories)
+            before = item.anomaly.quiet_reason
+            reason = quiet_reason(item.report, self._monitors, self._now)
+            reason = reason or closed_by_hand(item.report, before, stories)
             if reason is None:
                 loud.append(item)
-            if (reason or "") != item.anomaly.quiet_reason:
+            if (reason or "") != before:
                 reasons[item.anomaly.id] = reason.value if reason else ""
         if reasons:
             changes = [{"id": row_id, "quiet_reason": reason} for row_id, reason in reasons.items()]
