@@ -1,40 +1,65 @@
-"""FQL, Segment's filter query language: parsed with exact positions, compiled to a predicate over an event's
-fields (segment.com/docs/api/public-api/fql). Pure.
+"""FQL, Segment's filter query language: parsed with exact positions, compiled to a predicate over an event. Pure.
 
-    filter     := conjunction ("or" conjunction)*          -- "and" binds tighter
+    filter      := "all" | conjunction ("or" conjunction)*              -- "and" binds tighter
     conjunction := term ("and" term)*
-    term       := ("!" | "not") term | "(" filter ")" | operand [comparator operand | "in" list]
-    operand    := path | string | number | true | false | null | function "(" operand, ... ")"
+    term        := "!" term | "(" filter ")" | operand [comparator operand | "in" list]
+    operand     := path | text | number | true | false | null | function "(" operand, ... ")"
+    list        := "[" operand, ... "]" | operand
+
+As Segment documents it: values are equal when they are of one type and strictly equal, so a missing value differs from
+everything but null; only numbers are more or less than each other (here texts too, so that dates compare); a path
+alone holds when it is true. An empty filter keeps everything.
 """
 
 from __future__ import annotations
 
-import json
-import math
+import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cliffwatch.errors import InvalidInput
+from cliffwatch.spec.fql_functions import FUNCTIONS, equal, glob
 from cliffwatch.spec.model import JsonValue
 from cliffwatch.spec.paths import compile_path
 
 Fields = Mapping[str, JsonValue]
 Predicate = Callable[[Fields], bool]
-Operand = Callable[[Fields], Any]
+
+MAX_LENGTH = 5_000
+MAX_DEPTH = 50
 
 _TOKEN = re.compile(
-    r"""\s*(?:
+    r"""
     (?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
-  | (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.\\]))
-  | (?P<word>(?:[A-Za-z0-9_-]|\\.)+(?:\.(?:[A-Za-z0-9_$-]|\\.)+)*)
+  | (?P<number>-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.\\-]))
+  | (?P<word>(?:[A-Za-z_$]|\\.)(?:[\w$-]|\\.)*(?:\.(?:[\w$-]|\\.)+)*)
   | (?P<mark>!=|>=|<=|=|>|<|!|\(|\)|\[|\]|,)
-  )""",
-    re.X,
+    """,
+    re.X | re.S,
 )
-_COMPARATORS = ("=", "!=", ">", ">=", "<", "<=")
-MAX_DEPTH = 50
+_SPACE = re.compile(r"\s*")
+_WORDS = ("and", "or", "in", "not", "true", "false", "null")
+_LITERALS = {"true": True, "false": False, "null": None}
+_ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+_HINTS = {'"': "this text has no closing quote", "'": "this text has no closing quote"} | dict.fromkeys(
+    "&|", "write “and” or “or” here"
+)
+
+
+class InvalidFilter(InvalidInput):
+    """A filter that cannot be read. `position` counts characters from 0; the message shows the place."""
+
+    def __init__(self, text: str, position: int, rule: str) -> None:
+        self.position = position
+        line = re.sub(r"\s", " ", text)
+        super().__init__("filter", f"at character {position + 1}: {rule}.", f"\n  {line}\n  {' ' * position}^")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,33 +68,70 @@ class _Token:
     text: str
     position: int
 
+    def is_word(self, word: str) -> bool:
+        return self.kind == "word" and self.text.lower() == word
+
+    def is_mark(self, *marks: str) -> bool:
+        return self.kind == "mark" and self.text in marks
+
+    @property
+    def shown(self) -> str:
+        return "the end" if self.kind == "end" else f"“{self.text}”"
+
+
+@dataclass(frozen=True, slots=True)
+class _Operand:
+    """A value in an event. `constant` says that it is the same in every event; `decides`, that it may stand alone."""
+
+    read: Callable[[Fields], Any]
+    constant: bool = False
+    decides: bool = False
+
+    @classmethod
+    def of(cls, value: Any) -> _Operand:
+        return cls(lambda _: value, constant=True, decides=isinstance(value, bool))
+
+    @property
+    def value(self) -> Any:
+        return self.read({})
+
 
 def compile_filter(text: str) -> Predicate:
-    """The predicate of a filter. Raises InvalidInput that shows where the text goes wrong."""
+    """The predicate of a filter. Raises InvalidFilter, which shows where the text goes wrong."""
+    if len(text) > MAX_LENGTH:
+        raise InvalidInput("filter", f"has at most {MAX_LENGTH:,} characters.")
+    if text.strip().lower() in ("", "all"):
+        return lambda _: True
     parser = _Parser(text)
     predicate = parser.filter(0)
     parser.expect_end()
     return predicate
 
 
+def _tokens(text: str) -> list[_Token]:
+    tokens, position = [], 0
+    while (position := _end_of_space(text, position)) < len(text):
+        found = _TOKEN.match(text, position)
+        if found is None:
+            rule = _HINTS.get(text[position], f"“{text[position]}” is not part of a filter")
+            if text[position].isdigit() or text[position] == "-":
+                rule = "this is not a number, and a path does not begin so"
+            raise InvalidFilter(text, position, rule)
+        tokens.append(_Token(found.lastgroup or "", found.group(), position))
+        position = found.end()
+    return [*tokens, _Token("end", "", len(text))]
+
+
+def _end_of_space(text: str, position: int) -> int:
+    found = _SPACE.match(text, position)
+    return found.end() if found else position
+
+
 class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = list(self._scan())
+        self._tokens = _tokens(text)
         self._next = 0
-
-    def _scan(self) -> list[_Token]:
-        tokens, position = [], 0
-        while self._text[position:].strip():
-            match = _TOKEN.match(self._text, position)
-            if match is None:
-                while self._text[position].isspace():
-                    position += 1
-                raise self._error(position, "this is not part of a filter")
-            kind = match.lastgroup or ""
-            tokens.append(_Token(kind, match[kind], match.start(kind)))
-            position = match.end()
-        return [*tokens, _Token("end", "", len(self._text))]
 
     def filter(self, depth: int) -> Predicate:
         terms = [self._conjunction(depth)]
@@ -84,8 +146,7 @@ class _Parser:
         return terms[0] if len(terms) == 1 else lambda fields: all(term(fields) for term in terms)
 
     def _term(self, depth: int) -> Predicate:
-        if depth > MAX_DEPTH:
-            raise self._error(self._peek().position, f"parentheses go deeper than {MAX_DEPTH}")
+        self._check_depth(depth)
         if self._take_mark("!") or self._take_word("not"):
             inner = self._term(depth + 1)
             return lambda fields: not inner(fields)
@@ -93,231 +154,146 @@ class _Parser:
             inner = self.filter(depth + 1)
             self._expect(")")
             return inner
+        return self._comparison(depth)
+
+    def _comparison(self, depth: int) -> Predicate:
         left = self._operand(depth)
         token = self._peek()
-        if token.kind == "mark" and token.text in _COMPARATORS:
+        if token.is_mark("=", "!=", *_ORDERS):
             self._next += 1
-            return _comparison(token.text, left, self._operand(depth))
+            if token.text == "=" and self._peek().is_mark("="):
+                raise self._error("write one = instead of two")
+            return _compare(token.text, left, self._operand(depth))
         if self._take_word("in"):
-            choices = self._list(depth)
-            return lambda fields: any(_equal(left(fields), choice(fields)) for choice in choices)
-        return lambda fields: bool(left(fields))
+            return self._membership(left, depth)
+        if not left.decides:
+            raise self._error(f"a comparison such as = or != is expected before {token.shown}")
+        read = left.read
+        return lambda fields: read(fields) is True
 
-    def _operand(self, depth: int) -> Operand:
-        token = self._peek()
-        self._next += 1
-        match token.kind:
-            case "string":
-                value: Any = _unquote(token.text)
-                return lambda _: value
-            case "number":
-                number = float(token.text)
-                return lambda _: number
-            case "word":
-                if self._peek().text == "(" and self._peek().kind == "mark":
-                    return self._call(token, depth)
-                literals = {"true": True, "false": False, "null": None}
-                if token.text in literals:
-                    literal = literals[token.text]
-                    return lambda _: literal
-                if token.text in ("and", "or", "not", "in"):
-                    raise self._error(token.position, f"{token.text!r} needs something before it")
-                return compile_path(token.text)
-        if token.kind == "end":
-            raise self._error(token.position, "the filter ends here, but a path or a value is missing")
-        raise self._error(token.position, f"a path or a value is expected here, not {token.text!r}")
-
-    def _call(self, name: _Token, depth: int) -> Operand:
-        if name.text not in _FUNCTIONS:
-            raise self._error(name.position, f"there is no function {name.text!r}; there are {', '.join(_FUNCTIONS)}")
-        if depth > MAX_DEPTH:
-            raise self._error(name.position, f"functions go deeper than {MAX_DEPTH}")
-        wanted, function = _FUNCTIONS[name.text]
-        self._expect("(")
-        arguments: list[Operand] = []
-        while not self._take_mark(")"):
-            if arguments:
-                self._expect(",")
-            arguments.append(self._operand(depth + 1))
-        if len(arguments) != wanted:
-            raise self._error(name.position, f"{name.text} takes {wanted} argument{'s' * (wanted > 1)}")
-        return lambda fields: function(*(argument(fields) for argument in arguments))
-
-    def _list(self, depth: int) -> list[Operand]:
+    def _membership(self, left: _Operand, depth: int) -> Predicate:
+        read = left.read
         opening = self._peek()
-        if not (self._take_mark("[") or self._take_mark("(")):
-            raise self._error(opening.position, 'a list such as ["a", "b"] is expected after "in"')
-        closing = "]" if opening.text == "[" else ")"
-        choices: list[Operand] = []
+        if not opening.is_mark("[", "("):
+            read_list = self._operand(depth).read
+            return lambda fields: _is_in(read(fields), read_list(fields))
+        self._next += 1
+        choices = self._list("]" if opening.text == "[" else ")", depth)
+        if all(choice.constant for choice in choices):
+            values = [choice.value for choice in choices]
+            return lambda fields: _is_in(read(fields), values)
+        return lambda fields: _is_in(read(fields), [choice.read(fields) for choice in choices])
+
+    def _operand(self, depth: int) -> _Operand:
+        self._check_depth(depth)
+        token = self._peek()
+        if token.is_mark("["):
+            self._next += 1
+            items = self._list("]", depth)
+            return _Operand(lambda fields: [item.read(fields) for item in items], all(item.constant for item in items))
+        if token.kind == "end":
+            raise self._error("a path or a value is missing here")
+        if token.kind == "mark":
+            raise self._error(f"a path or a value is expected here, not {token.shown}")
+        self._next += 1
+        if token.kind == "string":
+            return _Operand.of(_unquote(token.text))
+        if token.kind == "number":
+            return _Operand.of(int(token.text) if re.fullmatch(r"-?\d+", token.text) else float(token.text))
+        if self._peek().is_mark("("):
+            return self._call(token, depth)
+        word = token.text.lower()
+        if word in _LITERALS:
+            return _Operand.of(_LITERALS[word])
+        if word in _WORDS:
+            raise InvalidFilter(self._text, token.position, f"“{token.text}” needs a comparison before it")
+        return _Operand(compile_path(token.text), decides=True)
+
+    def _call(self, name: _Token, depth: int) -> _Operand:
+        function = FUNCTIONS.get(name.text.lower())
+        if function is None:
+            raise InvalidFilter(
+                self._text, name.position, f"there is no function “{name.text}”; there are {', '.join(FUNCTIONS)}"
+            )
+        self._expect("(")
+        arguments = self._list(")", depth)
+        if len(arguments) != function.takes:
+            plural = "s" if function.takes > 1 else ""
+            raise InvalidFilter(self._text, name.position, f"{name.text} takes {function.takes} value{plural}")
+        reads = [argument.read for argument in arguments]
+        call = function.call
+        if name.text.lower() == "match" and arguments[1].constant and isinstance(arguments[1].value, str):
+            subject, matches = reads[0], glob(arguments[1].value)
+            return _Operand(lambda fields: isinstance(value := subject(fields), str) and matches(value), decides=True)
+        return _Operand(
+            lambda fields: call(*[read(fields) for read in reads]),
+            all(argument.constant for argument in arguments),
+            function.decides,
+        )
+
+    def _list(self, closing: str, depth: int) -> list[_Operand]:
+        """Operands up to the closing mark."""
+        items: list[_Operand] = []
         while not self._take_mark(closing):
-            if choices:
+            if items:
                 self._expect(",")
-            choices.append(self._operand(depth + 1))
-        return choices
+            items.append(self._operand(depth + 1))
+        return items
 
     def expect_end(self) -> None:
-        token = self._peek()
-        if token.kind != "end":
-            raise self._error(token.position, f'"and" or "or" is expected before {token.text!r}')
+        if self._peek().kind != "end":
+            raise self._error(f"“and” or “or” is expected before {self._peek().shown}")
 
     def _peek(self) -> _Token:
-        return self._tokens[min(self._next, len(self._tokens) - 1)]
+        return self._tokens[self._next]
 
     def _take_word(self, word: str) -> bool:
-        token = self._peek()
-        if token.kind == "word" and token.text == word:
-            self._next += 1
-            return True
-        return False
+        taken = self._peek().is_word(word)
+        self._next += taken
+        return taken
 
     def _take_mark(self, mark: str) -> bool:
-        token = self._peek()
-        if token.kind == "mark" and token.text == mark:
-            self._next += 1
-            return True
-        return False
+        taken = self._peek().is_mark(mark)
+        self._next += taken
+        return taken
 
     def _expect(self, mark: str) -> None:
-        token = self._peek()
         if not self._take_mark(mark):
-            raise self._error(token.position, f"{mark!r} is expected here")
+            raise self._error(f"“{mark}” is expected here, not {self._peek().shown}")
 
-    def _error(self, position: int, rule: str) -> InvalidInput:
-        line = self._text.replace("\n", " ")
-        return InvalidInput("filter", f"at character {position + 1}: {rule}.", f"\n  {line}\n  {' ' * position}^")
+    def _check_depth(self, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise self._error(f"the filter is nested more than {MAX_DEPTH} deep")
+
+    def _error(self, rule: str) -> InvalidFilter:
+        return InvalidFilter(self._text, self._peek().position, rule)
 
 
 def _unquote(text: str) -> str:
-    if text[0] == '"':
-        try:
-            return str(json.loads(text))
-        except json.JSONDecodeError:
-            pass  # escapes that JSON does not know are taken literally below
-    return re.sub(r"\\(.)", r"\1", text[1:-1])
+    return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t"}.get(found[1], found[1]), text[1:-1], flags=re.S)
 
 
-def _comparison(comparator: str, left: Operand, right: Operand) -> Predicate:
+def _compare(comparator: str, left: _Operand, right: _Operand) -> Predicate:
+    first, second = left.read, right.read
+    if comparator in ("=", "!=") and right.constant and isinstance(wanted := right.value, str):
+        if comparator == "=":
+            return lambda fields: first(fields) == wanted
+        return lambda fields: first(fields) != wanted
     if comparator == "=":
-        return lambda fields: _equal(left(fields), right(fields))
+        return lambda fields: equal(first(fields), second(fields))
     if comparator == "!=":
-        return lambda fields: not _equal(left(fields), right(fields))
-    return lambda fields: _ordered(comparator, left(fields), right(fields))
+        return lambda fields: not equal(first(fields), second(fields))
+    order = _ORDERS[comparator]
+    return lambda fields: _in_order(order, first(fields), second(fields))
 
 
-def _equal(a: Any, b: Any) -> bool:
+def _in_order(order: Callable[[Any, Any], Any], a: Any, b: Any) -> bool:
+    """There is no order between unlike values, and null is neither more nor less."""
     if isinstance(a, bool) or isinstance(b, bool):
-        return a is b
-    return bool(a == b)
-
-
-def _ordered(comparator: str, a: Any, b: Any) -> bool:
-    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (a, b))
-    if not numbers and not (isinstance(a, str) and isinstance(b, str)):
-        return False  # there is no order between unlike values; null is neither more nor less
-    match comparator:
-        case ">":
-            return bool(a > b)
-        case ">=":
-            return bool(a >= b)
-        case "<":
-            return bool(a < b)
-        case _:
-            return bool(a <= b)
-
-
-def _contains(value: Any, part: Any) -> bool:
-    if isinstance(value, str):
-        return isinstance(part, str) and part in value
-    return isinstance(value, list) and any(_equal(element, part) for element in value)
-
-
-def _match(value: Any, pattern: Any) -> bool:
-    if not isinstance(value, str) or not isinstance(pattern, str):
         return False
-    return re.fullmatch(_glob(pattern), value, re.S) is not None
+    alike = (isinstance(a, (int, float)) and isinstance(b, (int, float))) or (isinstance(a, str) and isinstance(b, str))
+    return alike and bool(order(a, b))
 
 
-def _glob(pattern: str) -> str:
-    """A glob (`* ? [abc] [a-z] \\x`) as a regular expression for the whole string."""
-    out, i = "", 0
-    while i < len(pattern):
-        c = pattern[i]
-        if c == "*":
-            out += ".*" if not out.endswith(".*") else ""
-        elif c == "?":
-            out += "."
-        elif c == "\\" and i + 1 < len(pattern):
-            i += 1
-            out += re.escape(pattern[i])
-        elif c == "[" and (end := pattern.find("]", i + 2)) > 0:
-            inner = pattern[i + 1 : end].replace("\\", "\\\\").replace("[", "\\[").replace("^", "\\^")
-            out += f"[{inner}]"
-            i = end
-        else:
-            out += re.escape(c)
-        i += 1
-    return out
-
-
-def _length(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value.encode("utf-8", "replace"))  # bytes, as documented
-    return len(value) if isinstance(value, list | Mapping) else 0
-
-
-def _words(value: Any) -> list[str]:
-    if not isinstance(value, str):
-        return []
-    return re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", value)
-
-
-def _case(separator: str) -> Callable[[Any], Any]:
-    return lambda value: separator.join(_words(value)).lower() if isinstance(value, str) else value
-
-
-def _of_text(function: Callable[[str], str]) -> Callable[[Any], Any]:
-    return lambda value: function(value) if isinstance(value, str) else value
-
-
-def _typeof(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "array" if isinstance(value, list) else "object"
-
-
-def _number(value: Any) -> Any:
-    try:
-        number = float(value) if isinstance(value, str | int | float) else math.nan
-    except (ValueError, OverflowError):
-        return None
-    return None if math.isnan(number) else number
-
-
-def _string(value: Any) -> Any:
-    return value if isinstance(value, str) or value is None else json.dumps(value)
-
-
-def _bool(value: Any) -> bool:
-    return value not in ("", "false", "0") if isinstance(value, str) else bool(value)
-
-
-_FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
-    "contains": (2, _contains),
-    "match": (2, _match),
-    "length": (1, _length),
-    "lowercase": (1, _of_text(str.lower)),
-    "uppercase": (1, _of_text(str.upper)),
-    "snakecase": (1, _case("_")),
-    "kebabcase": (1, _case("-")),
-    "titlecase": (1, _of_text(lambda text: " ".join(word.capitalize() for word in _words(text)))),
-    "typeof": (1, _typeof),
-    "bool": (1, _bool),
-    "string": (1, _string),
-    "number": (1, _number),
-}
+def _is_in(value: Any, values: Any) -> bool:
+    return isinstance(values, list) and any(equal(value, choice) for choice in values)
