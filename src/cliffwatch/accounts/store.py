@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from cliffwatch.accounts import audit, sessions
+from cliffwatch.accounts import api_tokens, audit, sessions
 from cliffwatch.accounts.audit import SYSTEM
 from cliffwatch.accounts.checks import (
     checked_country,
@@ -33,7 +33,7 @@ from cliffwatch.accounts.model import (
 from cliffwatch.accounts.passwords import NOBODY, check_password, hash_password, needs_rehash, verify_password
 from cliffwatch.accounts.rows import person_of, token_of, workspace_of
 from cliffwatch.accounts.throttle import Throttle
-from cliffwatch.accounts.tokens import PREFIX_LENGTH, fingerprint, looks_like_api_token, new_api_token
+from cliffwatch.accounts.tokens import fingerprint, looks_like_api_token
 from cliffwatch.db import Database
 from cliffwatch.db.people import (
     ApiTokenRow,
@@ -44,9 +44,6 @@ from cliffwatch.db.people import (
     WorkspaceRow,
 )
 from cliffwatch.errors import Conflict, InvalidInput, NotFound
-
-USED_MS = 60_000
-"""How stale a token's "last used" may be."""
 
 
 class Accounts:
@@ -249,47 +246,26 @@ class Accounts:
         name = checked_name("Token name", name)
         if expires_ms is not None and expires_ms <= now:
             raise InvalidInput("Token expiry", "lies in the past.", "Choose a later time, or none.")
-        plain = new_api_token()
         with self._database.write() as session:
             _workspace_row(session, workspace_id)
-            if person_id is not None and _role(session, workspace_id, person_id) is None:
+            if person_id is not None and api_tokens.role_of(session, workspace_id, person_id) is None:
                 raise NotFound(f"Person {person_id}", "does not exist in this workspace.")
-            row = ApiTokenRow(
-                workspace_id=workspace_id,
-                person_id=person_id,
-                name=name,
-                prefix=plain[:PREFIX_LENGTH],
-                token_hash=fingerprint(plain),
-                scope=scope.value,
-                created_ms=now,
-                expires_ms=expires_ms,
-            )
-            session.add(row)
-            session.flush()
-            detail = {"name": name, "prefix": row.prefix, "scope": scope.value, "expires_ms": expires_ms}
-            audit.record(session, workspace_id, actor, "token.create", f"token:{row.id}", detail, address, now)
-            return token_of(row), plain
+            token, plain = api_tokens.create(session, workspace_id, person_id, name, scope, expires_ms, now)
+            detail = {"name": name, "prefix": token.prefix, "scope": scope.value, "expires_ms": expires_ms}
+            audit.record(session, workspace_id, actor, "token.create", f"token:{token.id}", detail, address, now)
+            return token, plain
 
     def token(self, plain: str, now: int) -> Identity | None:
         """Who an API token stands for; None when it is unknown, revoked, expired, or its person has left."""
         if not looks_like_api_token(plain):
             return None
         with self._database.read() as session:
-            row = session.scalar(select(ApiTokenRow).where(ApiTokenRow.token_hash == fingerprint(plain)))
-            if row is None or row.revoked or (row.expires_ms is not None and row.expires_ms <= now):
-                return None
-            role, person = Scope(row.scope).role, None
-            if row.person_id is not None:
-                own = _role(session, row.workspace_id, row.person_id)
-                if own is None:
-                    return None
-                role = min(role, own, key=lambda each: each.rank)
-                person = person_of(session.get_one(PersonRow, row.person_id))
-            workspace = workspace_of(_workspace_row(session, row.workspace_id))
-        if row.last_used_ms is None or now - row.last_used_ms >= USED_MS:
+            row = api_tokens.find(session, plain, now)
+            identity = api_tokens.identity(session, row) if row is not None else None
+        if row is not None and identity is not None and api_tokens.is_stale(row, now):
             with self._database.write() as session:
-                session.execute(update(ApiTokenRow).where(ApiTokenRow.id == row.id).values(last_used_ms=now))
-        return Identity(person, workspace, role, "token", f"token:{row.prefix}")
+                api_tokens.touch(session, row, now)
+        return identity
 
     def list_tokens(self, workspace_id: int) -> list[ApiToken]:
         """The tokens of a workspace, the newest first, with those that are revoked."""
@@ -302,14 +278,10 @@ class Accounts:
     ) -> None:
         """The token is refused from now on; once more changes nothing. Raises NotFound."""
         with self._database.write() as session:
-            row = session.get(ApiTokenRow, token_id)
-            if row is None or row.workspace_id != workspace_id:
-                raise NotFound(f"Token {token_id}", "does not exist in this workspace.")
-            if row.revoked:
-                return
-            row.revoked = True
-            detail = {"name": row.name, "prefix": row.prefix}
-            audit.record(session, workspace_id, actor, "token.revoke", f"token:{token_id}", detail, address, now)
+            token = api_tokens.revoke(session, workspace_id, token_id)
+            if token is not None:
+                detail = {"name": token.name, "prefix": token.prefix}
+                audit.record(session, workspace_id, actor, "token.revoke", f"token:{token_id}", detail, address, now)
 
     def audit(
         self,
@@ -389,12 +361,3 @@ def _workspace_row(session: Session, workspace_id: int) -> WorkspaceRow:
 def _first_workspace(session: Session, person_id: int) -> int | None:
     of_person: ColumnElement[bool] = MembershipRow.person_id == person_id
     return session.scalar(select(func.min(MembershipRow.workspace_id)).where(of_person))
-
-
-def _role(session: Session, workspace_id: int, person_id: int) -> Role | None:
-    role = session.scalar(
-        select(MembershipRow.role).where(
-            MembershipRow.workspace_id == workspace_id, MembershipRow.person_id == person_id
-        )
-    )
-    return Role(role) if role is not None else None

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import iter_route_contexts
 from starlette.middleware import Middleware
 
 from cliffwatch.accounts import Permission
 from cliffwatch.api import channels, documentation, incidents, problems, series, sources, streams, workspace
 from cliffwatch.api.auth import Asks, Authentication
 from cliffwatch.api.limits import Rate
-from cliffwatch.api.openapi import describe
+from cliffwatch.api.openapi import DESCRIPTION, describe
 
 if TYPE_CHECKING:
     from cliffwatch.services import Services
@@ -27,6 +26,7 @@ def create_api(services: Services, *, rate: Rate | None = None) -> FastAPI:
     app = FastAPI(
         title="Cliffwatch",
         summary="What Cliffwatch measures, what surprised it, and why.",
+        description=DESCRIPTION,
         version=version("cliffwatch"),
         openapi_url="/openapi.json",
         docs_url=None,
@@ -47,16 +47,14 @@ def create_api(services: Services, *, rate: Rate | None = None) -> FastAPI:
 def rules(app: FastAPI) -> dict[str, Permission]:
     """Operation id -> the permission that it needs. Raises TypeError for a route that names none, or two."""
     found: dict[str, Permission] = {}
-    for route in api_routes(app):
-        asked = [part.call.permission for part in route.dependant.dependencies if isinstance(part.call, Asks)]
+    for route in iter_route_contexts(app.routes):
+        if route.path in documentation.PUBLIC:
+            continue
+        parts = route.dependant.dependencies if route.dependant is not None else []
+        asked = [part.call.permission for part in parts if isinstance(part.call, Asks)]
         if len(asked) != 1:
             raise TypeError(f"{route.path} must name exactly one permission that it needs, such as `who: Reader`.")
-        if route.unique_id in found:
-            raise TypeError(f"{route.path} has the name of another route: {route.unique_id}.")
+        if route.unique_id is None or route.unique_id in found:
+            raise TypeError(f"{route.path} needs a name of its own.")
         found[route.unique_id] = asked[0]
     return found
-
-
-def api_routes(app: FastAPI) -> Iterator[APIRoute]:
-    """The documented routes."""
-    return (route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -11,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from cliffwatch.api.problems import KINDS
 
@@ -20,6 +22,14 @@ PUBLIC = frozenset({"/docs", "/docs.css", "/openapi.json"})
 _templates = Environment(
     loader=PackageLoader("cliffwatch.api", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
+
+
+def with_code(text: str) -> Markup:
+    """The text as HTML, with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
+
+
+_templates.filters["with_code"] = with_code
 
 
 @dataclass(frozen=True, slots=True)

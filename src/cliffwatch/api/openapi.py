@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from cliffwatch.accounts import SESSION_COOKIE, Permission, Role, Scope
 from cliffwatch.api.problems import KINDS, MEDIA_TYPE, Problem
@@ -33,15 +32,8 @@ _ALWAYS = (401, 403, 422, 429, 500, 503)
 
 
 def describe(app: FastAPI, rules: Mapping[str, Permission]) -> None:
-    """Give the application its document; it is made once."""
-    document = get_openapi(
-        title=app.title,
-        version=app.version,
-        openapi_version="3.1.0",
-        summary=app.summary,
-        description=DESCRIPTION,
-        routes=app.routes,
-    )
+    """Complete the application's document, once all routes are there."""
+    document = app.openapi()  # FastAPI keeps it: what is changed here stays
     components = document.setdefault("components", {})
     components["securitySchemes"] = SCHEMES
     schemas = components["schemas"]
@@ -54,7 +46,6 @@ def describe(app: FastAPI, rules: Mapping[str, Permission]) -> None:
     for path, item in document["paths"].items():
         for method, operation in item.items():
             _complete(path, method, operation, rules[operation["operationId"]])
-    app.openapi_schema = document
 
 
 def _response(status: int, title: str) -> dict[str, Any]:
@@ -69,17 +60,20 @@ def _complete(path: str, method: str, operation: dict[str, Any], permission: Per
     operation["security"] = [{"token": []}, {"session": []}] if method == "get" else [{"token": []}]
     operation["x-permission"] = permission.value
     operation["description"] = " ".join(filter(None, (operation.get("description", ""), _needs(permission))))
-    statuses = list(_ALWAYS)
+    statuses = {int(status) for status in operation["responses"]} | set(_ALWAYS)
     if "{" in path or "parameters" in operation:
-        statuses.append(404)
+        statuses.add(404)
     if method != "get":
-        statuses += [409]
+        statuses.add(409)
     if "requestBody" in operation:
-        statuses += [404, 413]
+        statuses |= {400, 404, 413}
     if any(parameter["name"] == "if-match" for parameter in operation.get("parameters", ())):
-        statuses.append(412)
-    for status in sorted(set(statuses)):
-        operation["responses"][str(status)] = {"$ref": f"#/components/responses/{KINDS[status][0]}"}
+        statuses.add(412)
+    there = operation["responses"]
+    operation["responses"] = {
+        str(status): there[str(status)] if status < 300 else {"$ref": f"#/components/responses/{KINDS[status][0]}"}
+        for status in sorted(statuses)
+    }
 
 
 def _needs(permission: Permission) -> str:

@@ -99,7 +99,9 @@ def router(services: Services) -> APIRouter:
         window = window_of(stream.definition.schedule, until)
         since = window.start_ms - SERIES_WINDOWS * stream.definition.schedule.frequency_minutes * 60_000
         points = services.store.read_points(PointQuery(stream.id, since, until))
-        return Page(data=[series_shown(stream, points, row) for row in newest_rows(points)], next_cursor=None)
+        found = [series_shown(stream, points, row) for row in newest_rows(points)]
+        found.sort(key=lambda series: (series.measure, len(series.slice)))  # the total first
+        return Page(data=found, next_cursor=None)
 
     @routes.get("/points", summary="The points of one series")
     def get_points(

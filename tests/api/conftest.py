@@ -1,0 +1,257 @@
+"""Two workspaces with a source, a stream, points, an incident and a channel each, and the API over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from cliffwatch.accounts import SESSION_COOKIE, Accounts, Identity, Role, Scope
+from cliffwatch.api import Rate, create_api
+from cliffwatch.db import Database
+from cliffwatch.incidents import AnomalyReport, Cause, Incidents
+from cliffwatch.ingest import Catalogue, Ingest, Source, Sources
+from cliffwatch.jobs import Jobs
+from cliffwatch.notify import Channel, Channels, MailSettings, Outbox
+from cliffwatch.pipeline import Pipeline
+from cliffwatch.services import Services
+from cliffwatch.settings import Settings
+from cliffwatch.store import PointBatch, open_store
+from cliffwatch.streams import Stream, StreamProjector, Streams, parse
+
+HOUR = 3_600_000
+T0 = 1_795_953_600_000  # Sun 29 Nov 2026, 12:00 UTC
+PASSWORD = "seven wet umbrellas"
+GENEROUS = Rate(per_second=100_000.0, burst=1_000_000)
+REVENUE = "sum(properties.revenue)"
+DEFINITION: dict[str, Any] = {
+    "spec_type": "track",
+    "events": ["Order Completed"],
+    "dimensions": [{"path": "properties.country", "top": 5}],
+    "measures": [{"aggregation": "sum", "path": "properties.revenue", "label": "Revenue", "unit": "EUR"}],
+    "schedule": {"frequency_minutes": 60, "anchor": "00:00", "time_zone": "Europe/Berlin"},
+    "filter": "",
+}
+
+
+@dataclass
+class HandClock:
+    """A clock that the test moves."""
+
+    now: int = T0 + 2 * HOUR
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@dataclass
+class Place:
+    """One workspace and what is in it."""
+
+    owner: Identity
+    source: Source
+    stream: Stream
+    channel: Channel
+    incident: int
+    tokens: dict[str, str] = field(default_factory=dict)  # role or scope -> API token
+
+    @property
+    def id(self) -> int:
+        return self.owner.workspace.id
+
+    @property
+    def ids(self) -> dict[str, int]:
+        """What stands for each path parameter."""
+        return {
+            "source_id": self.source.id,
+            "key_id": self.source.write_keys[0].id,
+            "stream_id": self.stream.id,
+            "channel_id": self.channel.id,
+            "number": self.incident,
+        }
+
+
+@dataclass
+class World:
+    """An installation whose clock the test moves; `ask` speaks to its API."""
+
+    services: Services
+    clock: HandClock
+    client: TestClient
+    home: Place
+    other: Place
+
+    def ask(self, method: str, path: str, token: str | None = None, **options: Any) -> Any:
+        """A request with the owner's admin token of the first workspace, or with another token ("" for none)."""
+        token = self.home.tokens["admin"] if token is None else token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return self.client.request(method, f"/api/v1{path}", headers=headers | options.pop("headers", {}), **options)
+
+    def with_rate(self, rate: Rate) -> TestClient:
+        return mounted(self.services, rate)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    clock = HandClock()
+    services = open_services(tmp_path, clock)
+    accounts = services.accounts
+    first = accounts.set_up(
+        email="robin@shop.example",
+        name="Robin",
+        password=PASSWORD,
+        workspace_name="Shop",
+        time_zone="Europe/Berlin",
+        country="DE",
+        now=T0,
+    )
+    assert first.person is not None
+    second = accounts.create_workspace(name="Bakery", time_zone="UTC", country=None, owner_id=first.person.id, now=T0)
+    home = furnish(services, first)
+    other = furnish(services, Identity(first.person, second, Role.OWNER, "session", first.label), incidents=3)
+    with mounted(services, GENEROUS) as client:
+        yield World(services, clock, client, home, other)
+    services.store.close()
+    services.database.close()
+
+
+def mounted(services: Services, rate: Rate) -> TestClient:
+    """The API where the real application has it. Errors become answers, as in a server."""
+    app = Starlette(routes=[Mount("/api/v1", create_api(services, rate=rate))])
+    return TestClient(app, base_url="http://testserver", raise_server_exceptions=False)
+
+
+def open_services(folder: Path, clock: HandClock) -> Services:
+    database = Database(f"sqlite:///{folder / 'metadata.db'}")
+    database.migrate()
+    store = open_store(None)
+    accounts, sources, catalogue = Accounts(database), Sources(database), Catalogue(database)
+    jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database)
+    streams = Streams(database, store, jobs)
+    projector = StreamProjector(streams)
+    outbox = Outbox(database, mail=MailSettings(), base_url="http://cliffwatch.example")
+    return Services(
+        settings=Settings(data_dir=folder),
+        clock=clock,
+        database=database,
+        store=store,
+        accounts=accounts,
+        sources=sources,
+        catalogue=catalogue,
+        ingest=Ingest(
+            folder / "journal",
+            database=database,
+            store=store,
+            sources=sources,
+            catalogue=catalogue,
+            projector=projector,
+            clock=clock,
+        ),
+        streams=streams,
+        jobs=jobs,
+        incidents=incidents,
+        channels=channels,
+        outbox=outbox,
+        pipeline=Pipeline(
+            database=database,
+            store=store,
+            accounts=accounts,
+            streams=streams,
+            projector=projector,
+            jobs=jobs,
+            incidents=incidents,
+            outbox=outbox,
+            clock=clock,
+        ),
+    )
+
+
+def furnish(services: Services, owner: Identity, *, incidents: int = 1) -> Place:
+    """A workspace with one of everything; its incident is the one that came last."""
+    assert owner.person is not None
+    workspace = owner.workspace.id
+    source = services.sources.create(workspace, "Shop", T0)
+    stream = services.streams.create(workspace, source.id, "Revenue", parse(DEFINITION), T0)
+    channel = services.channels.create(workspace, "webhook", "Hook", {"url": "https://hooks.example/x"}, T0)
+    services.store.write_points(points(stream.id))
+    for number in range(incidents):
+        dip(services, owner, stream, T0 - number * 400 * HOUR)
+    place = Place(owner, source, stream, channel, incidents)
+    for scope in Scope:
+        _, place.tokens[scope.value] = services.accounts.create_token(
+            workspace, owner.person.id, scope.value, scope, expires_ms=None, now=T0
+        )
+    return place
+
+
+def dip(services: Services, owner: Identity, stream: Stream, start_ms: int) -> None:
+    """An incident in the hour from `start_ms`."""
+    report = AnomalyReport(
+        workspace_id=stream.workspace_id,
+        stream_id=stream.id,
+        measure=REVENUE,
+        measure_name="Revenue",
+        unit="EUR",
+        slice=(),
+        kind="dip",
+        direction=-1,
+        start_ms=start_ms,
+        end_ms=start_ms + HOUR,
+        ongoing=True,
+        actual=690.0,
+        expected=1000.0,
+        score=-6.0,
+        stream_name=stream.name,
+        additive=True,
+    )
+    cause = Cause({"causes": [{"slice": {"properties.country": "DE"}, "share": 0.9}]}, "Germany lost 90 %.")
+    with services.database.write() as session:
+        services.incidents.take(
+            session,
+            owner.workspace,
+            [report],
+            lambda _: cause,
+            start_ms + HOUR,
+            stream_id=stream.id,
+            window_end_ms=start_ms + HOUR,
+        )
+
+
+def points(stream_id: int) -> PointBatch:
+    """Ten hours of the total and of Germany until T0 + 1 h; the first three are not scored yet."""
+    hours, slices = 10, ("{}", '{"properties.country":"DE"}')
+    starts = np.array([T0 - (hours - 1 - hour) * HOUR for hour in range(hours)] * len(slices), dtype=np.int64)
+    value = np.linspace(100.0, 200.0, hours * len(slices))
+    learned = np.tile(np.arange(hours) >= 3, len(slices))
+    expected = np.where(learned, value + 5, np.nan)
+    return PointBatch(
+        stream_id=stream_id,
+        measure=[REVENUE] * len(starts),
+        slice=[key for key in slices for _ in range(hours)],
+        window_start_ms=starts,
+        window_end_ms=starts + HOUR,
+        value=value,
+        weight=np.full(len(starts), np.nan),
+        expected=expected,
+        lower=expected - 10,
+        upper=expected + 10,
+        score=np.where(learned, -0.5, np.nan),
+        p_value=np.where(learned, 0.6, np.nan),
+        flagged=np.zeros(len(starts), dtype=np.bool_),
+        revision=np.zeros(len(starts), dtype=np.int64),
+    )
+
+
+def session_of(world: World) -> dict[str, str]:
+    """The cookie of the owner, signed in."""
+    token = world.services.accounts.sign_in(
+        "robin@shop.example", PASSWORD, address="127.0.0.1", user_agent="test", now=world.clock()
+    )
+    return {SESSION_COOKIE: token}
