@@ -1,8 +1,8 @@
-"""From the journal into the store: judge each message, project it, and write group and position in one transaction.
+"""From the journal into the store: group by group, rows and position in one transaction.
 
 One thread does it all, in this order:
 
-    journal -> unpack -> decode -> accept (spec) -> project (streams) -> quarantine -> store.write(rows, position)
+    journal -> judge (decode, accept) -> project (streams) -> quarantine -> store.write(rows, position)
             -> catalogue, counters, live view -> forget the segments that are absorbed
 
 A crash anywhere before `store.write` returns repeats the group; after it, the group is done: each message once.
@@ -10,32 +10,26 @@ A crash anywhere before `store.write` returns repeats the group; after it, the g
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator
 
-import msgspec
-import numpy as np
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from cliffwatch.db import Database
-from cliffwatch.errors import InvalidInput, Unavailable
+from cliffwatch.errors import Unavailable
 from cliffwatch.ingest.catalogue import Catalogue
+from cliffwatch.ingest.digest import Digest
 from cliffwatch.ingest.journal import Journal
 from cliffwatch.ingest.model import Projector
 from cliffwatch.ingest.quarantine import Quarantine, Rejected
 from cliffwatch.ingest.recent import Recent
-from cliffwatch.ingest.record import Mark, Record, unpack
 from cliffwatch.ingest.sources import Sources
 from cliffwatch.ingest.tally import Tally
-from cliffwatch.spec.accept import MESSAGE_LIMIT, Arrival, Envelope, Rejection, accept_all, open_envelope
-from cliffwatch.spec.decode import decode_json
-from cliffwatch.spec.model import Event
 from cliffwatch.spec.verdict import Verdict
-from cliffwatch.store.contract import ArchiveBatch, EventStore, FactBatch, Position
+from cliffwatch.store.contract import EventStore, Position
 
 log = structlog.get_logger(__name__)
 
@@ -45,116 +39,6 @@ GATHER_SECONDS = 0.1
 """How long a small group waits for company: people who watch see an event within 200 ms."""
 HOUSEKEEPING_SECONDS = 1.0
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
-
-_encode = msgspec.json.encode
-
-
-@dataclass(slots=True)
-class Group:
-    """What one pass over the journal found, in order."""
-
-    events: list[Event] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    rejections: list[tuple[int, int, Rejection]] = field(default_factory=list)  # source, received, what
-
-
-class _Batch(msgspec.Struct):
-    batch: list[msgspec.Raw]
-    context: Any = None
-    integrations: Any = None
-    sentAt: Any = None  # noqa: N815 - the wire's own name
-
-
-_split_batch = msgspec.json.Decoder(_Batch).decode
-
-
-def judge(journal_name: str, records: Sequence[tuple[int, bytes]]) -> Group:
-    """Every message of these journal records as an event or a rejection."""
-    group = Group()
-    for offset, payload in records:
-        record = unpack(payload)
-        stem = f"{journal_name}-{offset}"
-        try:
-            outcomes = list(_outcomes(record, stem))
-        except Exception:  # one request that meets a fault of ours must not stop all others
-            log.exception("request_not_judged", offset=offset)
-            outcomes = [Rejection(Verdict.INTERNAL_ERROR, None)]
-        for outcome in outcomes:
-            if outcome.__class__ is Event:
-                group.events.append(outcome)
-            else:
-                _note_rejection(group, record, outcome)  # type: ignore[arg-type]
-    return group
-
-
-def _outcomes(record: Record, stem: str) -> Iterator[Event | Rejection]:
-    arrival = Arrival(
-        record.source_id,
-        record.received_ms,
-        stem,
-        record.spec_type,
-        bool(record.marks & Mark.FROM_BROWSER),
-        record.ip,
-        record.user_agent,
-    )
-    if record.marks & Mark.OVERSIZED_ITEM:
-        envelope, oversized = _open_oversized(record.body)
-        yield from oversized
-    else:
-        try:
-            opened = open_envelope(decode_json(record.body))
-        except InvalidInput:
-            opened = Rejection(Verdict.BAD_REQUEST, None)
-        if isinstance(opened, Rejection):
-            yield opened
-            return
-        envelope = opened
-    yield from accept_all(envelope, arrival)
-
-
-def _open_oversized(body: bytes) -> tuple[Envelope, list[Rejection]]:
-    """A batch with at least one message beyond the limit: those are rejected unread, the others go on."""
-    batch = _split_batch(body)
-    messages, oversized = [], []
-    for raw in batch.batch:
-        data = bytes(raw)
-        if len(data) > MESSAGE_LIMIT:
-            oversized.append(Rejection(Verdict.MESSAGE_TOO_LARGE, data))
-        else:
-            messages.append(decode_json(data))
-    opened = open_envelope(
-        {"batch": messages, "context": batch.context, "integrations": batch.integrations, "sentAt": batch.sentAt}
-    )
-    return (opened, oversized) if isinstance(opened, Envelope) else (Envelope([]), oversized)
-
-
-def _note_rejection(group: Group, record: Record, rejection: Rejection) -> None:
-    message = rejection.message
-    if message is None:
-        body = record.body
-    else:
-        body = message if isinstance(message, bytes) else _encode(message)
-        if isinstance(message, bytes):
-            rejection = Rejection(rejection.verdict, {"size": len(message)})
-    group.rejected.append(Rejected(record.source_id, record.received_ms, rejection.verdict, body))
-    group.rejections.append((record.source_id, record.received_ms, rejection))
-
-
-def archive_of(events: Sequence[Event]) -> ArchiveBatch | None:
-    """The archive's columns of these events; None without events."""
-    if not events:
-        return None
-    return ArchiveBatch(
-        source_id=np.array([event.source_id for event in events], dtype=np.int64),
-        kind=[event.kind.value for event in events],
-        name=[event.name for event in events],
-        ts_ms=np.array([event.ts_ms for event in events], dtype=np.int64),
-        received_at_ms=np.array([event.received_at_ms for event in events], dtype=np.int64),
-        message_hash=np.array([event.message_hash for event in events], dtype=np.int64),
-        user_id=[event.user_id or "" for event in events],
-        anonymous_id=[event.anonymous_id or "" for event in events],
-        body=[_encode(event.fields).decode() for event in events],
-    )
 
 
 class Absorber:
@@ -257,68 +141,32 @@ class Absorber:
 
     def _absorb_group(self) -> None:
         chunk = self._journal.read(self.position, GROUP_BYTES)
-        group = judge(self._journal.name, chunk.records)
-        facts = self._project(group)
-        self._quarantine.keep(group.rejected)
-        archived = [event for event in group.events if self._archives(event.source_id)]
-        self._store.write(archive_of(archived), facts, Position(self._journal.name, chunk.next_offset))
+        digest = Digest(self._projector, self._catalogue, self._archives)
+        with _without_cycle_search():
+            digest.take(self._journal.name, chunk.records)
+        self._quarantine.keep(digest.rejected)
+        self._store.write(digest.archive, digest.facts, Position(self._journal.name, chunk.next_offset))
         self._unflushed = True
-        self.absorbed_events += len(group.events)
-        self._remember(group)
+        self._remember(digest)
         self._journal.forget(chunk.next_offset)
         with self._changed:
             self.position = chunk.next_offset
             self._changed.notify_all()
 
-    def _project(self, group: Group) -> FactBatch | None:
-        """The facts of a group. When one event cannot be measured, the others still are, and it is quarantined."""
-        if not group.events:
-            return None
-        try:
-            return self._projector.project(group.events)
-        except Unavailable:
-            raise
-        except Exception:  # an event that a stream cannot measure must not stop all others
-            log.exception("projection_failed")
-        parts: list[FactBatch] = []
-        for event in group.events:
-            try:
-                part = self._projector.project([event])
-            except Unavailable:
-                raise
-            except Exception:  # noqa: BLE001 - as above, one by one
-                rejection = Rejection(Verdict.PROJECTION_FAILED, dict(event.fields))
-                body = _encode(event.fields)
-                group.rejected.append(Rejected(event.source_id, event.received_at_ms, rejection.verdict, body))
-                group.rejections.append((event.source_id, event.received_at_ms, rejection))
-                continue
-            if part is not None:
-                parts.append(part)
-        return _joined(parts)
-
     def _archives(self, source_id: int) -> bool:
         source = self._sources.find(source_id)
         return source is not None and source.archive_days > 0
 
-    def _remember(self, group: Group) -> None:
-        by_source: dict[int, list[tuple[int, Event | Rejection]]] = defaultdict(list)
-        counts: dict[tuple[int, int], int] = defaultdict(int)
-        for event in group.events:
-            by_source[event.source_id].append((event.received_at_ms, event))
-        for source_id, items in by_source.items():
-            first_ms, last_ms = items[0][0], items[-1][0]
+    def _remember(self, digest: Digest) -> None:
+        """Count and show what is now in the store."""
+        self.absorbed_events += digest.events
+        self._tally.add_hourly(digest.verdicts)
+        self._catalogue.add(digest.observed)
+        for source_id, (first_ms, last_ms) in digest.spans.items():
             known = self._spans.get(source_id, (first_ms, last_ms))
             self._spans[source_id] = min(known[0], first_ms), max(known[1], last_ms)
-            for received_ms, _ in items:
-                counts[source_id, received_ms] += 1
-        for (source_id, received_ms), count in counts.items():
-            self._tally.add(source_id, Verdict.ACCEPTED, received_ms, count)
-        for source_id, received_ms, rejection in group.rejections:
-            self._tally.add(source_id, rejection.verdict, received_ms)
-            by_source[source_id].append((received_ms, rejection))
-        for source_id, items in by_source.items():
+        for source_id, items in digest.tails.items():
             self._recent.add(source_id, items)
-        self._catalogue.observe(group.events)
 
     def _keep_house(self) -> None:
         """Once a second, or as soon as there is nothing else to do: write counts, see what other processes changed."""
@@ -344,7 +192,7 @@ class Absorber:
                     self._catalogue.write(session, observed, verdicts)
                     self._sources.saw_events(session, spans)
         except (SQLAlchemyError, Unavailable) as error:
-            self._catalogue.put_back(observed)
+            self._catalogue.add(observed)
             self._tally.put_back(verdicts)
             self._spans = spans | self._spans
             log.warning("counts_not_written", error=str(error))
@@ -356,17 +204,16 @@ class Absorber:
             self._changed.notify_all()
 
 
-def _joined(parts: Sequence[FactBatch]) -> FactBatch | None:
-    if not parts:
-        return None
-    return FactBatch(
-        stream_id=np.concatenate([part.stream_id for part in parts]),
-        ts_ms=np.concatenate([part.ts_ms for part in parts]),
-        message_hash=np.concatenate([part.message_hash for part in parts]),
-        actor_hash=np.concatenate([part.actor_hash for part in parts]),
-        dims=[dims for part in parts for dims in part.dims],
-        nums=[nums for part in parts for nums in part.nums],
-    )
+@contextlib.contextmanager
+def _without_cycle_search() -> Iterator[None]:
+    """Decoded messages are many small objects without cycles; looking for cycles among them costs a fifth more."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _expected(error: Exception) -> bool:

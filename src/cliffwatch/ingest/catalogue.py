@@ -23,8 +23,8 @@ NAME_LENGTH = 200
 NAMES_PER_SOURCE = 5_000
 """Distinct names kept of a source; what comes beyond is counted under `OTHER_NAMES`."""
 OTHER_NAMES = "(other names)"
-LOOKED_INTO = 20
-"""Events of one name whose properties are looked into per pass; when more come, their share stands for all."""
+LOOKED_INTO = 4
+"""Events of one name whose properties are looked into per slice of some hundred; they stand for the others."""
 
 EventKey = tuple[int, Kind, str]
 Observed = dict[EventKey, Discovery]
@@ -32,7 +32,7 @@ _IN_LIMIT = 500
 
 
 class Catalogue:
-    """The only writer of the catalogue's tables. `observe` keeps to memory; `take` and `write` store it."""
+    """The only writer of the catalogue's tables. One thread observes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -41,32 +41,31 @@ class Catalogue:
         self._names: dict[int, set[tuple[Kind, str]]] = {}
         self._turn = 0
 
-    def observe(self, events: Sequence[Event]) -> None:
-        """Learn from accepted events."""
+    def observe(self, events: Sequence[Event], into: Observed) -> None:
+        """Note accepted events in `into`; `add` takes it over when they are stored."""
         by_key: dict[EventKey, list[Event]] = defaultdict(list)
         for event in events:
             by_key[event.source_id, event.kind, event.name].append(event)
-        with self._lock:
-            self._turn += 1
-            for (source_id, kind, name), same in by_key.items():
-                key = source_id, kind, self._bounded_name(source_id, kind, name[:NAME_LENGTH])
-                found = self._pending.setdefault(key, Discovery())
-                found.add(len(same), same[0].received_at_ms, same[-1].received_at_ms)
-                step = -(-len(same) // LOOKED_INTO)
-                for event in same[self._turn % step :: step]:
-                    found.look_into(event, step)
+        self._turn += 1
+        for (source_id, kind, name), same in by_key.items():
+            key = source_id, kind, self._bounded_name(source_id, kind, name[:NAME_LENGTH])
+            found = into.setdefault(key, Discovery())
+            found.add(len(same), same[0].received_at_ms, same[-1].received_at_ms)
+            step = -(-len(same) // LOOKED_INTO)
+            for event in same[self._turn % step :: step]:
+                found.look_into(event, step)
 
-    def take(self) -> Observed:
-        """What was observed since the last time; the caller writes it, or puts it back."""
-        with self._lock:
-            pending, self._pending = self._pending, {}
-            return pending
-
-    def put_back(self, observed: Observed) -> None:
-        """Keep what could not be written for the next time."""
+    def add(self, observed: Observed) -> None:
+        """Keep what was observed until `take`, or what could not be written for the next time."""
         with self._lock:
             for key, found in observed.items():
                 self._pending.setdefault(key, Discovery()).absorb(found)
+
+    def take(self) -> Observed:
+        """What was observed since the last time; the caller writes it, or adds it again."""
+        with self._lock:
+            pending, self._pending = self._pending, {}
+            return pending
 
     def write(self, session: Session, observed: Observed, verdicts: Hourly) -> None:
         """Add what was observed and counted, within the caller's transaction."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from cliffwatch.ingest.model import RecentEvent
 from cliffwatch.spec.accept import Rejection
@@ -23,24 +23,24 @@ class Recent:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._rings: OrderedDict[int, deque[RecentEvent]] = OrderedDict()
+        self._rings: OrderedDict[int, deque[tuple[int, int, Event | Rejection]]] = OrderedDict()
         self._sequence = itertools.count(1)
 
-    def add(self, source_id: int, items: Sequence[tuple[int, Event | Rejection]]) -> None:
+    def add(self, source_id: int, items: Iterable[tuple[int, Event | Rejection]]) -> None:
         """(received_ms, what became of it), oldest first."""
         with self._lock:
             ring = self._rings.setdefault(source_id, deque(maxlen=KEPT))
             self._rings.move_to_end(source_id)
-            for received_ms, item in items[-KEPT:]:
-                ring.append(_recent(next(self._sequence), source_id, received_ms, item))
+            ring.extend((next(self._sequence), received_ms, item) for received_ms, item in items)
             while len(self._rings) > SOURCES:
                 self._rings.popitem(last=False)
 
     def list(self, source_id: int, limit: int = 100, after: int = 0) -> list[RecentEvent]:
         """Newest first, only those with a sequence above `after`."""
         with self._lock:
-            ring = self._rings.get(source_id, ())
-            return [item for item in reversed(ring) if item.sequence > after][:limit]
+            ring = list(self._rings.get(source_id, ()))
+        newer = (entry for entry in reversed(ring) if entry[0] > after)
+        return [_recent(entry[0], source_id, entry[1], entry[2]) for entry in itertools.islice(newer, limit)]
 
 
 def _recent(sequence: int, source_id: int, received_ms: int, item: Event | Rejection) -> RecentEvent:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
 
 from cliffwatch.spec.verdict import Verdict
 
 HOUR_MS = 3_600_000
-Hourly = dict[tuple[int, int, Verdict], int]
+Hourly = Mapping[tuple[int, int, Verdict], int]
 """(source, hour, verdict) -> messages."""
+
+
+def hour_of(ms: int) -> int:
+    """The beginning of the hour that a moment lies in, both Unix milliseconds."""
+    return ms - ms % HOUR_MS
 
 
 class Tally:
@@ -25,7 +31,14 @@ class Tally:
         with self._lock:
             self._totals[verdict] += count
             if source_id is not None:
-                self._pending[source_id, received_ms - received_ms % HOUR_MS, verdict] += count
+                self._pending[source_id, hour_of(received_ms), verdict] += count
+
+    def add_hourly(self, counts: Hourly) -> None:
+        """Counts that were made elsewhere."""
+        with self._lock:
+            self._pending.update(counts)
+            for (_, _, verdict), count in counts.items():
+                self._totals[verdict] += count
 
     def take_pending(self) -> Hourly:
         """What has not been written yet; the caller writes it, or puts it back."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 
 class SpecType(enum.StrEnum):
@@ -46,13 +47,14 @@ _KIND_OF = {
 JsonValue = None | bool | int | float | str | list["JsonValue"] | Mapping[str, "JsonValue"]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One accepted Segment message after validation and the clock rule; times are Unix milliseconds (UTC).
 
     `name` is the event of a track, the name of a page or screen, and "" for the other kinds. `fields` is the
     whole message as Segment would deliver it (with receivedAt, originalTimestamp, messageId filled in, without
     writeKey); property paths such as `properties.plan` are looked up in it.
+
+    It is a msgspec struct because one is made of every message: that takes a tenth of the time of a frozen dataclass.
     """
 
     source_id: int

@@ -27,7 +27,6 @@ def parse_time(value: object) -> int | None:
     return _from_number(value)
 
 
-@lru_cache(maxsize=8192)
 def _parse_text(text: str) -> int | None:
     try:
         moment = datetime.fromisoformat(text)

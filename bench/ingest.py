@@ -1,0 +1,292 @@
+"""How fast events become durable, and what each costs: the real server under load from other processes.
+
+    python bench/ingest.py [--seconds 10] [--streams 0 1 10]
+
+Starts a server of its own for each row (door, journal, SQLite, DuckDB, projection) and loads it with realistic calls of
+300 to 1,000 bytes. "durable" counts acknowledged events; "stored" is the pace at which they reached the event store,
+measured until the last one was there. CPU is the server's alone. The same run prints the limits: what JSON decoding
+alone, and DuckDB taking the same rows in bulk, reach on this machine at this hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ingest_load import bodies
+
+HERE = Path(__file__).parent
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Streams:
+    """Projects each event onto `count` streams as a stream's projection does: name, three dimensions, one number."""
+
+    PATHS = ("properties.country", "properties.plan", "properties.app_version")
+
+    def __init__(self, count: int) -> None:
+        from cliffwatch.spec.paths import as_dimension, as_number, compile_path
+
+        self.count = count
+        self.lookups = [compile_path(path) for path in self.PATHS]
+        self.revenue = compile_path("properties.revenue")
+        self.as_dimension, self.as_number = as_dimension, as_number
+
+    def project(self, events: Sequence[Any]) -> Any:
+        from cliffwatch.store import FactBatch
+
+        if not self.count:
+            return None
+        chosen = [event for event in events if event.kind != "identify"]
+        dims, nums = [], []
+        for _ in range(self.count):
+            for event in chosen:
+                fields = event.fields
+                dims.append([event.name, *(self.as_dimension(find(fields)) for find in self.lookups)])
+                nums.append([self.as_number(self.revenue(fields))])
+        return FactBatch(
+            stream_id=np.repeat(np.arange(self.count, dtype=np.int64), len(chosen)),
+            ts_ms=np.tile(np.array([event.ts_ms for event in chosen], dtype=np.int64), self.count),
+            message_hash=np.tile(np.array([event.message_hash for event in chosen], dtype=np.int64), self.count),
+            actor_hash=np.tile(np.array([event.actor_hash for event in chosen], dtype=np.int64), self.count),
+            dims=dims,
+            nums=nums,
+        )
+
+
+def serve(folder: Path, streams: int) -> None:
+    """The child process: a server that prints its port and key, and on SIGTERM what reached the store."""
+    import socket
+
+    import uvicorn
+    from sqlalchemy import insert
+
+    from cliffwatch.clock import system_clock
+    from cliffwatch.db import Database
+    from cliffwatch.db.people import WorkspaceRow
+    from cliffwatch.ingest import Catalogue, Ingest, Sources
+    from cliffwatch.store import open_store
+
+    database = Database(f"sqlite:///{folder / 'metadata.db'}")
+    database.migrate()
+    with database.write() as session:
+        session.execute(insert(WorkspaceRow).values(name="B", slug="b", time_zone="UTC", country="", created_ms=0))
+    sources, store = Sources(database), open_store(folder / "events.duckdb")
+    source = sources.create(1, "Bench", 0)
+    ingest = Ingest(
+        folder / "journal",
+        database=database,
+        store=store,
+        sources=sources,
+        catalogue=Catalogue(database),
+        projector=Streams(streams),
+        clock=system_clock,
+    )
+    ingest.start()
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(2048)
+    print(json.dumps({"port": listener.getsockname()[1], "key": source.write_key}), flush=True)
+
+    async def nothing(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = uvicorn.Config(
+        ingest.door(nothing), loop="uvloop", http="httptools", lifespan="off", log_level="error", access_log=False
+    )
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when it has stopped
+    uvicorn.Server(config).run(sockets=[listener])
+    ingest.wait_absorbed(600)
+    stats = store.stats()
+    print(json.dumps({"rows": stats.archive_rows, "facts": stats.fact_rows, "disk": stats.disk_bytes}), flush=True)
+    ingest.stop()
+    store.close()
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def peak_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+
+
+def run(streams: int, size: int, connections: int, rate: int, seconds: float) -> dict[str, float]:
+    """One row: a server, its load, and what both say."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, "--serve", folder, str(streams)]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert server.stdout is not None
+        try:
+            hello = json.loads(server.stdout.readline())
+            options = {**hello, "seed": 1, "bodies": 300 if size > 1 else 3_000, "size": size}
+            options |= {"connections": connections, "rate": rate, "seconds": seconds}
+            cpu_before = cpu_seconds(server.pid)
+            began = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, str(HERE / "ingest_load.py"), json.dumps(options)],
+                stdout=subprocess.PIPE,
+                check=True,
+                text=True,
+            )
+            load = json.loads(done.stdout)
+            wait_until_idle(server.pid)
+            cpu = cpu_seconds(server.pid) - cpu_before
+            absorbed = time.perf_counter() - began
+            peak = peak_mb(server.pid)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            rest = server.stdout.read()
+            server.wait()
+    stored = json.loads(rest.strip().splitlines()[-1])
+    latencies = np.array(load["latencies"]) * 1000
+    assert stored["rows"] == load["accepted"], (stored, load["accepted"])
+    return {
+        "durable": load["accepted"] / load["seconds"],
+        "stored": load["accepted"] / absorbed,
+        "cpu": cpu / load["accepted"] * 1e6,
+        "p50": float(np.percentile(latencies, 50)),
+        "p99": float(np.percentile(latencies, 99)),
+        "peak": peak,
+        "refused": load["refused"],
+    }
+
+
+def wait_until_idle(pid: int) -> None:
+    """Return when the server has used no CPU to speak of for half a second."""
+    while True:
+        before = cpu_seconds(pid)
+        time.sleep(0.5)
+        if cpu_seconds(pid) - before < 0.04:
+            return
+
+
+def cost(work: Callable[[], object], events: int) -> float:
+    """CPU microseconds per event, the best of three."""
+    best = float("inf")
+    for _ in range(3):
+        began = time.process_time()
+        work()
+        best = min(best, time.process_time() - began)
+    return best / events * 1e6
+
+
+def stages(streams: int) -> dict[str, float]:
+    """CPU per event of each stage by itself, in groups as the absorber makes them under load."""
+    from cliffwatch.ingest.body import outline
+    from cliffwatch.ingest.catalogue import Catalogue
+    from cliffwatch.ingest.digest import Columns
+    from cliffwatch.ingest.journal import frame
+    from cliffwatch.spec import Arrival, Event, accept_all, decode_json, open_envelope
+    from cliffwatch.spec.accept import Envelope
+    from cliffwatch.store import open_store
+
+    raw = bodies(2, 80, 100, "k")
+    count = 8_000
+    arrival = Arrival(1, 1_795_440_000_000, "bench")
+    projector = Streams(streams)
+
+    def events() -> list[Event]:
+        found = []
+        for body in raw:
+            envelope = open_envelope(decode_json(body))
+            assert isinstance(envelope, Envelope)
+            found += [outcome for outcome in accept_all(envelope, arrival) if isinstance(outcome, Event)]
+        return found
+
+    def archive_of(found: Sequence[Event]) -> Any:
+        columns = Columns()
+        columns.add(found)
+        return columns.batch()
+
+    ready = events()
+    decode = cost(lambda: [decode_json(body) for body in raw], count)
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(Path(folder) / "limits.duckdb")
+        archive, facts = archive_of(ready), projector.project(ready)
+        write = cost(lambda: store.write(archive, facts), count)
+        began = time.perf_counter()
+        for _ in range(10):
+            store.write(archive, facts)
+        bulk = 10 * count / (time.perf_counter() - began)
+        store.close()
+    return {
+        "look over": cost(lambda: [outline(body) for body in raw], count),
+        "journal frame": cost(lambda: [frame(body) for body in raw], count),
+        "decode": decode,
+        "validate": cost(events, count) - decode,
+        "project": cost(lambda: projector.project(ready), count),
+        "archive columns": cost(lambda: archive_of(ready), count),
+        "catalogue": catalogue_cost(Catalogue, ready),
+        "write": write,
+        "limit: decode alone, events/s": 1e6 / cost(lambda: [msgspec.json.decode(body) for body in raw], count),
+        "limit: DuckDB in bulk, events/s": bulk,
+        "bytes per event": sum(map(len, raw)) / count,
+    }
+
+
+def catalogue_cost(catalogue_class: Any, ready: Sequence[Any]) -> float:
+    from cliffwatch.db import Database
+
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/m.db")
+        database.migrate()
+        catalogue = catalogue_class(database)
+        used = cost(
+            lambda: [catalogue.observe(ready[at : at + 400], {}) for at in range(0, len(ready), 400)], len(ready)
+        )
+        database.close()
+    return used
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--streams", type=int, nargs="*", default=[0, 1, 10])
+    parser.add_argument("--serve", nargs=2)
+    options = parser.parse_args()
+    if options.serve:
+        serve(Path(options.serve[0]), int(options.serve[1]))
+        return
+    console = Console()
+    table = Table("Load", "Streams", "durable/s", "stored/s", "CPU µs/event", "p50 ms", "p99 ms", "peak MB", "refused")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    rows = [("batches of 100, flat out", streams, 100, 32, 0) for streams in options.streams]
+    rows += [("batches of 100, 10,000/s", 1, 100, 32, 10_000), ("single calls, flat out", 1, 1, 64, 0)]
+    for name, streams, size, connections, rate in rows:
+        row = run(streams, size, connections, rate, options.seconds)
+        table.add_row(
+            name,
+            str(streams),
+            *(f"{row[key]:,.0f}" for key in ("durable", "stored")),
+            *(f"{row[key]:,.1f}" for key in ("cpu", "p50", "p99")),
+            *(f"{row[key]:,.0f}" for key in ("peak", "refused")),
+        )
+    console.print(table)
+    parts = Table("CPU of each stage alone, one stream", "µs/event")
+    parts.columns[1].justify = "right"
+    for name, value in stages(1).items():
+        parts.add_row(name, f"{value:,.2f}" if value < 100 else f"{value:,.0f}")
+    console.print(parts)
+
+
+if __name__ == "__main__":
+    main()

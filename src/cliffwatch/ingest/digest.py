@@ -1,0 +1,178 @@
+"""One pass over the journal, turned into columns: what the store, the quarantine and the counters need of it.
+
+Events are taken in slices and let go: ten thousand decoded messages at once would cost three times the time in memory
+management alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import structlog
+
+from cliffwatch.errors import Unavailable
+from cliffwatch.ingest.catalogue import Catalogue, Observed
+from cliffwatch.ingest.judge import judge
+from cliffwatch.ingest.model import Projector
+from cliffwatch.ingest.quarantine import Rejected
+from cliffwatch.ingest.recent import KEPT
+from cliffwatch.ingest.record import Record, unpack
+from cliffwatch.ingest.tally import hour_of
+from cliffwatch.spec.accept import Rejection
+from cliffwatch.spec.model import Event
+from cliffwatch.spec.verdict import Verdict
+from cliffwatch.store.contract import ArchiveBatch, FactBatch
+
+log = structlog.get_logger(__name__)
+
+SLICE = 400
+"""Events that are in memory as events at a time."""
+
+_encode = msgspec.json.encode
+
+
+class Digest:
+    """What was found in some records, in order. `take` adds records; the other attributes are the result."""
+
+    def __init__(self, projector: Projector, catalogue: Catalogue, archives: Callable[[int], bool]) -> None:
+        """`archives` says whether whole events of a source are kept."""
+        self._projector = projector
+        self._catalogue = catalogue
+        self._archives = archives
+        self._columns = Columns()
+        self._parts: list[FactBatch] = []
+        self.rejected: list[Rejected] = []
+        self.observed: Observed = {}
+        self.verdicts: Counter[tuple[int, int, Verdict]] = Counter()
+        self.spans: dict[int, tuple[int, int]] = {}
+        self.tails: dict[int, deque[tuple[int, Event | Rejection]]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self.events = 0
+
+    @property
+    def archive(self) -> ArchiveBatch | None:
+        return self._columns.batch()
+
+    @property
+    def facts(self) -> FactBatch | None:
+        return joined(self._parts)
+
+    def take(self, journal_name: str, records: Sequence[tuple[int, bytes]]) -> None:
+        """Judge and project the messages of journal records (offset, payload)."""
+        events: list[Event] = []
+        for offset, payload in records:
+            record = unpack(payload)
+            accepted = 0
+            for outcome in judge(record, f"{journal_name}-{offset}"):
+                if outcome.__class__ is Event:
+                    events.append(outcome)
+                    accepted += 1
+                else:
+                    self._reject(record, outcome)  # type: ignore[arg-type]
+            if accepted:
+                self._count(record, accepted, events)
+            if len(events) >= SLICE:
+                self._digest(events)
+                events = []
+        self._digest(events)
+
+    def _count(self, record: Record, accepted: int, events: Sequence[Event]) -> None:
+        source_id, received_ms = record.source_id, record.received_ms
+        self.events += accepted
+        self.verdicts[source_id, hour_of(received_ms), Verdict.ACCEPTED] += accepted
+        first_ms, last_ms = self.spans.get(source_id, (received_ms, received_ms))
+        self.spans[source_id] = min(first_ms, received_ms), max(last_ms, received_ms)
+        self.tails[source_id].extend((received_ms, event) for event in events[-accepted:][-KEPT:])
+
+    def _reject(self, record: Record, rejection: Rejection) -> None:
+        message = rejection.message
+        if message is None:
+            body = record.body
+        elif isinstance(message, bytes):  # too large to be read
+            body, rejection = message, Rejection(rejection.verdict, {"size": len(message)})
+        else:
+            body = _encode(message)
+        self._keep_rejected(record.source_id, record.received_ms, rejection, body)
+
+    def _keep_rejected(self, source_id: int, received_ms: int, rejection: Rejection, body: bytes) -> None:
+        self.verdicts[source_id, hour_of(received_ms), rejection.verdict] += 1
+        self.rejected.append(Rejected(source_id, received_ms, rejection.verdict, body))
+        self.tails[source_id].append((received_ms, rejection))
+
+    def _digest(self, events: list[Event]) -> None:
+        if not events:
+            return
+        self._columns.add([event for event in events if self._archives(event.source_id)])
+        self._parts += self._project(events)
+        self._catalogue.observe(events, self.observed)
+
+    def _project(self, events: list[Event]) -> list[FactBatch]:
+        """The facts of some events. When one cannot be measured, the others still are, and it is quarantined."""
+        try:
+            part = self._projector.project(events)
+        except Unavailable:
+            raise
+        except Exception:  # an event that a stream cannot measure must not stop all others
+            if len(events) > 1:
+                half = len(events) // 2
+                return self._project(events[:half]) + self._project(events[half:])
+            event = events[0]
+            log.exception("projection_failed", message_id=event.message_id)
+            rejection = Rejection(Verdict.PROJECTION_FAILED, event.fields)
+            self._keep_rejected(event.source_id, event.received_at_ms, rejection, _encode(event.fields))
+            return []
+        return [] if part is None else [part]
+
+
+class Columns:
+    """The archive's columns while they grow."""
+
+    def __init__(self) -> None:
+        self._columns: tuple[list[Any], ...] = tuple([] for _ in range(9))
+
+    def add(self, events: Sequence[Event]) -> None:
+        source, kind, name, ts, received, hash_, user, anonymous, body = self._columns
+        for event in events:
+            source.append(event.source_id)
+            kind.append(event.kind.value)
+            name.append(event.name)
+            ts.append(event.ts_ms)
+            received.append(event.received_at_ms)
+            hash_.append(event.message_hash)
+            user.append(event.user_id or "")
+            anonymous.append(event.anonymous_id or "")
+            body.append(_encode(event.fields).decode())
+
+    def batch(self) -> ArchiveBatch | None:
+        """The columns so far; None without rows."""
+        source, kind, name, ts, received, hash_, user, anonymous, body = self._columns
+        if not source:
+            return None
+        return ArchiveBatch(
+            np.array(source, dtype=np.int64),
+            kind,
+            name,
+            np.array(ts, dtype=np.int64),
+            np.array(received, dtype=np.int64),
+            np.array(hash_, dtype=np.int64),
+            user,
+            anonymous,
+            body,
+        )
+
+
+def joined(parts: Sequence[FactBatch]) -> FactBatch | None:
+    """Facts of several slices as one batch; None without facts."""
+    if not parts:
+        return None
+    return FactBatch(
+        stream_id=np.concatenate([part.stream_id for part in parts]),
+        ts_ms=np.concatenate([part.ts_ms for part in parts]),
+        message_hash=np.concatenate([part.message_hash for part in parts]),
+        actor_hash=np.concatenate([part.actor_hash for part in parts]),
+        dims=[dims for part in parts for dims in part.dims],
+        nums=[nums for part in parts for nums in part.nums],
+    )
