@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -68,7 +68,10 @@ class Jobs:
         return result.rowcount == 1
 
     def claim(self, kinds: Sequence[str], now: int, lease_ms: int, limit: int = 1) -> list[Job]:
-        """Claim due jobs, the oldest first. Their leases end at `now + lease_ms` unless renewed."""
+        """Claim due jobs, the oldest first. Their leases end at `now + lease_ms` unless renewed.
+
+        A job whose workers died every time they had it is given up instead.
+        """
         due = (
             select(JobRow)
             .where(JobRow.state == "queued", JobRow.kind.in_(kinds), JobRow.due_ms <= now, JobRow.lease_until_ms <= now)
@@ -77,12 +80,17 @@ class Jobs:
             .with_for_update(skip_locked=True)
         )
         with self._database.write() as session:
-            rows = session.scalars(due).all()
-            for row in rows:
+            claimed = []
+            for row in session.scalars(due):
+                if row.attempts >= MAX_ATTEMPTS:
+                    row.state, row.finished_ms = "failed", now
+                    row.error = row.error or f"The worker died {row.attempts} times while it had this job."
+                    continue
                 row.lease_until_ms = now + lease_ms
                 row.fence += 1
                 row.attempts += 1
-            return [Job(row.id, row.kind, row.key, row.payload, row.attempts, row.fence) for row in rows]
+                claimed.append(Job(row.id, row.kind, row.key, row.payload, row.attempts, row.fence))
+            return claimed
 
     def has_due(self, kinds: Sequence[str], now: int) -> bool:
         """Whether a claim would find something; cheaper than a claim, because it takes no lock."""
@@ -120,11 +128,11 @@ class Jobs:
 
     def forget(self, before_ms: int) -> int:
         """Delete jobs that were done before `before_ms`; returns how many."""
+        statement = delete(JobRow).where(JobRow.state == "done", JobRow.finished_ms < before_ms)
         with self._database.write() as session:
-            rows = session.scalars(select(JobRow).where(JobRow.state == "done", JobRow.finished_ms < before_ms)).all()
-            for row in rows:
-                session.delete(row)
-            return len(rows)
+            result = session.execute(statement)
+            assert isinstance(result, CursorResult)
+            return result.rowcount
 
     def _change(self, session: Session, job: Job, **values: Any) -> None:
         statement = (
