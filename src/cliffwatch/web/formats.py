@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from cliffwatch.incidents.headline import duration, is_money, number, percent, quantity
+from cliffwatch.incidents import headline
+from cliffwatch.incidents.headline import duration, is_money, number, percent
 
 __all__ = [
+    "PERCENT",
     "Moment",
     "ago",
     "clock",
@@ -22,10 +24,15 @@ __all__ = [
     "percent",
     "plural",
     "quantity",
+    "shown_unit",
     "signed_percent",
     "span",
     "zone_of",
 ]
+
+PERCENT = "%"
+"""The unit of a ratio of like to like (orders per checkout): 0.952 is read as 95.2 %."""
+_SHARES = tuple((f"ratio({name}(", f"/{name}(") for name in ("count", "users"))
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 
@@ -97,6 +104,8 @@ def compact(value: float, unit: str | None = None) -> str:
     """A figure for a tile: `1,284`, `12.8k`, `€1.24M`; "–" where there is none."""
     if math.isnan(value):
         return "–"
+    if unit == PERCENT:
+        return quantity(value, unit)
     for size, letter in ((1e9, "B"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             scaled = value / (1e3 if letter == "k" else size)
@@ -104,6 +113,20 @@ def compact(value: float, unit: str | None = None) -> str:
             text = f"{scaled:,.{digits}f}".removesuffix(".0") + letter
             return _with_unit(text, unit)
     return quantity(value, unit)
+
+
+def shown_unit(measure_key: str, unit: str | None) -> str | None:
+    """The unit in which a measure is read: its own, or percent for a ratio of like to like."""
+    if unit or not any(measure_key.startswith(top) and bottom in measure_key for top, bottom in _SHARES):
+        return unit
+    return PERCENT
+
+
+def quantity(value: float, unit: str | None, digits: int | None = None) -> str:
+    """A number with its unit: `€12,400`, `42 ms`, `95.2 %`."""
+    if unit == PERCENT and math.isfinite(value):
+        return f"{value * 100:,.1f}".removesuffix(".0") + " %"
+    return headline.quantity(value, unit, digits)
 
 
 def _with_unit(text: str, unit: str | None) -> str:

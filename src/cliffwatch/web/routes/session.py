@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from cliffwatch.accounts import SESSION_COOKIE, SLIDING_MS, TooManyAttempts, countries, time_zones
+from cliffwatch.accounts import SESSION_COOKIE, SLIDING_MS, TooManyAttempts
 from cliffwatch.errors import CliffwatchError, InvalidInput
 from cliffwatch.web.forms import Posted, PostedForm, said
 from cliffwatch.web.render import THEME, render, see_other
+from cliffwatch.web.views.places import country_names, zone_groups
 from cliffwatch.web.visit import Installed, client_address
 
 router = APIRouter()
@@ -79,35 +80,6 @@ def _welcome(request: Request, form: WelcomeForm, errors: Mapping[str, str], sta
         countries=country_names(),
         detect_zone=status == 200,
     )
-
-
-def zone_groups() -> list[tuple[str, list[str]]]:
-    """Time zones by region as a select shows them: canonical regions, then everything else."""
-    groups: dict[str, list[str]] = {"General": ["UTC"]}
-    regions = (
-        "Africa",
-        "America",
-        "Antarctica",
-        "Arctic",
-        "Asia",
-        "Atlantic",
-        "Australia",
-        "Europe",
-        "Indian",
-        "Pacific",
-    )
-    for zone in sorted(time_zones()):
-        region = zone.partition("/")[0]
-        if region in regions:
-            groups.setdefault(region, []).append(zone)
-        elif zone != "UTC":
-            groups.setdefault("Other", []).append(zone)
-    other = groups.pop("Other", [])
-    return [*groups.items(), ("Other", other)]
-
-
-def country_names() -> list[tuple[str, str]]:
-    return sorted(countries().items(), key=lambda pair: pair[1])
 
 
 @router.get("/sign-in")

@@ -14,7 +14,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.web import formats
 from cliffwatch.web.forms import PostedForm, said
 from cliffwatch.web.render import see_other
-from cliffwatch.web.routes.session import country_names, zone_groups
+from cliffwatch.web.views.places import country_names, zone_groups
 from cliffwatch.web.visit import Administering, Owning, Reading, Visit, client_address
 
 router = APIRouter(prefix="/settings")

@@ -148,6 +148,8 @@ def _failed(visit: Visit, draft: Draft, errors: Mapping[str, str], stream: Strea
 def _checked(visit: Visit, draft: Draft) -> tuple[Definition | None, dict[str, str]]:
     """The definition, or what is wrong with each field."""
     extra = {"every": "Type a whole number."} if draft.minutes is None else {}
+    if draft.spec_type == SpecType.TRACK and not any(draft.events):
+        extra["events"] = "Name at least one event."
     try:
         definition = parse(draft.definition(visit.identity.workspace.time_zone))
     except InvalidDefinition as error:

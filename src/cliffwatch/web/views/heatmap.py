@@ -11,7 +11,7 @@ import numpy as np
 
 from cliffwatch.streams.model import Measure
 from cliffwatch.web import formats
-from cliffwatch.web.views.series import Columns, SeriesKey, value_label
+from cliffwatch.web.views.series import Columns, SeriesKey, shown, value_label
 
 MOST_WINDOWS = 30
 MOST_ROWS = 8
@@ -84,10 +84,10 @@ def _cell(columns: Columns, i: int | None, start: int, measure: Measure, zone: t
         return Cell(None, f"{when}: no value")
     actual, expected, score = float(columns.value[i]), float(columns.expected[i]), float(columns.score[i])
     if not math.isfinite(expected):
-        return Cell(None, f"{when}: {formats.quantity(actual, measure.unit, 3)}, still learning")
+        return Cell(None, f"{when}: {formats.quantity(actual, shown(measure), 3)}, still learning")
     size = abs(score) if math.isfinite(score) else 0.0
     level = sum(size >= bound for bound in (2.0, 3.5, 6.0))
-    text = f"{formats.quantity(actual, measure.unit, 3)}, expected {formats.quantity(expected, measure.unit, 3)}"
+    text = f"{formats.quantity(actual, shown(measure), 3)}, expected {formats.quantity(expected, shown(measure), 3)}"
     return Cell(level if score > 0 else -level, f"{when}: {text}")
 
 

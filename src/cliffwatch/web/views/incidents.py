@@ -68,7 +68,7 @@ def line(incident: Incident, zone: tzinfo, now: int) -> IncidentLine:
         incident.number,
         incident.stream_id,
         incident.headline,
-        incident.cause,
+        cause_words(incident),
         STATES[incident.state],
         incident.state.live,
         incident.stream_name,
@@ -80,6 +80,12 @@ def line(incident: Incident, zone: tzinfo, now: int) -> IncidentLine:
         incident.owner or "",
         formats.initials(incident.owner) if incident.owner else "",
     )
+
+
+def cause_words(incident: Incident) -> str:
+    """The cause's sentence without what the headline above it has just said."""
+    head, _, rest = incident.cause.partition("; ")
+    return rest[:1].upper() + rest[1:] if rest and head.split()[:4] == incident.headline.split()[:4] else incident.cause
 
 
 def lasted(incident: Incident, now: int) -> str:
@@ -130,7 +136,7 @@ _KINDS = {"volume": "Volume", "rate": "Rate", "mix": "Mix"}
 def why(incident: Incident) -> Why:
     """Read what `explain` stored. An incident without an explanation has an empty one."""
     document = incident.explanation
-    unit = incident.unit
+    unit = formats.shown_unit(incident.measure, incident.unit)
     unexplained = float(document.get("unexplained") or 0.0)
     effects = tuple(
         (label, formats.signed_percent(float(document[key]) / abs(float(document["expected"]))))
@@ -139,7 +145,7 @@ def why(incident: Incident) -> Why:
     )
     causes = tuple(_cause(cause, unit) for cause in document.get("causes", ()))
     return Why(
-        incident.cause,
+        cause_words(incident),
         causes,
         tuple(_cause(cause, unit) for cause in document.get("mix", ())),
         str(document.get("note") or ""),
@@ -188,10 +194,14 @@ def facts(incident: Incident, zone: tzinfo, now: int) -> tuple[Fact, ...]:
     """Since when, and how much: the figures under the headline."""
     relative = incident.relative
     known = not math.isnan(incident.actual)
-    sizes = rate(incident, incident.actual), rate(incident, incident.expected)
+    unit = formats.shown_unit(incident.measure, incident.unit)
+    actual, expected = (
+        formats.quantity(value, unit) if unit == formats.PERCENT else rate(incident, value)
+        for value in (incident.actual, incident.expected)
+    )
     found = [
         Fact("Since", formats.moment(incident.started_ms, zone, now).text, f"{lasted(incident, now)} long"),
-        Fact("Actual", sizes[0] if known else "no value", f"expected {sizes[1]}"),
+        Fact("Actual", actual if known else "no value", f"expected {expected}"),
     ]
     if known and relative is not None:
         found.append(Fact("Change", short_change(relative), change(relative)))

@@ -69,6 +69,8 @@ def _row(values: Sequence[str], index: int) -> int:
 
 
 def _sentence(rule: str) -> str:
+    if rule.startswith("path "):  # "path 'a..b': is names joined by dots. ..." reads badly beside the field itself
+        return "A path is names joined by dots, such as properties.plan."
     text = rule.strip()
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -69,6 +69,11 @@ class Columns:
 SeriesKey = tuple[str, Slice]
 
 
+def shown(measure: Measure) -> str | None:
+    """The unit in which people read the measure."""
+    return formats.shown_unit(measure.key, measure.unit)
+
+
 def split(points: PointBatch) -> dict[SeriesKey, Columns]:
     """The points of each series, which the store gives together and in order."""
     keys = list(zip(points.measure, points.slice, strict=True))
@@ -105,7 +110,7 @@ def chart_data(
     """
     return {
         "measure": measure.name,
-        "unit": measure.unit or "",
+        "unit": shown(measure) or "",
         "zone": zone,
         "start": [ms // 1000 for ms in series.start_ms.tolist()],
         "end": [ms // 1000 for ms in series.end_ms.tolist()],
@@ -141,10 +146,10 @@ def summary(series: Columns, measure: Measure, slice_: Slice, words: str, anomal
     forecast = known & np.isfinite(series.expected)
     if measure.aggregation.additive:
         total = float(series.value[known].sum())
-        start = f"{name} came to {formats.quantity(total, measure.unit, digits=4)} over {words}"
+        start = f"{name} came to {formats.quantity(total, shown(measure), digits=4)} over {words}"
         actual, expected = float(series.value[forecast].sum()), float(series.expected[forecast].sum())
     else:
-        start = f"{name} averaged {formats.quantity(float(series.value[known].mean()), measure.unit, 3)} over {words}"
+        start = f"{name} averaged {formats.quantity(float(series.value[known].mean()), shown(measure), 3)} over {words}"
         actual = float(series.value[forecast].mean()) if forecast.any() else math.nan
         expected = float(series.expected[forecast].mean()) if forecast.any() else math.nan
     end = f"; {formats.plural(anomalies, 'anomaly', 'anomalies')}." if anomalies else "; no anomalies."
@@ -183,7 +188,7 @@ class TableRow:
 
 def table(series: Columns, measure: Measure, zone: tzinfo, most: int = 400) -> tuple[TableRow, ...]:
     """The newest windows first, each number in the measure's unit."""
-    unit = measure.unit
+    unit = shown(measure)
 
     def text(value: float) -> str:
         return formats.quantity(value, unit) if math.isfinite(value) else "–"
@@ -261,7 +266,7 @@ def _multiple(slice_: Slice, columns: Columns, measure: Measure, size: float, wh
         value_label(slice_[0][1]),
         slice_,
         small(columns, width=168, height=36),
-        formats.compact(figure, measure.unit),
+        formats.compact(figure, shown(measure)),
         size / whole if whole > 0 else None,
         int(columns.flagged.sum()),
     )

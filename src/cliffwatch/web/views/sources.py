@@ -84,10 +84,10 @@ def live(source: Source, newest_ms: int | None, verdicts: Mapping[str, int], kin
         return Live("", False, "Switched off: events are refused.", figures)
     if last is None:
         return Live("accent", True, "Waiting for the first event …", figures)
-    text = f"Receiving events, last {formats.ago(last, now)}"
+    text = f"Receiving events, the last one {formats.ago(last, now)}"
     if now - last < FRESH_MS:
         return Live("good", True, text, figures)
-    return Live("warn", False, f"Quiet, last event {formats.ago(last, now)}", figures)
+    return Live("warn", False, f"Quiet, the last event came {formats.ago(last, now)}", figures)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def line(stream: Stream, total: Columns, incidents: int, zone: tzinfo, now: int)
         about(stream),
         badge(stream, learning=series.is_learning(total), incidents=incidents),
         measure.name,
-        formats.compact(value, measure.unit),
+        formats.compact(value, series.shown(measure)),
         note,
         series.small(total, width=168, height=36),
         formats.moment(upcoming[0], zone, now, relative=True) if upcoming else None,

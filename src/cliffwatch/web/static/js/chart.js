@@ -159,13 +159,15 @@ function padded(low, high) {
 
 function colours(element) {
   const style = getComputedStyle(element);
-  const probe = document.createElement("span");
-  element.append(probe);
   const resolved = (name) => {
+    const probe = document.createElement("span");
     probe.style.color = `var(${name})`; // light-dark() resolves only in a property that takes colours
-    return getComputedStyle(probe).color;
+    element.append(probe);
+    const found = getComputedStyle(probe).color;
+    probe.remove();
+    return found;
   };
-  const found = {
+  return {
     faint: resolved("--text-faint"),
     grid: resolved("--grid"),
     band: resolved("--band"),
@@ -176,15 +178,14 @@ function colours(element) {
     shade: resolved("--bad-soft"),
     font: style.fontFamily,
   };
-  probe.remove();
-  return found;
 }
 
 const MONEY = /^[A-Z]{3}$/;
 
 function formats(zone, unit) {
-  const money = MONEY.test(unit) ? { style: "currency", currency: unit, currencyDisplay: "narrowSymbol" } : {};
-  const after = unit && !MONEY.test(unit) ? ` ${unit}` : "";
+  const percent = unit === "%";
+  const money = percent ? { style: "percent" } : MONEY.test(unit) ? { style: "currency", currency: unit, currencyDisplay: "narrowSymbol" } : {};
+  const after = unit && !percent && !MONEY.test(unit) ? ` ${unit}` : "";
   const number = (options) => new Intl.NumberFormat("en-US", { ...money, ...options });
   const whole = number({ maximumFractionDigits: 0, minimumFractionDigits: 0 });
   const fine = number({ maximumSignificantDigits: 3 });
@@ -194,8 +195,8 @@ function formats(zone, unit) {
   const full = new Intl.DateTimeFormat("en-GB", { timeZone: zone, weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
   const date = (seconds) => new Date(seconds * 1000);
   return {
-    value: (value) => (value == null ? "–" : (Math.abs(value) >= 100 || Number.isInteger(value) ? whole : fine).format(value) + after),
-    tick: (value) => (Math.abs(value) >= 10000 ? short : Number.isInteger(value) ? whole : fine).format(value),
+    value: (value) => (value == null ? "–" : (!percent && (Math.abs(value) >= 100 || Number.isInteger(value)) ? whole : fine).format(value) + after),
+    tick: (value) => (Math.abs(value) >= 10000 ? short : Number.isInteger(value) && !percent ? whole : fine).format(value),
     window: (start, end) => `${full.format(date(start))} – ${clock.format(date(end))}`,
     axis: (_plot, ticks) => {
       const step = ticks.length > 1 ? ticks[1] - ticks[0] : 0;

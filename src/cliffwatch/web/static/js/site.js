@@ -117,10 +117,12 @@ if (zone) {
   const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if ([...zone.options].some((option) => option.value === here)) zone.value = here;
   const country = document.getElementById("country");
-  const region = new Intl.Locale(navigator.language).region;
-  if (country && !country.value && region && [...country.options].some((option) => option.value === region)) {
-    country.value = region;
-  }
+  const follow = () => {
+    country.value = zone.selectedOptions[0]?.dataset.country ?? "";
+  };
+  country.addEventListener("change", () => zone.removeEventListener("change", follow));
+  zone.addEventListener("change", follow);
+  follow();
 }
 
 for (const flash of document.querySelectorAll("[data-flash]")) {
