@@ -182,7 +182,7 @@ def detect(input_csv: Path, output: Path, why: bool, alerts: float | None) -> No
 @click.option("--expected-denominator", help="For a ratio: column with its expected denominator.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @clear_errors
-def explain(leaves_csv: Path, as_json: bool, **columns: str | None) -> None:
+def explain(leaves_csv: Path, as_json: bool, **columns: Any) -> None:
     """Name the slices that explain a change. Every column that is not named by an option is a dimension."""
     from cliffwatch.explain import table
 

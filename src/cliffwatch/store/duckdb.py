@@ -94,14 +94,25 @@ class DuckDBStore:
         return int(row[0]) if row else 0
 
     def read_archive(self, query: ArchiveQuery) -> ArchiveBatch:
+        # Bodies are wide: the page's rows are chosen by narrow columns first, then read by their range of received_at,
+        # which lies in order on disk.
         where, values = _archive_filter(query)
+        chosen = self._table(
+            f"""SELECT received_at, message_hash FROM archive WHERE {where}
+            GROUP BY received_at, message_hash ORDER BY received_at, message_hash LIMIT ?""",  # noqa: S608
+            [*values, query.limit],
+        )
+        received, hashes = _ints(chosen["received_at"]), _ints(chosen["message_hash"])
+        low, high = (int(received[0]), int(received[-1])) if len(received) else (0, -1)
+        last = int(hashes[-1]) if len(hashes) else 0
         columns = self._table(
             f"""SELECT source_id, any_value(kind) AS kind, any_value(name) AS name, min(ts) AS ts, received_at,
                 message_hash, any_value(user_id) AS user_id, any_value(anonymous_id) AS anonymous_id,
                 any_value(body) AS body
-            FROM archive WHERE {where} GROUP BY source_id, received_at, message_hash
-            ORDER BY received_at, message_hash LIMIT ?""",  # noqa: S608 - the filter is ours, values are bound
-            [*values, query.limit],
+            FROM archive WHERE {where} AND received_at BETWEEN ? AND ? AND (received_at < ? OR message_hash <= ?)
+            GROUP BY source_id, received_at, message_hash
+            ORDER BY received_at, message_hash""",  # noqa: S608 - the filter is ours, values are bound
+            [*values, low, high, high, last],
         )
         return ArchiveBatch(
             source_id=_ints(columns["source_id"]),
