@@ -130,7 +130,7 @@ class PointBatch:
     window_start_ms: Ints
     window_end_ms: Ints
     value: Floats
-    weight: Floats  # events (or denominator) under an average, ratio or percentile; NaN for additive measures
+    weight: Floats  # events under a sum, average or percentile, denominator of a ratio; NaN for counts
     expected: Floats
     lower: Floats
     upper: Floats
