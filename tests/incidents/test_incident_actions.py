@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.incidents.conftest import HOUR, T0, World, report
+from tests.incidents.conftest import CHECKOUT, HOUR, REVENUE, T0, World, report
 
 from cliffwatch.errors import Conflict, InvalidInput, NotFound
 from cliffwatch.incidents import IncidentState, TransitionKind
@@ -133,3 +133,30 @@ def test_a_workspace_without_a_monitor_loses_nothing(world: World) -> None:
     world.take([report()])
     assert len(world.incidents.monitors(1)) == 1
     assert len(world.incidents.list(1)) == 1
+
+
+def test_a_snoozed_incident_wakes_when_its_time_has_come_without_a_run(opened: World) -> None:
+    opened.incidents.snooze(1, 1, opened.person, NOW, NOW + HOUR)
+    with opened.database.write() as session:
+        assert opened.incidents.wake(session, NOW + HOUR - 1) == []
+        (awake,) = opened.incidents.wake(session, NOW + HOUR)
+    assert (awake.kind, awake.significant) == (TransitionKind.UPDATED, True)
+    assert opened.incidents.get(1, 1).state is IncidentState.OPEN
+    with opened.database.write() as session:
+        assert opened.incidents.wake(session, NOW + 2 * HOUR) == []
+
+
+def test_what_goes_on_in_a_stream_that_is_not_watched_any_more_is_closed_quietly(opened: World) -> None:
+    with opened.database.write() as session:
+        (closed,) = opened.incidents.stop_watching(session, REVENUE, NOW)
+    assert (closed.kind, closed.significant) == (TransitionKind.RESOLVED, False)
+    assert opened.incidents.get(1, 1).state is IncidentState.RESOLVED
+    assert opened.incidents.timeline(1)[-1].text == "Its stream is not watched any more."
+
+
+def test_an_incident_that_goes_on_in_another_stream_stays_open(opened: World) -> None:
+    elsewhere = report(stream_id=CHECKOUT, stream_name="Checkout", kind="silence", actual=0.0)
+    opened.take([elsewhere], stream=CHECKOUT)
+    with opened.database.write() as session:
+        assert opened.incidents.stop_watching(session, REVENUE, NOW) == []
+        assert len(opened.incidents.stop_watching(session, CHECKOUT, NOW)) == 1

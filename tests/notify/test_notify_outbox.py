@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,25 @@ def test_news_waits_for_the_message_before_it(desk: Desk, receiver) -> None:
     assert outbox.deliver_due(later).sent == 1
     types = [json.loads(request.body)["type"] for request in hook.requests]
     assert types == ["incident.opened", "incident.opened", "incident.resolved"]
+
+
+def test_many_messages_behind_a_dead_receiver_starve_no_other(desk: Desk, receiver) -> None:
+    dead, fine = receiver(), receiver()
+    dead.answers = [(500, {}, "")]
+    channel = desk.channels.create(1, "webhook", "Dead", {"url": dead.url}, 0)
+    outbox = desk.outbox(charts=None)
+    (opened,) = desk.open(outbox)
+    outbox.deliver_due(NOW)
+    with desk.database.write() as session:
+        for revision in range(100, 140):
+            step = replace(opened, incident=replace(opened.incident, revision=revision))
+            outbox.enqueue(session, [step], NOW)
+    desk.channels.create(1, "webhook", "Fine", {"url": fine.url}, 0)
+    desk.resolve(outbox)
+    assert outbox.deliver_due(T0 + 3 * HOUR).sent == 1
+    assert len(fine.requests) == 1
+    assert outbox.waiting() == 42
+    assert {line.channel_id for line in outbox.log(1) if line.state == "pending"} == {channel.id}
 
 
 def test_a_dead_mail_server_is_tried_again_later(desk: Desk) -> None:

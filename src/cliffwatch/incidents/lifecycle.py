@@ -33,6 +33,24 @@ def snooze(incident: Incident, now: int, until_ms: int) -> Transition:
     return _step(replace(incident, state=IncidentState.SNOOZED, snoozed_until_ms=until_ms), TransitionKind.SNOOZED)
 
 
+def wake(incident: Incident) -> Transition:
+    """The snooze is over."""
+    awake = replace(incident, state=IncidentState.OPEN, snoozed_until_ms=None, told_severity=incident.severity)
+    return _step(awake, TransitionKind.UPDATED, significant=True, note="The snooze is over and it still goes on.")
+
+
+def stop_watching(incident: Incident, now: int) -> Transition:
+    """Its stream is paused or deleted: whether it went on is not known."""
+    after = replace(
+        incident,
+        state=IncidentState.RESOLVED,
+        resolved_ms=now,
+        ended_ms=incident.last_window_ms,
+        snoozed_until_ms=None,
+    )
+    return _step(after, TransitionKind.RESOLVED, note="Its stream is not watched any more.")
+
+
 def resolve(incident: Incident, now: int, by: str) -> Transition:
     """Over, in a person's judgement."""
     _must_be(incident, "resolve", *_LIVE)

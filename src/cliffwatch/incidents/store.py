@@ -91,6 +91,35 @@ class Incidents:
         )
         return take.run(reports, rescored_from_ms)
 
+    def wake(self, session: Session, now: int) -> Transitions:
+        """Bring back snoozed incidents whose time has come, in the caller's write transaction. Call it every minute:
+        a stream that runs once a day would let them sleep too long."""
+        due = select(*INCIDENT_COLUMNS).where(
+            IncidentRow.state == IncidentState.SNOOZED.value, IncidentRow.snoozed_until_ms <= now
+        )
+        rows = list(session.execute(due.with_for_update()))
+        people = names(session, rows)
+        return [self._step(session, lifecycle.wake(incident_of(row, people)), now) for row in rows]
+
+    def stop_watching(self, session: Session, stream_id: int, now: int) -> Transitions:
+        """Close what goes on in a stream that is paused or deleted: nobody would notice its end any more."""
+        session.execute(
+            update(AnomalyRow).where(AnomalyRow.stream_id == stream_id, AnomalyRow.ongoing).values(ongoing=False)
+        )
+        live = [state.value for state in IncidentState if state.live]
+        goes_on = select(AnomalyRow.incident_id).where(
+            AnomalyRow.ongoing, AnomalyRow.withdrawn_ms.is_(None), AnomalyRow.incident_id.is_not(None)
+        )
+        told_here = select(AnomalyRow.incident_id).where(
+            AnomalyRow.stream_id == stream_id, AnomalyRow.incident_id.is_not(None)
+        )
+        left = select(*INCIDENT_COLUMNS).where(
+            IncidentRow.state.in_(live), IncidentRow.id.in_(told_here), IncidentRow.id.not_in(goes_on)
+        )
+        rows = list(session.execute(left.with_for_update()))
+        people = names(session, rows)
+        return [self._step(session, lifecycle.stop_watching(incident_of(row, people), now), now) for row in rows]
+
     def list(
         self,
         workspace_id: int,
@@ -245,18 +274,19 @@ class Incidents:
         with self._database.write() as session:
             row = _row(session, workspace_id, number, lock=True)
             transition = step(incident_of(row, names(session, [row])))
-            values = {**incident_columns(transition.incident), **extra}
-            session.execute(update(IncidentRow).where(IncidentRow.id == row.id).values(**values))
-            session.add(
-                TimelineRow(
-                    incident_id=row.id,
-                    at_ms=now,
-                    action=transition.kind.value,
-                    person_id=person.id,
-                    text=transition.note,
-                )
-            )
+            self._step(session, transition, now, person.id, **extra)
         return transition.incident, [transition]
+
+    @staticmethod
+    def _step(
+        session: Session, transition: Transition, now: int, person_id: int | None = None, **extra: Any
+    ) -> Transition:
+        incident = transition.incident
+        values = {**incident_columns(incident), **extra}
+        session.execute(update(IncidentRow).where(IncidentRow.id == incident.id).values(**values))
+        line = {"at_ms": now, "action": transition.kind.value, "person_id": person_id, "text": transition.note}
+        session.add(TimelineRow(incident_id=incident.id, **line))
+        return transition
 
     def _member_name(self, workspace_id: int, person_id: int) -> str:
         query = (

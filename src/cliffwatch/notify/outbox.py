@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, exists, func, insert, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from cliffwatch.db import Database
 from cliffwatch.db.incidents import ChannelRow, DeliveryAttemptRow, DeliveryRow
@@ -45,6 +45,11 @@ MAX_BATCH = 4 * THREADS
 LEASE_MS = 120_000
 
 PENDING, SENT, FAILED = "pending", "sent", "failed"
+
+TARGET = DeliveryRow.payload["target"].as_string()
+THREAD = DeliveryRow.payload["thread"].as_string()
+SUBJECT = DeliveryRow.payload[("message", "subject")].as_string()
+"""Read by the database: a payload holds a whole chart, and most readers want one word of it."""
 
 Charts = Callable[[Incident, str], ChartData | None]
 """Gives the chart of an incident, in a time zone; None where there is none."""
@@ -77,6 +82,25 @@ class Delivery:
     created_ms: int
     sent_ms: int | None
     answer: str
+
+
+_LINE: tuple[ColumnElement[Any] | InstrumentedAttribute[Any], ...] = (
+    DeliveryRow.id,
+    DeliveryRow.incident_id,
+    DeliveryRow.channel_id,
+    ChannelRow.name,
+    ChannelRow.kind,
+    TARGET,
+    DeliveryRow.purpose,
+    SUBJECT,
+    DeliveryRow.state,
+    DeliveryRow.attempts,
+    DeliveryRow.next_attempt_ms,
+    DeliveryRow.created_ms,
+    DeliveryRow.sent_ms,
+    DeliveryRow.answer,
+)
+"""The fields of `Delivery`, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,21 +258,20 @@ class Outbox:
         return Delivered(states.count(SENT), states.count(FAILED), states.count(PENDING))
 
     def _claim(self, now: int, limit: int) -> list[Claimed]:
+        with self._database.read() as session:  # most times there is nothing: ask without the write lock
+            if session.scalar(select(DeliveryRow.id).where(_is_due(now)).limit(1)) is None:
+                return []
         due = (
             select(DeliveryRow, ChannelRow)
             .join(ChannelRow, ChannelRow.id == DeliveryRow.channel_id)
-            .where(DeliveryRow.state == PENDING, DeliveryRow.next_attempt_ms <= now, DeliveryRow.lease_until_ms <= now)
+            .where(_is_due(now))
             .order_by(DeliveryRow.id)
             .limit(limit)
             .with_for_update(of=DeliveryRow, skip_locked=True)
         )
         with self._database.write() as session:
-            rows = list(session.execute(due))
-            behind = _behind(session, [row for row, _ in rows])
             claimed = []
-            for row, channel in rows:
-                if row.id in behind:
-                    continue
+            for row, channel in session.execute(due):
                 row.lease_until_ms = now + LEASE_MS
                 row.fence += 1
                 row.attempts += 1
@@ -294,7 +317,7 @@ class Outbox:
     def log(self, workspace_id: int, incident_id: int | None = None, limit: int = 100) -> list[Delivery]:
         """The delivery log, the newest first."""
         query = (
-            select(DeliveryRow, ChannelRow.name, ChannelRow.kind)
+            select(*_LINE)
             .join(ChannelRow, ChannelRow.id == DeliveryRow.channel_id)
             .where(DeliveryRow.workspace_id == workspace_id)
             .order_by(DeliveryRow.id.desc())
@@ -303,7 +326,7 @@ class Outbox:
         if incident_id is not None:
             query = query.where(DeliveryRow.incident_id == incident_id)
         with self._database.read() as session:
-            return [_delivery(row, name, kind) for row, name, kind in session.execute(query)]
+            return [Delivery(*row) for row in session.execute(query)]
 
     def attempts(self, workspace_id: int, delivery_id: int) -> list[Attempt]:
         """Each attempt of a delivery, the oldest first. Raises NotFound."""
@@ -339,24 +362,28 @@ def _channels(session: Session, workspace_id: int) -> list[Channel]:
 
 def _told_before(session: Session, incident_id: int) -> tuple[str | None, set[str]]:
     """The subject under which the incident was first told (mail programs keep a thread by it), and its threads."""
-    query = select(DeliveryRow.payload).where(DeliveryRow.incident_id == incident_id).order_by(DeliveryRow.id)
-    payloads = list(session.scalars(query))
-    subject = str(payloads[0]["message"]["subject"]) if payloads else None
-    return subject, {payload["thread"] for payload in payloads}
+    query = select(SUBJECT, THREAD).where(DeliveryRow.incident_id == incident_id).order_by(DeliveryRow.id)
+    rows = list(session.execute(query))
+    return (rows[0][0] if rows else None), {thread for _, thread in rows}
 
 
-def _behind(session: Session, due: Sequence[DeliveryRow]) -> set[int]:
-    """Of these, the ones that must wait for an earlier message of the same thread that has not left yet."""
-    incidents = {row.incident_id for row in due if row.incident_id is not None}
-    if not incidents:
-        return set()
-    pending = session.execute(
-        select(DeliveryRow.id, DeliveryRow.payload)
-        .where(DeliveryRow.state == PENDING, DeliveryRow.incident_id.in_(incidents))
-        .order_by(DeliveryRow.id)
+def _is_due(now: int) -> ColumnElement[bool]:
+    """Whether a row may be claimed: its time has come, nobody holds it, nothing of its thread is before it."""
+    earlier = aliased(DeliveryRow)
+    waits = (
+        exists()
+        .where(
+            earlier.state == PENDING,
+            earlier.incident_id == DeliveryRow.incident_id,
+            earlier.channel_id == DeliveryRow.channel_id,
+            earlier.id < DeliveryRow.id,
+            earlier.payload["thread"].as_string() == THREAD,
+        )
+        .correlate(DeliveryRow)
     )
-    first: dict[str, int] = {}
-    return {row_id for row_id, payload in pending if first.setdefault(payload["thread"], row_id) != row_id}
+    return and_(
+        DeliveryRow.state == PENDING, DeliveryRow.next_attempt_ms <= now, DeliveryRow.lease_until_ms <= now, ~waits
+    )
 
 
 def _claimed(row: DeliveryRow, channel: ChannelRow, now: int) -> Claimed:
@@ -370,25 +397,6 @@ def _claimed(row: DeliveryRow, channel: ChannelRow, now: int) -> Claimed:
         attempt_ms=now,
     )
     return Claimed(row.id, row.fence, row.attempts, channel_of(channel), letter, channel.enabled)
-
-
-def _delivery(row: DeliveryRow, channel_name: str, channel_kind: str) -> Delivery:
-    return Delivery(
-        id=row.id,
-        incident_id=row.incident_id,
-        channel_id=row.channel_id,
-        channel_name=channel_name,
-        channel_kind=channel_kind,
-        target=row.payload["target"],
-        purpose=row.purpose,
-        subject=row.payload["message"]["subject"],
-        state=row.state,
-        attempts=row.attempts,
-        next_attempt_ms=row.next_attempt_ms,
-        created_ms=row.created_ms,
-        sent_ms=row.sent_ms,
-        answer=row.answer,
-    )
 
 
 def _own(session: Session, workspace_id: int, delivery_id: int) -> DeliveryRow:
