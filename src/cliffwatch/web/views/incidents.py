@@ -85,7 +85,7 @@ def line(incident: Incident, zone: tzinfo, now: int) -> IncidentLine:
 def cause_words(incident: Incident) -> str:
     """The cause's sentence without what the headline above it has just said."""
     head, _, rest = incident.cause.partition("; ")
-    return rest[:1].upper() + rest[1:] if rest and head.split()[:4] == incident.headline.split()[:4] else incident.cause
+    return rest[:1].upper() + rest[1:] if rest and head.startswith(incident.measure_name) else incident.cause
 
 
 def lasted(incident: Incident, now: int) -> str:

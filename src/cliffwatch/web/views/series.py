@@ -24,6 +24,8 @@ Ints = NDArray[np.int64]
 
 DAY_MS = 86_400_000
 SPARK_POINTS = 180
+NEWEST = 3
+"""Windows that count as now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +231,7 @@ class Multiple:
     figure: str
     share: float | None  # of the dimension's sum, additive measures only
     flagged: int
+    recent: bool  # surprising in one of the newest windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,14 +256,22 @@ def facets(series: Mapping[SeriesKey, Columns], measure: Measure, paths: Sequenc
             continue
         sizes = {slice_: float(np.nansum(columns.value)) for slice_, columns in slices.items()}
         whole = sum(sizes.values()) if measure.aggregation.additive else 0.0
+        if not measure.aggregation.additive:  # sizes of averages say nothing: the most surprising first
+            sizes = {slice_: newest_surprise(columns) for slice_, columns in slices.items()}
         ordered = sorted(slices, key=lambda slice_: (-sizes[slice_], slice_))
-        multiples = tuple(_multiple(slice_, slices[slice_], measure, sizes[slice_], whole) for slice_ in ordered)
+        multiples = tuple(_multiple(slice_, slices[slice_], measure, whole) for slice_ in ordered)
         found.append(Facet(path, path.rsplit(".", 1)[-1].replace("_", " "), multiples))
     return tuple(found)
 
 
-def _multiple(slice_: Slice, columns: Columns, measure: Measure, size: float, whole: float) -> Multiple:
+def newest_surprise(columns: Columns) -> float:
+    """The largest score, whatever its sign, of the newest windows."""
+    return float(np.abs(np.nan_to_num(columns.score[-NEWEST:])).max(initial=0.0))
+
+
+def _multiple(slice_: Slice, columns: Columns, measure: Measure, whole: float) -> Multiple:
     known = columns.value[np.isfinite(columns.value)]
+    size = float(known.sum())
     figure = size if measure.aggregation.additive else (float(known.mean()) if known.size else math.nan)
     return Multiple(
         value_label(slice_[0][1]),
@@ -269,6 +280,7 @@ def _multiple(slice_: Slice, columns: Columns, measure: Measure, size: float, wh
         formats.compact(figure, shown(measure)),
         size / whole if whole > 0 else None,
         int(columns.flagged.sum()),
+        bool(columns.flagged[-NEWEST:].any()),
     )
 
 

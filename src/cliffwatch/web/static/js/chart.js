@@ -71,7 +71,7 @@ class Chart {
     return {
       width: this.element.clientWidth || 600,
       height: this.height(),
-      padding: [12, 8, 0, 0],
+      padding: [12, 18, 0, 0],
       tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), data.zone),
       legend: { show: false },
       scales: { y: { range: (_plot, low, high) => padded(low, high) } },
@@ -86,7 +86,7 @@ class Chart {
         invisible,
         { stroke: colour.expected, width: 1.25, dash: [4, 4], points: { show: false } },
         { stroke: colour.series, width: dense ? 1.25 : 1.75, points: { show: false } },
-        { stroke: "transparent", width: 0, points: { show: true, size: 6.5, fill: colour.bad, stroke: colour.surface, width: 1.5 } },
+        { stroke: "transparent", width: 0, points: { show: true, size: 6.5, fill: colour.anomaly, stroke: colour.surface, width: 1.5 } },
       ],
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: true } },
       hooks: {
@@ -174,8 +174,8 @@ function colours(element) {
     series: resolved("--series"),
     expected: resolved("--expected"),
     surface: resolved("--surface"),
-    bad: resolved("--bad"),
-    shade: resolved("--bad-soft"),
+    anomaly: resolved("--anomaly"),
+    shade: resolved("--anomaly-shade"),
     font: style.fontFamily,
   };
 }
