@@ -31,15 +31,21 @@ from cliffwatch.streams.projection import numeric_paths
 Floats = NDArray[np.float64]
 SeriesKey = tuple[str, Slice]
 
-LOOK_BACK_MS = 28 * 24 * 3_600_000
-"""A dimension's top values are those of the last four weeks."""
+DAY_MS = 24 * 3_600_000
+LOOK_BACK_MS = 28 * DAY_MS
+"""A dimension's top values are those of the last four weeks ..."""
+LOOK_BACK_WINDOWS = 8
+"""... or of this many windows, where these are longer."""
+_ADD_UP = (Function.COUNT, Function.SUM)
+_ROUNDING = 1e-9
+"""What is left of a total after its parts, relative to them, when nothing is left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
     """S series over W windows. `values` and `weights` are (S, W); NaN = missing.
 
-    A weight is the number of events (or the denominator) under an average, ratio, extreme or percentile.
+    A weight is the number of events under a sum, average, extreme or percentile, and the denominator of a ratio.
     """
 
     series: tuple[SeriesKey, ...]
@@ -50,7 +56,7 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The aggregate columns of one measure: its value, or numerator and denominator."""
+    """The aggregate columns of one measure: its value and the events under it, or numerator and denominator."""
 
     measure: Measure
     first: Aggregate
@@ -59,8 +65,9 @@ class Columns:
 
     @property
     def has_rest(self) -> bool:
-        """Whether `(other)` follows from the total and the parts."""
-        return self.divides or self.measure.aggregation.additive
+        """Whether `(other)` follows from the total and the parts: every column adds up over disjoint slices."""
+        columns = [self.first, self.second] if self.divides else [self.first]
+        return all(column is not None and column.function in _ADD_UP for column in columns)
 
 
 def columns_of(definition: Definition, measure: Measure) -> Columns:
@@ -88,29 +95,47 @@ def columns_of(definition: Definition, measure: Measure) -> Columns:
         assert measure.denominator is not None
         return Columns(measure, simple(measure.numerator), simple(measure.denominator), divides=True)
     value = simple(measure)
-    if measure.aggregation in (Aggregation.COUNT, Aggregation.USERS, Aggregation.SUM):
+    if measure.aggregation in (Aggregation.COUNT, Aggregation.USERS):
         return Columns(measure, value, None, divides=False)
     events = Aggregate(Function.COUNT, value.number, event=measure.event)
     return Columns(measure, value, events, divides=measure.aggregation is Aggregation.AVERAGE)
 
 
 def monitored(store: EventStore, stream: Stream, until_ms: int) -> dict[str, tuple[str, ...]]:
-    """Dimension path -> its values with a series of their own: the `top` most frequent of the last four weeks."""
+    """Dimension path -> its values with a series of their own, the most frequent first; `OTHER` last if there are more.
+
+    They are the `top` most frequent of the last four weeks before the day of `until_ms` (UTC), so that they stay the
+    same all day; of a stream that has not seen a whole day yet, of all that there is.
+    """
+    definition = stream.definition
+    look_back_ms = max(LOOK_BACK_MS, LOOK_BACK_WINDOWS * definition.schedule.frequency_minutes * 60_000)
+    midnight = until_ms - until_ms % DAY_MS
     chosen = {}
-    for index, dimension in enumerate(stream.definition.dimensions, start=1):
-        query = AggregateQuery(
-            stream.facts_id, [until_ms - LOOK_BACK_MS, until_ms], [Aggregate(Function.COUNT)], [index]
-        )
-        table = store.aggregate(query)
-        counts = sorted(zip(-table.values[0], table.groups[0], strict=True))
-        chosen[dimension.path] = tuple(value for _, value in counts[: dimension.top])
+    for index, dimension in enumerate(definition.dimensions, start=1):
+        counts = _counts(store, stream, index, [midnight - look_back_ms, midnight - DAY_MS, midnight])
+        if counts is None:
+            counts = _counts(store, stream, index, [until_ms - look_back_ms, until_ms]) or {}
+        ranked = sorted(counts, key=lambda value: (-counts[value], value))
+        top = [value for value in ranked[: dimension.top] if value != OTHER]
+        chosen[dimension.path] = (*top, OTHER) if len(top) < len(ranked) else tuple(top)
     return chosen
+
+
+def _counts(store: EventStore, stream: Stream, dimension: int, edges: Sequence[int]) -> dict[str, float] | None:
+    """Value -> number of facts between the outer edges; None when there are none before the second edge."""
+    table = store.aggregate(AggregateQuery(stream.facts_id, edges, [Aggregate(Function.COUNT)], [dimension]))
+    if not len(table.window) or table.window[0] > 0:
+        return None
+    counts: dict[str, float] = {}
+    for value, count in zip(table.groups[0], table.values[0].tolist(), strict=True):
+        counts[value] = counts.get(value, 0.0) + count
+    return counts
 
 
 def collect(
     store: EventStore, stream: Stream, windows: Sequence[Window], values: Mapping[str, Sequence[str]]
 ) -> Collected:
-    """All series of a stream over windows that tile time. `values` are the monitored ones of each dimension.
+    """All series of a stream over windows that tile time. `values` are the monitored ones (see `monitored`).
 
     A window without facts is 0 for counts, sums and unique users, and missing for everything else.
     """
@@ -118,30 +143,32 @@ def collect(
     plans = [columns_of(definition, measure) for measure in definition.measures]
     asked = [column for plan in plans for column in (plan.first, plan.second) if column is not None]
     edges = [window.start_ms for window in windows] + [windows[-1].end_ms]
-    totals = _cells(store.aggregate(AggregateQuery(stream.facts_id, edges, asked)), len(windows), asked)[()]
-    by_dimension = {}
+    totals = _total(store.aggregate(AggregateQuery(stream.facts_id, edges, asked)), asked, len(windows))
+    parts: dict[str, tuple[list[str], Floats, bool]] = {}
     for index, dimension in enumerate(definition.dimensions, start=1):
-        if values.get(dimension.path):
+        chosen = values.get(dimension.path, ())
+        kept = [value for value in chosen if value != OTHER]
+        if kept:
             table = store.aggregate(AggregateQuery(stream.facts_id, edges, asked, [index]))
-            by_dimension[dimension.path] = _cells(table, len(windows), asked)
+            cells, has_more = _cells(table, kept, asked, len(windows))
+            parts[dimension.path] = (kept, cells, has_more or OTHER in chosen)
     series: list[SeriesKey] = []
     rows: list[tuple[Floats, Floats]] = []
+
+    def add(plan: Columns, slice_: Slice, columns: Floats) -> None:
+        series.append((plan.measure.key, slice_))
+        rows.append(_finish(plan, columns))
+
     position = 0
     for plan in plans:
         span = slice(position, position + (1 if plan.second is None else 2))
         position = span.stop
-        key = plan.measure.key
-        series.append((key, TOTAL))
-        rows.append(_finish(plan, totals[span]))
-        for path, cells in by_dimension.items():
-            kept = [(value, cells.get((value,), _empty(asked, len(windows)))[span]) for value in values[path]]
-            for value, cell in kept:
-                series.append((key, make_slice({path: value})))
-                rows.append(_finish(plan, cell))
-            if plan.has_rest and any(group[0] not in values[path] for group in cells):
-                rest = totals[span] - sum(cell for _, cell in kept)
-                series.append((key, make_slice({path: OTHER})))
-                rows.append(_finish(plan, np.asarray(rest)))
+        add(plan, TOTAL, totals[span])
+        for path, (kept, cells, has_more) in parts.items():
+            for value, cell in zip(kept, cells[:, span], strict=True):
+                add(plan, make_slice({path: value}), cell)
+            if has_more and plan.has_rest:
+                add(plan, make_slice({path: OTHER}), _rest(totals[span], cells[:, span]))
     return Collected(
         tuple(series),
         tuple(windows),
@@ -150,21 +177,29 @@ def collect(
     )
 
 
-def _cells(table: AggregateTable, width: int, asked: Sequence[Aggregate]) -> dict[tuple[str, ...], Floats]:
-    """Group -> (columns, windows), with the value of an empty set where there is no row."""
-    cells: dict[tuple[str, ...], Floats] = {}
-    if not table.groups:
-        cells[()] = _empty(asked, width)
-    groups = list(zip(*table.groups, strict=True)) if table.groups else [()] * len(table.window)
-    order: dict[tuple[str, ...], list[int]] = {}
-    for row, group in enumerate(groups):
-        order.setdefault(group, []).append(row)
-    for group, found in order.items():
-        cell = cells.setdefault(group, _empty(asked, width))
-        where = table.window[found]
-        for column, numbers in enumerate(table.values):
-            cell[column, where] = numbers[found]
-    return cells
+def _total(table: AggregateTable, asked: Sequence[Aggregate], width: int) -> Floats:
+    """(columns, windows), with the value of an empty set where there is no row."""
+    cell = _empty(asked, width)
+    cell[:, table.window] = table.values
+    return cell
+
+
+def _cells(table: AggregateTable, kept: Sequence[str], asked: Sequence[Aggregate], width: int) -> tuple[Floats, bool]:
+    """(values, columns, windows) of the kept values of one dimension, and whether others occurred."""
+    place = {value: row for row, value in enumerate(kept)}
+    codes = np.array([place.get(value, -1) for value in table.groups[0]], dtype=np.int64)
+    known = codes >= 0
+    cells = np.repeat(_empty(asked, width)[None], len(kept), axis=0)
+    for column, numbers in enumerate(table.values):
+        cells[codes[known], column, table.window[known]] = numbers[known]
+    return cells, not bool(known.all())
+
+
+def _rest(total: Floats, cells: Floats) -> Floats:
+    """What the total has beside these cells; a trace of rounding counts as nothing."""
+    rest = total - cells.sum(axis=0)
+    size = np.abs(total) + np.abs(cells).sum(axis=0)
+    return np.where(np.abs(rest) <= _ROUNDING * size, 0.0, rest)
 
 
 def _empty(asked: Sequence[Aggregate], width: int) -> Floats:
@@ -183,4 +218,6 @@ def _finish(plan: Columns, cell: Floats) -> tuple[Floats, Floats]:
     weight = cell[1]
     if plan.divides:
         return np.divide(first, weight, out=np.full_like(first, np.nan), where=weight > 0), weight
+    if plan.measure.aggregation.additive:
+        return first, weight
     return np.where(weight > 0, first, np.nan), weight
