@@ -193,10 +193,10 @@ class Look:
 
 def looked(leaves: Leaves, deviations: Deviations, limits: Limits) -> Look:
     """Search, and where everything moved evenly, search again for what moved beyond that."""
-    used = np.flatnonzero(deviations.size > 0)
     sizes = tuple(len(vocabulary) for vocabulary in leaves.values)
 
     def found(those: Deviations) -> list[Found]:
+        used = np.flatnonzero(those.size > 0)
         if len(used) == len(those.size):
             return search(leaves.codes, sizes, those, limits)
         some = search(leaves.codes[used], sizes, those.of_rows(used), limits)

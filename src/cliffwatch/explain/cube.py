@@ -19,7 +19,7 @@ from cliffwatch.explain.model import Codes, Floats
 Cuboid = tuple[int, ...]
 Rows = NDArray[np.intp]
 
-FEW_CELLS, MANY_CELLS = 20_000, 120_000
+FEW_CELLS, MANY_CELLS = 20_000, 60_000
 """A cuboid with far more slices than there are leaves is thinner than the leaves and tells nothing more. One of up to
 FEW_CELLS slices is always looked at; up to MANY_CELLS there may be two per leaf, beyond that one per two leaves."""
 MOST_CUBOIDS = 800  # with very many dimensions the search is less deep rather than slow

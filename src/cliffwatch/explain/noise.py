@@ -16,6 +16,7 @@ from cliffwatch.explain.model import Floats
 
 SAMPLE = 1_500  # leaves from which the noise is read
 RELATIVE = (0.002, 0.6)  # the range of relative noise
+CLIMBS = 40
 STARTS = (0.01, 0.05, 0.2)
 MOVED = (0.001, 0.03, 0.15, 0.4)
 
@@ -63,7 +64,9 @@ def estimate(residual: Floats, counted: Floats, size: Floats, least_count: float
 
     best, relative, c = max((fit(r, c), r, c) for r in STARTS for c in (0.0, 0.1, 0.4))
     step = 2.2
-    while step > 1.05:
+    for _ in range(CLIMBS):
+        if step < 1.05:
+            break
         before = best
         for r, d in ((step, 1), (1 / step, 1), (1, step), (1, 1 / step), (step, 1 / step), (1 / step, step)):
             trial = float(np.clip(relative * r, *RELATIVE)), c * d

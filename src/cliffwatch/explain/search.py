@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from cliffwatch.explain.cube import Cube, Rows
-from cliffwatch.explain.evidence import columns, costs, surest
+from cliffwatch.explain.evidence import Evidence
 from cliffwatch.explain.model import Codes, Floats, Limits
 from cliffwatch.explain.noise import Noise, estimate, sample
 from cliffwatch.explain.settle import Settler, Spot
 
 GLANCE = 12_000  # leaves for a first look
 COARSE = 2  # depth at which a first look finds the causes that are large enough to pass for noise
-FEW = 20  # leaves from which on noise can be read off again
+FEW = 1_000  # with fewer leaves, taking causes out would take noise out with them
 CONTAMINATED = 0.02  # fraction of moved leaves from which on the first look is worth it
 
 
@@ -116,20 +116,24 @@ def picks(cube: Cube, deviations: Deviations, noise: Noise, limits: Limits) -> I
     """One cause after the other, with its log odds, until no slice has odds above zero."""
     reach = deviations.reach(noise)
     variance = noise.variance(deviations.counted, reach)
-    stats, cost = columns(deviations.residual, reach, variance), costs(cube)
-    sums = cube.sums(stats)
-    settler = Settler(cube, cost, deviations.residual, deviations.expected, variance)
+    evidence = Evidence(cube, deviations.residual, reach, variance)
+    settler = Settler(evidence, deviations.residual, deviations.expected, variance)
     alive = np.ones(cube.leaves, bool)
     total = cube.number({})
+    watched = evidence.promising()
     for _ in range(limits.max_causes):
-        best = surest(sums, cost)
+        best = evidence.surest(watched)
+        if best is None:  # what was taken out may have hidden others
+            watched = evidence.promising()
+            best = evidence.surest(watched)
         if best == total and not settler.even(settler.spot(alive, {})):
-            best = surest(sums[:, :total], cost[:total])
+            watched = watched[watched != total]
+            best = evidence.surest(watched)
         if best is None:
             return
-        spot = settler.settle(sums, alive, best)
-        yield spot, settler.odds(sums, spot)
+        spot = settler.settle(alive, cube.where(best))
+        yield spot, evidence.odds_of(spot.codes)
         alive[spot.rows] = False
         if not spot.codes or not alive.any():
             return
-        cube.remove(sums, stats, spot.rows)
+        evidence.remove(spot.rows)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffwatch.explain.cube import Cube, Rows
-from cliffwatch.explain.evidence import odds
+from cliffwatch.explain.cube import Rows
+from cliffwatch.explain.evidence import Evidence
 from cliffwatch.explain.model import Floats
 
 ALIKE = 0.35  # a part that moved by less than this fraction of its sibling's move did not move alike
@@ -76,17 +76,17 @@ class Parts:
 
 
 class Settler:
-    """Knows the leaves of the cube: residual, expected and noise variance, each (L,); and what each slice costs."""
+    """Knows the evidence and the leaves of the cube: residual, expected and noise variance, each (L,)."""
 
-    def __init__(self, cube: Cube, cost: Floats, residual: Floats, expected: Floats, variance: Floats) -> None:
-        self.cube = cube
-        self.cost = cost
+    def __init__(self, evidence: Evidence, residual: Floats, expected: Floats, variance: Floats) -> None:
+        self.evidence = evidence
+        self.cube = evidence.cube
         self.leaves = (residual, expected, variance)
 
-    def settle(self, sums: Floats, alive: NDArray[np.bool_], number: int) -> Spot:
+    def settle(self, alive: NDArray[np.bool_], codes: dict[int, int]) -> Spot:
         """The cause that a slice with good odds belongs to. `alive` marks the leaves (L,) not explained yet."""
-        spot = self.split(sums, self.spot(alive, self.cube.where(number)))
-        return self.narrow(sums, self.widen(sums, alive, spot))
+        spot = self.split(self.spot(alive, codes))
+        return self.narrow(self.widen(alive, spot))
 
     def spot(self, alive: NDArray[np.bool_], codes: dict[int, int]) -> Spot:
         rows = self.cube.members(codes)
@@ -105,10 +105,6 @@ class Settler:
         parts = [(d, self.cube.parts(spot.codes, d)) for d in free]
         return [(d, numbers) for d, numbers in parts if numbers is not None]
 
-    def odds(self, sums: Floats, spot: Spot) -> float:
-        number = self.cube.number(spot.codes)
-        return -np.inf if number is None else float(odds(sums[:, [number]], self.cost[[number]])[0])
-
     def even(self, spot: Spot) -> bool:
         """Whether no dimension has a value that stayed."""
         for along in range(len(self.cube.sizes)):
@@ -117,11 +113,11 @@ class Settler:
                 return False
         return True
 
-    def split(self, sums: Floats, spot: Spot) -> Spot:
+    def split(self, spot: Spot) -> Spot:
         while True:
-            best, found = self.odds(sums, spot), None
+            best, found = self.evidence.odds_of(spot.codes), None
             for along, numbers in self.further(spot):
-                told = odds(sums[:, numbers], self.cost[numbers])
+                told = self.evidence.odds(numbers)
                 together = float(told[told > 0].sum())
                 if together > best:
                     code = int(np.argmax(told))
@@ -132,12 +128,12 @@ class Settler:
                 return spot
             spot = found
 
-    def widen(self, sums: Floats, alive: NDArray[np.bool_], spot: Spot) -> Spot:
+    def widen(self, alive: NDArray[np.bool_], spot: Spot) -> Spot:
         while len(spot.codes) > 1:
             best, found = SIBLINGS_MOVE, None
             for gone, code in spot.codes.items():
                 wider = Spot({d: c for d, c in spot.codes.items() if d != gone}, spot.rows)
-                if self.odds(sums, wider) <= 0:
+                if self.evidence.odds_of(wider.codes) <= 0:
                     continue
                 wider = self.spot(alive, wider.codes)
                 parts = self.parts(wider, gone)
@@ -152,7 +148,7 @@ class Settler:
             spot = found
         return spot
 
-    def narrow(self, sums: Floats, spot: Spot) -> Spot:
+    def narrow(self, spot: Spot) -> Spot:
         while True:
             least, found = OWN_MOVE, None
             for along, _ in self.further(spot):
@@ -163,7 +159,7 @@ class Settler:
                 own = parts.rest(code).deviations(float(np.sign(parts.residual[code])))
                 if own < least:
                     part = self.part(spot, along, code)
-                    if self.odds(sums, part) > 0:
+                    if self.evidence.odds_of(part.codes) > 0:
                         least, found = own, part
             if found is None:
                 return spot
