@@ -1,9 +1,11 @@
-"""Which anomalies become, join, change or end which incident. Pure: the store asks, in this order,
+"""Which anomalies become, join, change or end which incident. Pure: `take` asks, in this order,
 
-match       this run's reports against the stored anomalies of its stream: new, known, over, taken back
-cluster     what is new, by time: anomalies of one stream at one time are one story
-home        an incident that the cluster belongs to: by stream, by slice, by cause
-retell      the incident as it stands after its anomalies changed, and the transition that this makes
+    match       this run's reports against the stored anomalies of its stream: new, known, over, taken back
+    cluster     what is new, by onset: anomalies of one stream that began together are one story
+    home        an incident that the cluster belongs to: by stream, by slice, by cause
+    figures     the series that tells an incident best, and its numbers
+
+`retell` then puts the incident into words and decides which transition it makes.
 """
 
 from __future__ import annotations
@@ -25,6 +27,12 @@ from cliffwatch.incidents.model import (
 from cliffwatch.streams.model import Slice
 
 FOREVER_MS = 2**62
+
+ONSET_WINDOWS = 3
+"""What begins in one stream within so many windows is one event: large slices show it sooner than small ones."""
+
+ABOUT = 3
+"""A story is about the first few slices that its cause names; the tail of a long list is often noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,94 +90,121 @@ def _continues(anomaly: Anomaly, report: AnomalyReport) -> bool:
 
 
 def cluster(reports: Iterable[AnomalyReport]) -> list[list[AnomalyReport]]:
-    """Reports of one stream, gathered by time: those that overlap, or follow within a window, are one cluster."""
+    """Reports of one stream that go on now, gathered by onset: a cluster's anomalies began within a few windows."""
     clusters: list[list[AnomalyReport]] = []
-    reach_ms = -1
     for report in sorted(reports, key=lambda report: (report.start_ms, report.end_ms)):
-        if clusters and report.start_ms <= reach_ms + report.window_ms:
+        if clusters and report.start_ms - clusters[-1][0].start_ms <= ONSET_WINDOWS * report.window_ms:
             clusters[-1].append(report)
         else:
             clusters.append([report])
-            reach_ms = -1
-        reach_ms = max(reach_ms, FOREVER_MS if report.ongoing else report.end_ms)
     return clusters
 
 
-Rank = tuple[int, int, float, str, str, int]
+Rank = tuple[bool, int, int, float, str, str, int]
 
 
-def rank(slice_: Slice, subject: Subject, impact: float, score: float, measure: str, start_ms: int) -> Rank:
-    """Lower tells the story better: the total first, then the broadest slice; money, then what adds up, then the
-    rest; then the largest effect."""
+def rank(told: AnomalyReport | Anomaly, subject: Subject) -> Rank:
+    """Lower tells the story better: what goes on before what is over; the total first, then the broadest slice; money,
+    then what adds up, then the rest; then the largest effect."""
     told_in = 0 if is_money(subject.unit) else 1 if subject.additive else 2
-    effect = abs(impact) if subject.additive else abs(score)
-    return (len(slice_), told_in, -effect if effect == effect else 0.0, measure, repr(slice_), start_ms)
+    effect = abs(told.impact) if subject.additive else abs(told.score)
+    return (not told.ongoing, len(told.slice), told_in, -effect, told.measure, repr(told.slice), told.start_ms)
 
 
 def lead(reports: Iterable[AnomalyReport]) -> AnomalyReport:
     """The report that tells a cluster's story best."""
-    return min(reports, key=lambda r: rank(r.slice, r.subject, r.impact, r.score, r.measure, r.start_ms))
+    return min(reports, key=lambda report: rank(report, report.subject))
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """An incident with its anomalies (none withdrawn) and the slices that its cause names."""
+    """An incident with its anomalies (none withdrawn) and the slices that its cause names.
+
+    What is asked of the anomalies again and again is worked out once: there may be ten thousand.
+    """
 
     incident: Incident
     members: tuple[Anomaly, ...]
-    causes: tuple[Slice, ...] = ()
+    causes: tuple[Slice, ...]
+    ongoing: bool
+    onsets: Mapping[int, int]  # stream -> start of its first anomaly
+    directions: frozenset[int]
+    last_ms: int  # end of the last surprising window
+
+    @classmethod
+    def of(cls, incident: Incident, members: Sequence[Anomaly], causes: Sequence[Slice] = ()) -> Story:
+        onsets: dict[int, int] = {}
+        for member in members:
+            onsets[member.stream_id] = min(onsets.get(member.stream_id, member.start_ms), member.start_ms)
+        return cls(
+            incident,
+            tuple(members),
+            tuple(causes),
+            any(member.ongoing for member in members),
+            onsets,
+            frozenset(member.direction for member in members),
+            max((member.end_ms for member in members), default=0),
+        )
 
     @property
-    def ongoing(self) -> bool:
-        return any(member.ongoing for member in self.members)
-
-    @property
-    def spans(self) -> tuple[int, int]:
+    def span(self) -> tuple[int, int]:
         """From its first surprising window to its last, or for ever while it goes on."""
-        ends = [FOREVER_MS if member.ongoing else member.end_ms for member in self.members]
-        return min((m.start_ms for m in self.members), default=0), max(ends, default=0)
+        return min(self.onsets.values(), default=0), FOREVER_MS if self.ongoing else self.last_ms
 
 
 def home_in_stream(reports: Sequence[AnomalyReport], stories: Sequence[Story]) -> Story | None:
-    """The story of the same stream that a cluster belongs to: the oldest live one at the same time, or the newest
-    resolved one whose headline series breaks out again within two windows."""
-    first = lead(reports)
+    """The story of the same stream that a cluster belongs to by what is seen of it alone: the oldest live one, or the
+    newest resolved one whose headline series breaks out again within two windows."""
     for story in sorted(stories, key=lambda story: story.incident.number):
-        of_stream = any(member.stream_id == first.stream_id for member in story.members)
-        if of_stream and story.incident.state.live and _near(reports, story, first.window_ms):
+        if story.incident.state.live and _near(reports, story) and any(_continues_story(r, story) for r in reports):
             return story
     again = [story for story in stories if _breaks_out_again(reports, story)]
     return max(again, key=lambda story: story.incident.number, default=None)
 
 
-def home_elsewhere(reports: Sequence[AnomalyReport], stories: Sequence[Story], causes: Sequence[Slice]) -> Story | None:
-    """The oldest live story of another stream that a cluster with these causes belongs to.
+def home_by_cause(reports: Sequence[AnomalyReport], stories: Sequence[Story], causes: Sequence[Slice]) -> Story | None:
+    """The oldest live story that a cluster with these causes belongs to.
 
-    It moved the same way at the same time, and shares a slice value or a cause; or both are totals whose cause is not
-    known, which began within a window of each other.
+    It goes on at the same time, and shares a dimension value in the headline's slice or in a cause. One of another
+    stream must also have moved the same way; or both are totals whose cause is not known, which began within a window
+    of each other.
     """
     first, directions = lead(reports), {report.direction for report in reports}
     for story in sorted(stories, key=lambda story: story.incident.number):
-        if (
-            story.incident.state.live
-            and _near(reports, story, first.window_ms)
-            and _related(first, directions, story, causes)
-        ):
+        if story.incident.state.live and _near(reports, story) and _related(first, directions, story, causes):
             return story
     return None
 
 
-def _near(reports: Sequence[AnomalyReport], story: Story, gap_ms: int) -> bool:
-    start_ms, end_ms = story.spans
+def _continues_story(report: AnomalyReport, story: Story) -> bool:
+    """Whether an anomaly is plainly part of a story of its stream: it began with it, or is about the same slices.
+
+    Another slice that breaks out later is news of its own, however long the first one lasts.
+    """
+    onset_ms = story.onsets.get(report.stream_id)
+    if onset_ms is None:
+        return False
+    if abs(report.start_ms - onset_ms) <= ONSET_WINDOWS * report.window_ms:
+        return True
+    about = story.causes[:ABOUT] or (story.incident.slice,)
+    return not report.slice or any(not slice_ or set(slice_) & set(report.slice) for slice_ in about)
+
+
+def _near(reports: Sequence[AnomalyReport], story: Story) -> bool:
+    """Whether they overlap, or follow within a window."""
+    gap_ms = max(report.window_ms for report in reports)
+    start_ms, end_ms = story.span
     last = max(FOREVER_MS if report.ongoing else report.end_ms for report in reports)
     return min(report.start_ms for report in reports) <= end_ms + gap_ms and start_ms <= last + gap_ms
 
 
 def _related(first: AnomalyReport, directions: set[int], story: Story, causes: Sequence[Slice]) -> bool:
     incident = story.incident
-    if not directions & {member.direction for member in story.members}:
+    mine, theirs = _pairs(first.slice, causes[:ABOUT]), _pairs(incident.slice, story.causes[:ABOUT])
+    if first.stream_id in story.onsets:
+        return bool(mine & theirs)
+    if not directions & story.directions:
         return False
-    mine, theirs = _pairs(first.slice, causes), _pairs(incident.slice, story.causes)
     if mine or theirs:
         return bool(mine & theirs)
     gap_ms = max(first.window_ms, incident.subject.window_ms)
@@ -216,10 +251,10 @@ def closed_by_hand(report: AnomalyReport, quiet_reason: str, stories: Sequence[S
             incident.state in _MARKS
             and story.ongoing
             and incident.stream_id == report.stream_id
-            and report.start_ms <= max(member.end_ms for member in story.members) + report.window_ms
+            and report.start_ms <= story.last_ms + report.window_ms
         ):
             alike = incident.direction == report.direction and len(report.slice) >= len(incident.slice)
-            if alike or quiet_reason == _MARKS[incident.state]:
+            if quiet_reason == _MARKS[incident.state] or (alike and _continues_story(report, story)):
                 return _MARKS[incident.state]
     return None
 
@@ -241,11 +276,11 @@ class Figures:
 def figures(incident: Incident | None, members: Sequence[Anomaly], subjects: Mapping[MeasureKey, Subject]) -> Figures:
     """The headline series of the members and its numbers. A series that the incident is already told by stays it,
     unless a broader slice, or one that is better to tell by (money), came in: headlines should not flicker."""
-    ranked = {m.id: _rank(m, subjects) for m in members}
+    ranked = {m.id: rank(m, subjects[m.stream_id, m.measure]) for m in members}
     best = min(members, key=lambda member: ranked[member.id])
     if incident is not None:
         present = [m for m in members if m.series == incident.series and m.direction == incident.direction]
-        if present and min(ranked[m.id] for m in present)[:2] <= ranked[best.id][:2]:
+        if present and min(ranked[m.id] for m in present)[:3] <= ranked[best.id][:3]:
             best = min(present, key=lambda member: ranked[member.id])
     stretches = [m for m in members if m.series == best.series and m.direction == best.direction]
     subject = subjects[best.stream_id, best.measure]
@@ -260,11 +295,6 @@ def figures(incident: Incident | None, members: Sequence[Anomaly], subjects: Map
         expected=_over(stretches, [m.expected for m in stretches], subject.additive),
         score=max((m.score for m in stretches), key=abs),
     )
-
-
-def _rank(member: Anomaly, subjects: Mapping[MeasureKey, Subject]) -> Rank:
-    subject = subjects[member.stream_id, member.measure]
-    return rank(member.slice, subject, member.impact, member.score, member.measure, member.start_ms)
 
 
 def _over(stretches: Sequence[Anomaly], values: Sequence[float], additive: bool) -> float:

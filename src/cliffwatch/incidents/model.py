@@ -29,7 +29,7 @@ class IncidentState(enum.StrEnum):
 class QuietReason(enum.StrEnum):
     """Why an anomaly made no incident. Later members got further through a monitor's rule."""
 
-    OLD_NEWS = "old_news"  # it was over for long when it was first seen
+    OLD_NEWS = "old_news"  # it was over when it was first seen, or that was long ago
     NOT_MONITORED = "not_monitored"  # no enabled monitor watches this stream, measure or slice
     OTHER_DIRECTION = "other_direction"  # the monitor asks for the other direction only
     TOO_SMALL = "too_small"  # below the monitor's least effect

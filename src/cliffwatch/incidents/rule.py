@@ -10,8 +10,7 @@ from cliffwatch.incidents.model import AnomalyReport, Monitor, QuietReason, Rule
 from cliffwatch.streams.model import Slice, make_slice
 
 OLD_NEWS_MS = 24 * 3_600_000
-"""An anomaly that ended longer ago than this when it was first seen (after an outage of ours, or in history that
-was just filled in) is kept and shown on charts, but wakes nobody."""
+"""What a run finds so long after it happened (after an outage of ours) is kept, and wakes nobody."""
 
 DEFAULT_RULE = Rule()
 """Everything, both directions: nothing is lost because nobody set a rule."""

@@ -21,7 +21,7 @@ from cliffwatch.incidents.judge import (
     Story,
     closed_by_hand,
     cluster,
-    home_elsewhere,
+    home_by_cause,
     home_in_stream,
     lead,
     match,
@@ -34,6 +34,7 @@ from cliffwatch.incidents.model import (
     IncidentState,
     MeasureKey,
     Monitor,
+    QuietReason,
     Subject,
     Transition,
     TransitionKind,
@@ -182,8 +183,12 @@ class Take:
             if item.anomaly.incident_id is not None:
                 continue
             before = item.anomaly.quiet_reason
-            reason = quiet_reason(item.report, self._monitors, self._now)
-            reason = reason or closed_by_hand(item.report, before, stories)
+            reason: QuietReason | None
+            if item.anomaly.ongoing:
+                reason = quiet_reason(item.report, self._monitors, self._now)
+                reason = reason or closed_by_hand(item.report, before, stories)
+            else:  # it will not become news any more; why it did not stays as it was
+                reason = QuietReason(before or QuietReason.OLD_NEWS)
             if reason is None:
                 loud.append(item)
             if (reason or "") != before:
@@ -222,7 +227,7 @@ class Take:
 
     @staticmethod
     def _story(incident: Incident, members: Sequence[Anomaly]) -> Story:
-        return Story(incident, tuple(members), Cause(incident.explanation, incident.cause).slices)
+        return Story.of(incident, members, Cause(incident.explanation, incident.cause).slices)
 
     def _settle(self, group: Sequence[Loud], stories: list[Story]) -> list[Transition]:
         """Give a cluster its incident: one that it belongs to, or a new one."""
@@ -230,14 +235,15 @@ class Take:
         story = home_in_stream(reports, stories)
         if story is None:
             cause = self._cause(lead(reports))
-            story = home_elsewhere(reports, stories, cause.slices if cause else ())
+            story = home_by_cause(reports, stories, cause.slices if cause else ())
             if story is None:
                 return [self._open(group, cause, stories)]
         incident = story.incident
         self._join(group, incident.id)
         self._touched.add(incident.id)
         self._revived.add(incident.id)
-        stories[stories.index(story)] = replace(story, members=story.members + tuple(g.anomaly for g in group))
+        joined = (*story.members, *(item.anomaly for item in group))
+        stories[stories.index(story)] = Story.of(incident, joined, story.causes)
         return []
 
     def _open(self, group: Sequence[Loud], cause: Cause | None, stories: list[Story]) -> Transition:
@@ -251,10 +257,7 @@ class Take:
         self._join(group, row.id)
         self._note(row.id, TransitionKind.OPENED, incident.headline)
         stories.append(self._story(incident, members))
-        goes_on = any(member.ongoing for member in members)
-        if not goes_on:  # it was over when it was found: one message, the one that it is over, tells it all
-            self._touched.add(row.id)
-        return Transition(TransitionKind.OPENED, incident, significant=goes_on)
+        return Transition(TransitionKind.OPENED, incident, significant=True)
 
     def _join(self, group: Sequence[Loud], incident_id: int) -> None:
         for ids in chunks([item.anomaly.id for item in group]):

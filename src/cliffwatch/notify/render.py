@@ -58,7 +58,8 @@ _BADGES = {
 def plain_text(message: Message) -> str:
     """The message for readers without HTML; its first line is the root cause, where that is known."""
     lines = [message.first_line]
-    lines += [line for line in (message.headline, message.note) if line and line not in lines]
+    rest = () if message.first_line.startswith(message.headline) else (message.headline,)
+    lines += [line for line in (*rest, message.note) if line]
     width = max((len(label) for label, _ in message.facts), default=0)
     lines += ["", *(f"{label.ljust(width)}  {value}" for label, value in message.facts)]
     action = "Open your channels" if message.purpose is Purpose.TEST else "Look at the incident"
@@ -84,10 +85,10 @@ def html_mail(message: Message, light: str | None, dark: str | None = None) -> s
             top=12,
         ),
     ]
-    if message.first_line != message.headline:
-        rows.append(_row(_second_line(message.headline), top=8))
-    elif message.cause:
+    if message.first_line == message.headline and message.cause:
         rows.append(_row(_second_line(f"The cause was: {message.cause}"), top=8))
+    elif not message.first_line.startswith(message.headline):
+        rows.append(_row(_second_line(message.headline), top=8))
     if message.note:
         rows.append(
             _row(
