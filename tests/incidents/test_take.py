@@ -188,6 +188,23 @@ def test_another_stream_with_another_cause_is_another_incident(world: World) -> 
     assert [incident.number for incident in world.incidents.list(1)] == [2, 1]
 
 
+def test_streams_whose_only_surprising_country_is_the_same_are_one_incident(world: World) -> None:
+    """The root cause may be missed in one of them; that Germany alone stands out in both says enough."""
+    world.take([report(slice=of(country="DE"))], because=cause({"properties.app_version": "5.3"}))
+    rise = {**CHECKOUT_DIP, "measure": "failed", "measure_name": "Failed checkouts", "direction": 1, "additive": True}
+    german = {**CHECKOUT_DIP, "slice": of(country="DE")}
+    world.take([report(**rise), report(**german)], stream=CHECKOUT, because=cause({"properties.plan": "pro"}))
+    assert len(world.incidents.list(1)) == 1
+
+
+def test_totals_that_fall_with_all_their_countries_share_none_in_particular(world: World) -> None:
+    countries = [of(country=code) for code in ("DE", "FR", "US")]
+    world.take([report(), *(report(slice=slice_) for slice_ in countries)], because=cause({"properties.plan": "pro"}))
+    falls = [report(**{**CHECKOUT_DIP, "slice": slice_}) for slice_ in ((), *countries)]
+    world.take(falls, stream=CHECKOUT, because=cause({"properties.plan": "free"}))
+    assert len(world.incidents.list(1)) == 2
+
+
 def test_totals_that_fall_together_without_a_known_cause_are_one_incident(world: World) -> None:
     world.take([report(kind="silence", actual=0.0)])
     world.take([report(**CHECKOUT_DIP)], stream=CHECKOUT)

@@ -130,6 +130,7 @@ class Story:
     onsets: Mapping[int, int]  # stream -> start of its first anomaly
     directions: frozenset[int]
     last_ms: int  # end of the last surprising window
+    marks: frozenset[tuple[str, str]]  # see `marks_of`
 
     @classmethod
     def of(cls, incident: Incident, members: Sequence[Anomaly], causes: Sequence[Slice] = ()) -> Story:
@@ -144,6 +145,7 @@ class Story:
             onsets,
             frozenset(member.direction for member in members),
             max((member.end_ms for member in members), default=0),
+            marks_of(members),
         )
 
     @property
@@ -165,15 +167,27 @@ def home_in_stream(reports: Sequence[AnomalyReport], stories: Sequence[Story]) -
 def home_by_cause(reports: Sequence[AnomalyReport], stories: Sequence[Story], causes: Sequence[Slice]) -> Story | None:
     """The oldest live story that a cluster with these causes belongs to.
 
-    It goes on at the same time, and shares a dimension value in the headline's slice or in a cause. One of another
-    stream must also have moved the same way; or both are totals whose cause is not known, which began within a window
-    of each other.
+    It goes on at the same time, and shares a dimension value in the headline's slice, in a cause, or among the marks.
+    One of another stream must also have moved the same way; or both are totals of which nothing else is known, which
+    began within a window of each other.
     """
-    first, directions = lead(reports), {report.direction for report in reports}
     for story in sorted(stories, key=lambda story: story.incident.number):
-        if story.incident.state.live and _near(reports, story) and _related(first, directions, story, causes):
+        if story.incident.state.live and _near(reports, story) and _related(reports, story, causes):
             return story
     return None
+
+
+def marks_of(told: Iterable[AnomalyReport | Anomaly]) -> frozenset[tuple[str, str]]:
+    """Dimension values that single a story out: the only value of their dimension that is surprising by itself.
+
+    When a total falls evenly every country falls with it; when only Germany does, Germany is a mark.
+    """
+    values: dict[str, set[str]] = {}
+    for one in told:
+        if len(one.slice) == 1:
+            ((path, value),) = one.slice
+            values.setdefault(_leaf(path), set()).add(value)
+    return frozenset((name, found.pop()) for name, found in values.items() if len(found) == 1)
 
 
 def _continues_story(report: AnomalyReport, story: Story) -> bool:
@@ -198,12 +212,13 @@ def _near(reports: Sequence[AnomalyReport], story: Story) -> bool:
     return min(report.start_ms for report in reports) <= end_ms + gap_ms and start_ms <= last + gap_ms
 
 
-def _related(first: AnomalyReport, directions: set[int], story: Story, causes: Sequence[Slice]) -> bool:
-    incident = story.incident
-    mine, theirs = _pairs(first.slice, causes[:ABOUT]), _pairs(incident.slice, story.causes[:ABOUT])
+def _related(reports: Sequence[AnomalyReport], story: Story, causes: Sequence[Slice]) -> bool:
+    first, incident = lead(reports), story.incident
+    mine = _pairs(first.slice, causes[:ABOUT]) | marks_of(reports)
+    theirs = _pairs(incident.slice, story.causes[:ABOUT]) | story.marks
     if first.stream_id in story.onsets:
         return bool(mine & theirs)
-    if not directions & story.directions:
+    if not story.directions & {report.direction for report in reports}:
         return False
     if mine or theirs:
         return bool(mine & theirs)
@@ -213,7 +228,11 @@ def _related(first: AnomalyReport, directions: set[int], story: Story, causes: S
 
 def _pairs(slice_: Slice, causes: Sequence[Slice]) -> set[tuple[str, str]]:
     """Dimension values that a story is about. Streams name a property differently; its last part is what they share."""
-    return {(path.rsplit(".", 1)[-1], value) for named in (slice_, *causes) for path, value in named}
+    return {(_leaf(path), value) for named in (slice_, *causes) for path, value in named}
+
+
+def _leaf(path: str) -> str:
+    return path.rsplit(".", 1)[-1]
 
 
 def _breaks_out_again(reports: Sequence[AnomalyReport], story: Story) -> bool:
