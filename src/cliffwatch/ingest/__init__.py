@@ -16,6 +16,7 @@ from cliffwatch.ingest.model import (
     WriteKey,
 )
 from cliffwatch.ingest.quarantine import Quarantine, Quarantined
+from cliffwatch.ingest.replay import Replayed
 from cliffwatch.ingest.service import Ingest
 from cliffwatch.ingest.sources import Sources
 
@@ -29,6 +30,7 @@ __all__ = [
     "Quarantine",
     "Quarantined",
     "RecentEvent",
+    "Replayed",
     "Source",
     "Sources",
     "WriteKey",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cliffwatch.clock import Clock
@@ -16,8 +17,10 @@ from cliffwatch.ingest.model import IngestStats, Projector, RecentEvent
 from cliffwatch.ingest.pages import VENDOR, Scripts
 from cliffwatch.ingest.quarantine import Quarantine
 from cliffwatch.ingest.recent import Recent
+from cliffwatch.ingest.replay import Replayed, again
 from cliffwatch.ingest.sources import Sources
 from cliffwatch.ingest.tally import Tally
+from cliffwatch.spec.verdict import Verdict
 from cliffwatch.store.contract import EventStore
 
 STOP_SECONDS = 10.0
@@ -48,6 +51,7 @@ class Ingest:
         """`folder` is the journal's own. `max_queue_bytes` bounds requests in memory, `max_backlog_bytes` what lies
         on disk while the store cannot take it; beyond either, clients are told to come back."""
         self.quarantine = Quarantine(database)
+        self._clock = clock
         self._max_backlog = max_backlog_bytes
         self._journal = Journal(folder, segment_bytes=segment_bytes)
         self._budget = Budget(max_queue_bytes)
@@ -95,6 +99,25 @@ class Ingest:
     def wait_absorbed(self, timeout: float = 30.0) -> bool:
         """Wait until everything acknowledged so far is in the store and counted; False when that took too long."""
         return self._absorber.wait_absorbed(timeout)
+
+    def replay(self, source_id: int, ids: Sequence[int]) -> Replayed:
+        """Send quarantined messages through the rules again, as of when they came; what passes now is stored.
+
+        Raises NotFound for an id that the source does not have, Unavailable when the journal cannot be written.
+        """
+        now = self._clock()
+        accepted: list[int] = []
+        refused: dict[int, Verdict] = {}
+        for item in self.quarantine.get(source_id, ids):
+            outcome = again(item)
+            if isinstance(outcome, Verdict):
+                refused[item.id] = outcome
+                continue
+            self._journal.append([outcome.pack()])
+            accepted.append(item.id)
+        self.quarantine.mark_replayed(accepted, now)
+        self._absorber.wake()
+        return Replayed(tuple(accepted), refused)
 
     def recent(self, source_id: int, limit: int = 100, after: int = 0) -> list[RecentEvent]:
         """The newest messages of a source, newest first, with a sequence above `after`."""
