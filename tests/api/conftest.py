@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -111,9 +112,23 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def world(tmp_path: Path, migrated: Path) -> Iterator[World]:
-    shutil.copy(migrated, tmp_path / "metadata.db")
+    """A fresh installation for a test that changes it."""
+    with opened(tmp_path, migrated) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[World]:
+    """One installation for all tests of a file that change nothing in it."""
+    with opened(tmp_path_factory.mktemp("shared"), migrated) as world:
+        yield world
+
+
+@contextlib.contextmanager
+def opened(folder: Path, migrated: Path) -> Iterator[World]:
+    shutil.copy(migrated, folder / "metadata.db")
     clock = HandClock()
-    services = open_services(tmp_path, clock)
+    services = open_services(folder, clock)
     accounts = services.accounts
     first = accounts.set_up(
         email="robin@shop.example",
@@ -192,8 +207,8 @@ def furnish(services: Services, owner: Identity, *, incidents: int = 1) -> Place
     stream = services.streams.create(workspace, source.id, "Revenue", parse(DEFINITION), T0)
     channel = services.channels.create(workspace, "webhook", "Hook", {"url": "https://hooks.example/x"}, T0)
     services.store.write_points(points(stream.id))
-    for number in range(incidents):
-        dip(services, owner, stream, T0 - number * 400 * HOUR)
+    for ago in reversed(range(incidents)):
+        dip(services, owner, stream, T0 - ago * 400 * HOUR)
     place = Place(owner, source, stream, channel, incidents)
     for scope in Scope:
         _, place.tokens[scope.value] = services.accounts.create_token(
@@ -261,8 +276,8 @@ def points(stream_id: int) -> PointBatch:
 
 
 def session_of(world: World) -> dict[str, str]:
-    """The cookie of the owner, signed in."""
+    """The header with the cookie of the owner, signed in."""
     token = world.services.accounts.sign_in(
         "robin@shop.example", PASSWORD, address="127.0.0.1", user_agent="test", now=world.clock()
     )
-    return {SESSION_COOKIE: token}
+    return {"Cookie": f"{SESSION_COOKIE}={token}"}

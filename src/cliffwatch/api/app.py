@@ -18,8 +18,6 @@ from cliffwatch.api.openapi import DESCRIPTION, describe
 if TYPE_CHECKING:
     from cliffwatch.services import Services
 
-MAX_BODY_BYTES = 1_000_000
-
 
 def create_api(services: Services, *, rate: Rate | None = None) -> FastAPI:
     """The API as an application of its own, to be mounted at `/api/v1`. `rate` is per token."""
@@ -33,7 +31,6 @@ def create_api(services: Services, *, rate: Rate | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
-        max_body_size=MAX_BODY_BYTES,
         middleware=[Middleware(Authentication, services, rate or Rate(), documentation.PUBLIC)],
     )
     problems.install(app)

@@ -1,7 +1,7 @@
 """Who asks: an API token in the Authorization header, or, for reading, the session cookie of the pages.
 
-Checked before anything of the body is read. Every route names the permission that it needs as a parameter
-(`who: Reader`); `app` refuses to start with a route that names none.
+Checked before anything of the body is read, and so is its size. Every route names the permission that it needs as a
+parameter (`who: Reader`); `app` refuses to start with a route that names none.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cliffwatch.accounts import SESSION_COOKIE, Identity, Permission
 from cliffwatch.api.limits import Limiter, Rate
-from cliffwatch.api.problems import RateLimited, Unauthenticated, problem_of
+from cliffwatch.api.problems import RateLimited, Unauthenticated, problem, problem_of
 from cliffwatch.errors import CliffwatchError
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 STRANGERS = Rate(per_second=1.0, burst=60)
 """Requests with a wrong token, per address."""
+
+MAX_BODY_BYTES = 1_000_000
+TOO_LARGE = f"The body is larger than {MAX_BODY_BYTES:,} bytes. Send less at once."
 
 HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff", "vary": "Authorization, Cookie"}
 
@@ -77,7 +81,11 @@ class Authentication:
                 return
             state: MutableMapping[str, Any] = scope.setdefault("state", {})
             state["identity"] = identity
-        await self.app(scope, receive, send_private)
+            length = request.headers.get("content-length", "")
+            if length.isdecimal() and int(length) > MAX_BODY_BYTES:
+                await problem(root_path, 413, TOO_LARGE)(scope, receive, send_private)
+                return
+        await self.app(scope, limited(receive), send_private)
 
     def _identify(self, request: Request) -> Identity:
         """Raises Unauthenticated, or RateLimited."""
@@ -106,6 +114,21 @@ class Authentication:
         wait_ms = limiter.wait_ms(asker, now)
         if wait_ms:
             raise RateLimited(-(-wait_ms // 1_000))
+
+
+def limited(receive: Receive) -> Receive:
+    """The same body, as far as it is not too large; one that never says its size is counted as it comes."""
+    received = 0
+
+    async def count() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            raise HTTPException(413, TOO_LARGE)
+        return message
+
+    return count
 
 
 def address_of(request: Request) -> str:

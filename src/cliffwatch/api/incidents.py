@@ -74,7 +74,7 @@ class IncidentDetail(IncidentShown):
 class Snooze(Body):
     """Quiet until a time; it comes back by itself if it still goes on then."""
 
-    until: GivenMoment
+    until: Annotated[GivenMoment, Field(examples=["2099-01-04T08:00:00Z"])]
 
 
 class Comment(Body):

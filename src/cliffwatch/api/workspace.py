@@ -14,7 +14,7 @@ from cliffwatch.api.shapes import Body, Moment, Name, Shown, Text
 if TYPE_CHECKING:
     from cliffwatch.services import Services
 
-TimeZone = Annotated[Text, Field(max_length=64, description="An IANA time zone.", examples=["Europe/Berlin"])]
+TimeZone = Annotated[Text | None, Field(max_length=64, description="An IANA time zone.", examples=["Europe/Berlin"])]
 Country = Annotated[
     Text | None,
     Field(max_length=2, description="ISO 3166-1 alpha-2: whose holidays are expected; null for none.", examples=["DE"]),
@@ -35,8 +35,8 @@ class WorkspaceShown(Shown):
 class WorkspaceChange(Body):
     """What to change; what is left out stays."""
 
-    name: Name = ""
-    time_zone: TimeZone = ""
+    name: Annotated[Name | None, Field(examples=["Acme"])] = None
+    time_zone: TimeZone = None
     country: Country = None
 
 
@@ -53,8 +53,8 @@ def router(services: Services) -> APIRouter:
         there = services.accounts.workspace(who.workspace.id)
         changed = services.accounts.update_workspace(
             there.id,
-            name=change.name if "name" in change.model_fields_set else there.name,
-            time_zone=change.time_zone if "time_zone" in change.model_fields_set else there.time_zone,
+            name=there.name if change.name is None else change.name,
+            time_zone=there.time_zone if change.time_zone is None else change.time_zone,
             country=change.country if "country" in change.model_fields_set else there.country,
             now=services.clock(),
             actor=who.label,
