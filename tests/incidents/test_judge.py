@@ -98,12 +98,18 @@ def test_what_goes_on_tells_a_story_before_what_is_over() -> None:
     assert lead([over, going]) == going
 
 
-def test_money_tells_a_story_before_counts_and_counts_before_rates() -> None:
+def test_money_tells_a_story_before_anything_else_and_then_the_most_surprising() -> None:
     rate = report(measure="rate", unit=None, additive=False, score=-30.0)
-    count = report(measure="count", unit=None, actual=0.0, expected=1e9)
-    money = report()
+    count = report(measure="count", unit=None, actual=0.0, expected=1e9, score=-8.0)
+    money = report(score=-4.0)
     assert lead([rate, count, money]) == money
-    assert lead([rate, count]) == count
+    assert lead([rate, count]) == rate
+
+
+def test_of_one_measure_the_slice_with_the_largest_effect_tells_it() -> None:
+    sure = report(slice=of(country="FR"), actual=0.0, expected=100.0, score=-20.0)
+    large = report(slice=of(country="DE"), actual=500.0, expected=5000.0, score=-9.0)
+    assert lead([sure, large]) == large
 
 
 def test_the_total_tells_a_story_before_any_slice() -> None:

@@ -226,6 +226,14 @@ def test_money_takes_over_the_headline_when_it_joins(world: World) -> None:
     assert incident.measure_name == "Revenue"
 
 
+def test_a_total_of_another_measure_does_not_take_the_headline_from_money(world: World) -> None:
+    why = cause({"properties.country": "DE"})
+    world.take([report(slice=of(country="DE"))], because=why)
+    world.take([report(**CHECKOUT_DIP)], stream=CHECKOUT, because=why)
+    (incident,) = world.incidents.list(1)
+    assert (incident.measure_name, incident.slice) == ("Revenue", of(country="DE"))
+
+
 def test_late_events_that_take_everything_back_retract_the_incident(world: World) -> None:
     world.take([report()])
     (retracted,) = world.take([], end=T0 + 2 * HOUR, rescored=T0)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cliffwatch.incidents.headline import is_money
 from cliffwatch.incidents.model import (
@@ -100,20 +101,30 @@ def cluster(reports: Iterable[AnomalyReport]) -> list[list[AnomalyReport]]:
     return clusters
 
 
-Rank = tuple[bool, int, int, float, str, str, int]
+Told = TypeVar("Told", AnomalyReport, Anomaly)
 
 
-def rank(told: AnomalyReport | Anomaly, subject: Subject) -> Rank:
-    """Lower tells the story better: what goes on before what is over; the total first, then the broadest slice; money,
-    then what adds up, then the rest; then the largest effect."""
-    told_in = 0 if is_money(subject.unit) else 1 if subject.additive else 2
-    effect = abs(told.impact) if subject.additive else abs(told.score)
-    return (not told.ongoing, len(told.slice), told_in, -effect, told.measure, repr(told.slice), told.start_ms)
+def best_told(candidates: Sequence[Told], subjects: Mapping[MeasureKey, Subject]) -> Told:
+    """The anomaly that tells a story best: what goes on before what is over; the total first, then the broadest slice;
+    money before anything else; then the measure that is the most surprising, and of that the largest effect.
+
+    Effects of different measures do not compare (orders, seconds, shares), surprise does.
+    """
+    broadest = min(_breadth(one, subjects) for one in candidates)
+    left = [one for one in candidates if _breadth(one, subjects) == broadest]
+    surest = max(left, key=lambda one: (abs(one.score), one.measure, -one.start_ms))
+    same = [one for one in left if (one.stream_id, one.measure) == (surest.stream_id, surest.measure)]
+    additive = subjects[surest.stream_id, surest.measure].additive
+    return max(same, key=lambda one: (abs(one.impact if additive else one.score), repr(one.slice), -one.start_ms))
 
 
-def lead(reports: Iterable[AnomalyReport]) -> AnomalyReport:
+def _breadth(one: AnomalyReport | Anomaly, subjects: Mapping[MeasureKey, Subject]) -> tuple[bool, int, bool]:
+    return (not one.ongoing, len(one.slice), not is_money(subjects[one.stream_id, one.measure].unit))
+
+
+def lead(reports: Sequence[AnomalyReport]) -> AnomalyReport:
     """The report that tells a cluster's story best."""
-    return min(reports, key=lambda report: rank(report, report.subject))
+    return best_told(reports, {(report.stream_id, report.measure): report.subject for report in reports})
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,14 +304,18 @@ class Figures:
 
 
 def figures(incident: Incident | None, members: Sequence[Anomaly], subjects: Mapping[MeasureKey, Subject]) -> Figures:
-    """The headline series of the members and its numbers. A series that the incident is already told by stays it,
-    unless a broader slice, or one that is better to tell by (money), came in: headlines should not flicker."""
-    ranked = {m.id: rank(m, subjects[m.stream_id, m.measure]) for m in members}
-    best = min(members, key=lambda member: ranked[member.id])
+    """The headline series of the members and its numbers.
+
+    A series that the incident is already told by stays it, unless one comes in that is broader and no less about money
+    (or the other way round), or it is over while others go on: headlines should not flicker.
+    """
+    best = best_told(members, subjects)
     if incident is not None:
         present = [m for m in members if m.series == incident.series and m.direction == incident.direction]
-        if present and min(ranked[m.id] for m in present)[:3] <= ranked[best.id][:3]:
-            best = min(present, key=lambda member: ranked[member.id])
+        if present:
+            now, new = min(_breadth(m, subjects) for m in present), _breadth(best, subjects)
+            better = new[0] < now[0] or (new[0] == now[0] and new != now and new[1] <= now[1] and new[2] <= now[2])
+            best = best if better else max(present, key=lambda member: member.end_ms)
     stretches = [m for m in members if m.series == best.series and m.direction == best.direction]
     subject = subjects[best.stream_id, best.measure]
     latest = max(stretches, key=lambda m: m.end_ms)

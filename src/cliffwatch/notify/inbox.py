@@ -154,7 +154,7 @@ class Inbox:
         }
         return ReceivedMail(
             id=int(path.stem),
-            subject=str(mail["Subject"] or ""),
+            subject=str(mail["Subject"] or "").strip(),
             sender=str(mail["From"] or ""),
             to=str(mail["To"] or ""),
             date_ms=_date_ms(mail),
