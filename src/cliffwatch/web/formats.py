@@ -143,6 +143,8 @@ def signed_percent(share: float) -> str:
     """`+12 %`, `−31 %`; "–" where there is none."""
     if math.isnan(share) or math.isinf(share):
         return "–"
+    if abs(share) < 0.0005:
+        return "0 %"
     sign = "+" if share > 0 else "−" if share < 0 else ""
     return sign + percent(share)
 

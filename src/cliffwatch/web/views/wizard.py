@@ -18,7 +18,7 @@ SPEC_TYPES = (SpecType.TRACK, SpecType.PAGE, SpecType.SCREEN, SpecType.IDENTIFY,
 NAMED = (SpecType.TRACK, SpecType.PAGE, SpecType.SCREEN)
 """Spec types whose messages have a name to choose by."""
 
-FREQUENCIES = (("60", "Every hour"), ("180", "Every 3 hours"), ("300", "Every 5 hours"), ("custom", "Custom"))
+FREQUENCIES = (("60", "1 hour"), ("180", "3 hours"), ("300", "5 hours"), ("custom", "Custom"))
 UNITS = {"minutes": 1, "hours": 60, "days": 1440}
 
 AGGREGATIONS = (

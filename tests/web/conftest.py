@@ -1,0 +1,254 @@
+"""A real server with a shop in it: events came through its door, a stream ran, an incident is open."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Page
+from starlette.testclient import TestClient
+
+from cliffwatch.accounts import SESSION_COOKIE, Identity, Role
+from cliffwatch.app import Application, listen
+from cliffwatch.explain import Leaves, explain, sentence, to_json
+from cliffwatch.incidents import AnomalyReport, Cause
+from cliffwatch.ingest import Source
+from cliffwatch.services import Services
+from cliffwatch.settings import Settings
+from cliffwatch.streams import Stream, parse
+
+HOUR = 3_600_000
+NOW = 1_795_530_600_000  # Tue 24 Nov 2026, 14:30 UTC; 15:30 in Berlin
+OWNER, VIEWER, PASSWORD = "robin@shop.example", "kim@shop.example", "seven wet umbrellas"
+REVENUE = "sum(properties.revenue)"
+DEFINITION: dict[str, Any] = {
+    "spec_type": "track",
+    "events": ["Order Completed"],
+    "dimensions": [{"path": "properties.country", "top": 5}, {"path": "properties.app_version", "top": 5}],
+    "measures": [
+        {"aggregation": "sum", "path": "properties.revenue", "label": "Revenue", "unit": "EUR"},
+        {"aggregation": "count", "label": "Orders"},
+    ],
+    "schedule": {"frequency_minutes": 60, "anchor": "00:00", "time_zone": "Europe/Berlin"},
+}
+
+
+class HandClock:
+    """A clock that stands still: pages say the same on every run."""
+
+    def __call__(self) -> int:
+        return NOW
+
+
+@dataclass
+class House:
+    """A running server. `shop` is None on a new installation."""
+
+    address: str
+    application: Application
+    owner: Identity | None = None
+    source: Source | None = None
+    stream: Stream | None = None
+
+    @property
+    def services(self) -> Services:
+        return self.application.services
+
+    def cookie(self, email: str = OWNER) -> str:
+        """The session of a person who just signed in."""
+        return self.services.accounts.sign_in(email, PASSWORD, address="127.0.0.1", user_agent="test", now=NOW)
+
+    def client(self, email: str | None = OWNER) -> TestClient:
+        """Asks like a browser of this site that follows no redirects."""
+        cookies = {SESSION_COOKIE: self.cookie(email)} if email else {}
+        return TestClient(
+            self.application.asgi,
+            base_url=self.address,
+            cookies=cookies,
+            headers={"sec-fetch-site": "same-origin"},
+            follow_redirects=False,
+            raise_server_exceptions=False,
+        )
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[House]:
+    """The application behind a real socket. Runs are made by the tests, so nothing changes under their hands."""
+    listener = listen("127.0.0.1", 0)
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    application = Application.open(Settings(data_dir=folder, log_level="error"), clock=HandClock())
+    application.services.ingest.start()
+    server = uvicorn.Server(uvicorn.Config(application.asgi, lifespan="off", log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    yield House(address, application)
+    server.should_exit = True
+    thread.join(10)
+    application.close()
+
+
+@pytest.fixture
+def new_house(tmp_path: Path) -> Iterator[House]:
+    """A server on its first day."""
+    with running(tmp_path) as house:
+        yield house
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One furnished server for every test that leaves it as it was, or only adds to it."""
+    with running(tmp_path_factory.mktemp("house")) as house:
+        furnish(house)
+        yield house
+
+
+def furnish(house: House) -> None:
+    services = house.services
+    owner = services.accounts.set_up(
+        email=OWNER,
+        name="Robin Weber",
+        password=PASSWORD,
+        workspace_name="Shop",
+        time_zone="Europe/Berlin",
+        country="DE",
+        now=NOW,
+    )
+    workspace = owner.workspace.id
+    services.accounts.create_person(workspace, VIEWER, "Kim Ito", PASSWORD, Role.VIEWER, NOW)
+    services.incidents.ensure_default_monitor(workspace, NOW)
+    source = services.sources.create(workspace, "Website", NOW)
+    send_history(house, source.write_key)
+    stream = services.streams.create(workspace, source.id, "Revenue", parse(DEFINITION), NOW)
+    while services.pipeline.work():
+        pass
+    services.channels.create(workspace, "email", "Team inbox", {"to": [OWNER]}, NOW)
+    services.channels.create(workspace, "webhook", "Pager", {"url": "https://hooks.example/x"}, NOW)
+    open_incident(house, owner, stream)
+    house.owner, house.source, house.stream = owner, source, stream
+
+
+def send_history(house: House, write_key: str) -> None:
+    """Ten days of orders through the door, and one message that it rejects."""
+    rng = np.random.default_rng(3)
+    client = house.client(None)
+    for day in range(10, 0, -1):
+        orders = [order(NOW - day * 24 * HOUR + int(ms), rng) for ms in np.sort(rng.integers(0, 24 * HOUR, 70))]
+        answer = client.post("/v1/batch", auth=(write_key, ""), content=json.dumps({"batch": orders}))
+        assert answer.status_code == 200, answer.text
+    client.post("/v1/track", auth=(write_key, ""), content=json.dumps({"event": "Nobody"}))
+    assert house.services.ingest.wait_absorbed(20)
+
+
+def order(ms: int, rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "type": "track",
+        "event": "Order Completed",
+        "userId": f"user-{rng.integers(500)}",
+        "messageId": f"order-{ms}-{rng.integers(1 << 40)}",
+        "timestamp": datetime.fromtimestamp(ms / 1000, UTC).isoformat(),
+        "properties": {
+            "revenue": round(float(rng.gamma(4, 12)), 2),
+            "country": str(rng.choice(["DE", "FR", "US"], p=[0.5, 0.3, 0.2])),
+            "app_version": str(rng.choice(["4.2.1", "4.2.0"], p=[0.6, 0.4])),
+        },
+    }
+
+
+def open_incident(house: House, owner: Identity, stream: Stream) -> None:
+    """Revenue fell 31 % three hours ago, because version 4.2.1 sells nothing in Germany; channels were told."""
+    countries, versions = ["DE", "DE", "FR", "FR", "US", "US"], ["4.2.1", "4.2.0"] * 3
+    expected = np.array([310.0, 200, 190, 120, 110, 70])
+    actual = np.array([0.0, 204, 188, 119, 112, 67])
+    leaves = Leaves.from_columns(
+        {"properties.country": countries, "properties.app_version": versions}, actual, expected
+    )
+    report = AnomalyReport(
+        workspace_id=owner.workspace.id,
+        stream_id=stream.id,
+        measure=REVENUE,
+        measure_name="Revenue",
+        unit="EUR",
+        slice=(),
+        kind="dip",
+        direction=-1,
+        start_ms=NOW - NOW % HOUR - 3 * HOUR,
+        end_ms=NOW - NOW % HOUR,
+        ongoing=True,
+        actual=float(actual.sum()),
+        expected=float(expected.sum()),
+        score=-7.0,
+        stream_name=stream.name,
+        additive=True,
+    )
+    explanation = explain(leaves)
+    cause = Cause(to_json(explanation), sentence(explanation, measure="Revenue"))
+    with house.services.database.write() as session:
+        transitions = house.services.incidents.take(
+            session, owner.workspace, [report], lambda _: cause, NOW, stream_id=stream.id, window_end_ms=report.end_ms
+        )
+        house.services.outbox.enqueue(session, transitions, NOW)
+
+
+class Heard:
+    """What a browser complained about while a page was open."""
+
+    def __init__(self, page: Page) -> None:
+        self.complaints: list[str] = []
+        page.on("console", lambda message: self._console(message.type, message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _console(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(text)
+
+
+Browse = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def contexts(chromium: Browser, house: House) -> Iterator[Callable[[str, int, str | None], BrowserContext]]:
+    """One browser profile per theme, width and person: assets are fetched once, as they are in life."""
+    known: dict[tuple[str, int, str | None], BrowserContext] = {}
+
+    def context(theme: str, width: int, email: str | None) -> BrowserContext:
+        key = (theme, width, email)
+        if key not in known:
+            known[key] = chromium.new_context(
+                viewport={"width": width, "height": 900},
+                color_scheme=theme,  # type: ignore[arg-type]
+                reduced_motion="reduce",
+                locale="en-GB",
+                timezone_id="America/Los_Angeles",  # not the workspace's: pages must not care
+            )
+            known[key].set_default_timeout(15_000)
+            if email is not None:
+                cookie = {"name": SESSION_COOKIE, "value": house.cookie(email), "url": house.address}
+                known[key].add_cookies([cookie])  # type: ignore[list-item]
+        return known[key]
+
+    yield context
+    for one in known.values():
+        one.close()
+
+
+@pytest.fixture
+def browse(contexts: Callable[[str, int, str | None], BrowserContext]) -> Iterator[Browse]:
+    """`browse(theme="light", width=1440, email=OWNER)`: a page of a signed-in person (None: nobody)."""
+    pages: list[Page] = []
+
+    def open_page(theme: str = "light", width: int = 1440, email: str | None = OWNER) -> Page:
+        pages.append(contexts(theme, width, email).new_page())
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        page.close()

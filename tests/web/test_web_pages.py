@@ -1,0 +1,110 @@
+"""Every page, in a real browser: no complaint, nothing that axe-core finds, no scrolling to the side on a phone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Page
+from tests.web.conftest import Browse, Heard, House
+
+AXE = (Path(__file__).parent / "vendor/axe.min.js").read_text()
+DRAFT = [
+    ("type", "track"),
+    ("event", "Order Completed"),
+    ("dimension", "properties.country"),
+    ("custom", "yes"),
+    ("m_aggregation", "ratio"),
+    ("m_top_aggregation", "sum"),
+    ("m_top_path", "properties.revenue"),
+    ("m_bottom_aggregation", "count"),
+]
+PAGES = {
+    "home": "/",
+    "stream": "/streams/{stream}",
+    "stream as a table": "/streams/{stream}?view=table&range=24h",
+    "stream of a slice": '/streams/{stream}?slice={{"properties.country":"DE"}}&range=8w',
+    "edit a stream": "/streams/{stream}/edit",
+    "wizard, configured": f"/streams/new?{urlencode(DRAFT)}",
+    "wizard, schedule": f"/streams/new?{urlencode([('step', 'schedule'), *DRAFT, ('frequency', 'custom')])}",
+    "wizard, review": f"/streams/new?{urlencode([('step', 'review'), *DRAFT])}",
+    "incidents": "/incidents",
+    "no incidents": "/incidents?show=dismissed",
+    "incident": "/incidents/1",
+    "sources": "/sources",
+    "new source": "/sources/new",
+    "source, events": "/sources/{source}?tab=events",
+    "source, connect": "/sources/{source}?tab=connect",
+    "source, catalogue": "/sources/{source}?tab=catalogue",
+    "channels": "/channels",
+    "new channel": "/channels/new?kind=webhook",
+    "workspace": "/settings/workspace",
+    "members": "/settings/members",
+    "tokens": "/settings/tokens",
+}
+SEEN_BY = [("light", 1440), ("dark", 390)]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("theme", "width"), SEEN_BY)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_whole_accessible_and_fits(name: str, theme: str, width: int, house: House, browse: Browse) -> None:
+    assert house.stream is not None
+    assert house.source is not None
+    page = browse(theme, width)
+    heard = Heard(page)
+    answer = page.goto(house.address + PAGES[name].format(stream=house.stream.id, source=house.source.id))
+    assert answer is not None
+    assert answer.status == 200
+    if page.locator("[data-chart]").count():
+        page.locator(".chart canvas").wait_for()
+    assert violations(page) == []
+    assert sideways(page) == 0
+    assert heard.complaints == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/sign-in", "/nowhere"])
+def test_a_page_for_nobody_in_particular_is_accessible(path: str, theme: str, house: House, browse: Browse) -> None:
+    page = browse(theme, 390, None)
+    page.goto(house.address + path)
+    assert violations(page) == []
+    assert sideways(page) == 0
+
+
+@pytest.mark.browser
+def test_the_chart_is_drawn_with_the_times_of_the_workspace(house: House, browse: Browse) -> None:
+    assert house.stream is not None
+    page = browse()
+    page.goto(f"{house.address}/streams/{house.stream.id}?range=24h")
+    page.locator(".chart canvas").wait_for()
+    chart = page.locator(".chart .u-over")
+    box = chart.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 40)
+    tip = page.locator(".chart-tip")
+    tip.wait_for()
+    assert "Tue 24 Nov, 14:00 – 15:00" in tip.inner_text().replace("\n", " ")  # Berlin; the browser is in Los Angeles
+
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def violations(page: Page) -> list[str]:
+    page.evaluate(AXE)
+    found: dict[str, Any] = page.evaluate(
+        "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES
+    )
+    return [
+        f"{rule['id']}: {node['html'][:160]} ({node['any'][0]['message'] if node['any'] else rule['help']})"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+def sideways(page: Page) -> int:
+    width: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return width
