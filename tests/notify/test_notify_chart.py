@@ -112,6 +112,13 @@ def test_axis_labels_are_short(value: float, step: float, unit: str | None, labe
     assert axis_label(value, step, unit) == label
 
 
+def test_all_labels_of_an_axis_have_one_scale() -> None:
+    data = chart_data(
+        actual=tuple(1500.0 * i for i in range(10)), expected=(None,) * 10, lower=(None,) * 10, upper=(None,) * 10
+    )
+    assert {"€0", "€5k", "€10k", "€15k"} <= set(texts(svg(data)))
+
+
 def test_ticks_are_round_hours_of_the_local_clock() -> None:
     found = ticks(T0 - 20 * HOUR, T0, BERLIN, most=6)
     assert [label for _, label in found] == ["18:00", "Sun 14", "06:00", "12:00"]

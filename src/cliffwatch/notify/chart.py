@@ -180,7 +180,7 @@ def _grid(data: ChartData, frame: _Frame, palette: Palette) -> list[str]:
         parts.append(
             f'<line x1="{LEFT}" x2="{frame.size.width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{palette.grid}"/>'
             f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" fill="{palette.faint}">'
-            f"{escape(axis_label(value, frame.step, data.unit))}</text>"
+            f"{escape(axis_label(value, frame.step, data.unit, max(abs(frame.low), abs(frame.high))))}</text>"
         )
     return parts
 
@@ -262,9 +262,9 @@ def _legend(frame: _Frame, palette: Palette) -> list[str]:
     ]
 
 
-def axis_label(value: float, step: float, unit: str | None) -> str:
-    """A short label: "0", "1,200", "€12k", "1.5M", "0.85"."""
-    size = max(abs(value), abs(step))
+def axis_label(value: float, step: float, unit: str | None, largest: float = 0.0) -> str:
+    """A short label: "0", "1,200", "€12k", "1.5M", "0.85". `largest` on the axis decides the scale of all of them."""
+    size = max(abs(value), abs(step), largest)
     for limit, suffix in ((1e9, "B"), (1e6, "M"), (1e4, "k")):
         if size >= limit:
             scale = {"B": 1e9, "M": 1e6, "k": 1e3}[suffix]
