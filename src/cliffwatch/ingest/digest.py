@@ -51,6 +51,7 @@ class Digest:
         self.spans: dict[int, tuple[int, int]] = {}
         self.tails: dict[int, deque[tuple[int, Event | Rejection]]] = defaultdict(lambda: deque(maxlen=KEPT))
         self.events = 0
+        self._told = False
 
     @property
     def archive(self) -> ArchiveBatch | None:
@@ -65,42 +66,33 @@ class Digest:
         events: list[Event] = []
         for offset, payload in records:
             record = unpack(payload)
-            accepted = 0
-            for outcome in judge(record, f"{journal_name}-{offset}"):
-                if outcome.__class__ is Event:
-                    events.append(outcome)
-                    accepted += 1
-                else:
-                    self._reject(record, outcome)  # type: ignore[arg-type]
+            outcomes = judge(record, f"{journal_name}-{offset}")
+            accepted = [outcome for outcome in outcomes if outcome.__class__ is Event]
             if accepted:
-                self._count(record, accepted, events)
+                events += accepted
+                self._count(record, len(accepted))
+            if len(accepted) < len(outcomes):
+                self._reject(record, [outcome for outcome in outcomes if isinstance(outcome, Rejection)])
+            self.tails[record.source_id].extend((record.received_ms, _shown(item)) for item in outcomes[-KEPT:])
             if len(events) >= SLICE:
                 self._digest(events)
                 events = []
         self._digest(events)
 
-    def _count(self, record: Record, accepted: int, events: Sequence[Event]) -> None:
+    def _count(self, record: Record, accepted: int) -> None:
         source_id, received_ms = record.source_id, record.received_ms
         self.events += accepted
         self.verdicts[source_id, hour_of(received_ms), Verdict.ACCEPTED] += accepted
         first_ms, last_ms = self.spans.get(source_id, (received_ms, received_ms))
         self.spans[source_id] = min(first_ms, received_ms), max(last_ms, received_ms)
-        self.tails[source_id].extend((received_ms, event) for event in events[-accepted:][-KEPT:])
 
-    def _reject(self, record: Record, rejection: Rejection) -> None:
-        message = rejection.message
-        if message is None:
-            body = record.body
-        elif isinstance(message, bytes):  # too large to be read
-            body, rejection = message, Rejection(rejection.verdict, {"size": len(message)})
-        else:
-            body = _encode(message)
-        self._keep_rejected(record.source_id, record.received_ms, rejection, body)
+    def _reject(self, record: Record, rejections: Sequence[Rejection]) -> None:
+        for rejection in rejections:
+            self._keep(record.source_id, record.received_ms, rejection.verdict, _rejected_body(record, rejection))
 
-    def _keep_rejected(self, source_id: int, received_ms: int, rejection: Rejection, body: bytes) -> None:
-        self.verdicts[source_id, hour_of(received_ms), rejection.verdict] += 1
-        self.rejected.append(Rejected(source_id, received_ms, rejection.verdict, body))
-        self.tails[source_id].append((received_ms, rejection))
+    def _keep(self, source_id: int, received_ms: int, verdict: Verdict, body: bytes) -> None:
+        self.verdicts[source_id, hour_of(received_ms), verdict] += 1
+        self.rejected.append(Rejected(source_id, received_ms, verdict, body))
 
     def _digest(self, events: list[Event]) -> None:
         if not events:
@@ -120,11 +112,27 @@ class Digest:
                 half = len(events) // 2
                 return self._project(events[:half]) + self._project(events[half:])
             event = events[0]
-            log.exception("projection_failed", message_id=event.message_id)
-            rejection = Rejection(Verdict.PROJECTION_FAILED, event.fields)
-            self._keep_rejected(event.source_id, event.received_at_ms, rejection, _encode(event.fields))
+            if not self._told:  # once a pass: a stream that fails on every event must not drown the log
+                log.exception("projection_failed", message_id=event.message_id)
+                self._told = True
+            self._keep(event.source_id, event.received_at_ms, Verdict.PROJECTION_FAILED, _encode(event.fields))
             return []
         return [] if part is None else [part]
+
+
+def _rejected_body(record: Record, rejection: Rejection) -> bytes:
+    message = rejection.message
+    if message is None:
+        return record.body
+    return message if isinstance(message, bytes) else _encode(message)  # bytes: too large to be read
+
+
+def _shown(outcome: Event | Rejection) -> Event | Rejection:
+    """What the live view keeps of a message: not the bulk of one that was rejected for its size."""
+    if isinstance(outcome, Event):
+        return outcome
+    message = outcome.message
+    return outcome if isinstance(message, dict) and "batch" not in message else Rejection(outcome.verdict, {})
 
 
 class Columns:
