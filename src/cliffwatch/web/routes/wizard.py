@@ -44,7 +44,9 @@ def new_stream(visit: Editing) -> Response:
 def create(visit: Editing, posted: PostedForm) -> Response:
     draft = wizard.read(posted)
     definition, errors = _checked(visit, draft)
-    if definition is not None and draft.source is not None:
+    if draft.source is None:
+        errors["form"] = "Choose the source whose events are measured."
+    elif definition is not None:
         try:
             name = draft.name or draft.suggested_name()
             stream = visit.services.streams.create(visit.workspace_id, draft.source, name, definition, visit.now)
@@ -140,7 +142,7 @@ def _step(visit: Visit, draft: Draft, sources: Sequence[Source], stream: Stream 
 def _failed(visit: Visit, draft: Draft, errors: Mapping[str, str], stream: Stream | None) -> Response:
     sources = visit.services.sources.list(visit.workspace_id)
     definition, _ = _checked(visit, draft)
-    if definition is not None:
+    if definition is not None and draft.source is not None:
         return _page(visit, "review", draft, errors, stream, sources, 422, definition)
     return _page(visit, problems.step_of(errors), draft, errors, stream, sources, 422)
 

@@ -128,7 +128,7 @@ if (zone) {
 for (const flash of document.querySelectorAll("[data-flash]")) {
   if (flash.getAttribute("role") === "status") setTimeout(() => flash.remove(), 6000);
 }
-document.getElementById("problems")?.focus();
+(document.getElementById("problems") ?? document.querySelector('[aria-invalid="true"]'))?.focus();
 
 function enhance() {
   enhanceCombos();
