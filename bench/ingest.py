@@ -33,39 +33,37 @@ HERE = Path(__file__).parent
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Streams:
-    """Projects each event onto `count` streams as a stream's projection does: name, three dimensions, one number."""
+def definition() -> Any:
+    """What each stream measures: both track events (four of five messages), three dimensions, count, users, revenue."""
+    from cliffwatch.spec import SpecType
+    from cliffwatch.streams.model import Aggregation, Definition, Dimension, Measure, Schedule
 
-    PATHS = ("properties.country", "properties.plan", "properties.app_version")
+    return Definition(
+        spec_type=SpecType.TRACK,
+        events=("Order Completed", "Product Viewed"),
+        dimensions=tuple(Dimension(f"properties.{name}") for name in ("country", "plan", "app_version")),
+        measures=(
+            Measure(Aggregation.COUNT),
+            Measure(Aggregation.USERS),
+            Measure(Aggregation.SUM, "properties.revenue"),
+        ),
+        schedule=Schedule(60),
+    )
+
+
+class Fixed:
+    """Streams for the stages, which need no database: fulfils what a projector asks of its source of streams."""
+
+    version = 1
 
     def __init__(self, count: int) -> None:
-        from cliffwatch.spec.paths import as_dimension, as_number, compile_path
-
         self.count = count
-        self.lookups = [compile_path(path) for path in self.PATHS]
-        self.revenue = compile_path("properties.revenue")
-        self.as_dimension, self.as_number = as_dimension, as_number
 
-    def project(self, events: Sequence[Any]) -> Any:
-        from cliffwatch.store import FactBatch
+    def projected(self) -> Sequence[Any]:
+        from cliffwatch.streams.model import Stream, StreamState
 
-        if not self.count:
-            return None
-        chosen = [event for event in events if event.kind != "identify"]
-        dims, nums = [], []
-        for _ in range(self.count):
-            for event in chosen:
-                fields = event.fields
-                dims.append([event.name, *(self.as_dimension(find(fields)) for find in self.lookups)])
-                nums.append([self.as_number(self.revenue(fields))])
-        return FactBatch(
-            stream_id=np.repeat(np.arange(self.count, dtype=np.int64), len(chosen)),
-            ts_ms=np.tile(np.array([event.ts_ms for event in chosen], dtype=np.int64), self.count),
-            message_hash=np.tile(np.array([event.message_hash for event in chosen], dtype=np.int64), self.count),
-            actor_hash=np.tile(np.array([event.actor_hash for event in chosen], dtype=np.int64), self.count),
-            dims=dims,
-            nums=nums,
-        )
+        state = StreamState.ACTIVE
+        return [Stream(i, 1, 1, "S", definition(), state, 1, i, 0, 0) for i in range(1, self.count + 1)]
 
 
 def serve(folder: Path, streams: int) -> None:
@@ -79,7 +77,9 @@ def serve(folder: Path, streams: int) -> None:
     from cliffwatch.db import Database
     from cliffwatch.db.people import WorkspaceRow
     from cliffwatch.ingest import Catalogue, Ingest, Sources
+    from cliffwatch.jobs import Jobs
     from cliffwatch.store import open_store
+    from cliffwatch.streams import StreamProjector, Streams
 
     database = Database(f"sqlite:///{folder / 'metadata.db'}")
     database.migrate()
@@ -87,13 +87,16 @@ def serve(folder: Path, streams: int) -> None:
         session.execute(insert(WorkspaceRow).values(name="B", slug="b", time_zone="UTC", country="", created_ms=0))
     sources, store = Sources(database), open_store(folder / "events.duckdb")
     source = sources.create(1, "Bench", 0)
+    measured = Streams(database, store, Jobs(database))
+    for number in range(streams):
+        measured.create(1, source.id, f"Stream {number}", definition(), 0)
     ingest = Ingest(
         folder / "journal",
         database=database,
         store=store,
         sources=sources,
         catalogue=Catalogue(database),
-        projector=Streams(streams),
+        projector=StreamProjector(measured),
         clock=system_clock,
     )
     ingest.start()
@@ -197,11 +200,12 @@ def stages(streams: int) -> dict[str, float]:
     from cliffwatch.spec import Arrival, Event, accept_all, decode_json, open_envelope
     from cliffwatch.spec.accept import Envelope
     from cliffwatch.store import open_store
+    from cliffwatch.streams import StreamProjector
 
     raw = bodies(2, 80, 100, "k")
     count = 8_000
     arrival = Arrival(1, 1_795_440_000_000, "bench")
-    projector = Streams(streams)
+    projector = StreamProjector(Fixed(streams))
 
     def events() -> list[Event]:
         found = []

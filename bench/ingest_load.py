@@ -43,7 +43,7 @@ def message(chance: random.Random) -> dict[str, Any]:
         }
         context["userAgent"] = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0"
     kind = chance.random()
-    if kind < 0.5:
+    if kind < 0.1:
         base |= {"type": "page", "name": "Product", "properties": {"path": chance.choice(PAGES), "title": "Shop"}}
     elif kind < 0.9:
         properties = {
@@ -59,7 +59,8 @@ def message(chance: random.Random) -> dict[str, Any]:
                 {"sku": f"s-{chance.randrange(900)}", "price": 9.9, "quantity": 1, "name": "Blue jeans"}
                 for _ in range(2)
             ]
-        base |= {"type": "track", "event": "Order Completed", "properties": properties}
+        event = "Order Completed" if chance.random() < 0.3 else "Product Viewed"
+        base |= {"type": "track", "event": event, "properties": properties}
     else:
         base |= {"type": "identify", "traits": {"plan": chance.choice(PLANS), "country": chance.choice(COUNTRIES)}}
     return {**base, "context": context}

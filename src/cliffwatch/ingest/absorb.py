@@ -70,6 +70,7 @@ class Absorber:
         self._clock = clock
         self._wake = threading.Event()
         self._hurry = threading.Event()  # somebody waits for what is there: no gathering
+        self._waiting = 0  # how many do; guarded by _changed
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -102,10 +103,16 @@ class Absorber:
     def wait_absorbed(self, timeout: float) -> bool:
         """Wait until everything durable now is in the store and counted; False when that took too long."""
         target = self._journal.end
-        self._hurry.set()
-        self._wake.set()
         with self._changed:
-            return self._changed.wait_for(lambda: self.position >= target and not self._unflushed, timeout)
+            self._waiting += 1
+            self._hurry.set()
+            self._wake.set()
+            try:
+                return self._changed.wait_for(lambda: self.position >= target and not self._unflushed, timeout)
+            finally:
+                self._waiting -= 1
+                if not self._waiting and not self._stopping.is_set():
+                    self._hurry.clear()
 
     def refuse(self, source_id: int, received_ms: int, verdict: Verdict, body: bytes) -> None:
         """Keep a request that the door answered with an error for people to look at; best effort."""
@@ -169,16 +176,15 @@ class Absorber:
             self._recent.add(source_id, items)
 
     def _keep_house(self) -> None:
-        """Once a second, or as soon as there is nothing else to do: write counts, see what other processes changed."""
+        """Once a second, or when somebody waits for it: write counts, see what other processes changed."""
         now = self._clock()
-        idle = self._journal.end <= self.position
         due = abs(now - self._last_housekeeping_ms) >= HOUSEKEEPING_SECONDS * 1000
-        if not due and not (idle and self._unflushed):
-            return
+        waited_for = self._hurry.is_set() and self._unflushed and self._journal.end <= self.position
         if due:
             self._last_housekeeping_ms = now
             self._sources.refresh()
-        self._flush()
+        if due or waited_for:
+            self._flush()
 
     def _flush(self) -> None:
         with self._refused_lock:
@@ -197,10 +203,8 @@ class Absorber:
             self._spans = spans | self._spans
             log.warning("counts_not_written", error=str(error))
             return
-        with self._changed:
-            self._unflushed = False
-            if not self._stopping.is_set():
-                self._hurry.clear()
+        with self._changed, self._refused_lock:
+            self._unflushed = bool(self._refused)
             self._changed.notify_all()
 
 
