@@ -59,7 +59,7 @@ def stream_lines(visit: Visit, live: list[Incident]) -> list[stream_views.Stream
         stream_views.line(
             stream,
             points.last_week(visit.services.store, stream, visit.now),
-            sum(incident.stream_id == stream.id for incident in live),
+            sum(stream.id in incident_views.streams_of(incident) for incident in live),
             visit.zone,
             visit.now,
         )

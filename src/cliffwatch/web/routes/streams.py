@@ -40,13 +40,12 @@ def stream_page(
     stream = visit.services.streams.get(visit.workspace_id, stream_id)
     chosen = _measure(stream, measure)
     live = visit.services.incidents.list(visit.workspace_id, states=incident_views.LIVE, stream_id=stream.id)
-    own = [incident for incident in live if incident.stream_id == stream.id]
     panel = _panel(visit, stream, chosen, _slice(slice), series.range_of(range), view)
     progress = visit.services.streams.backfill_progress(stream.id)
     return visit.page(
         "stream.html",
-        stream=_head(visit, stream, panel["learning"], len(own)),
-        incidents=[incident_views.line(incident, visit.zone, visit.now) for incident in own],
+        stream=_head(visit, stream, panel["learning"], len(live)),
+        incidents=[incident_views.line(incident, visit.zone, visit.now) for incident in live],
         view=panel,
         backfill=views.backfill(progress),
         runs=[views.run_line(run, visit.zone) for run in visit.services.streams.runs(stream.id, SHOWN_RUNS)],

@@ -101,6 +101,11 @@ def short_change(relative: float | None) -> str:
     return formats.signed_percent(relative) if abs(relative) < 10 else f"×{relative + 1:,.0f}"
 
 
+def streams_of(incident: Incident) -> set[int]:
+    """The streams that an incident speaks of: a story may run through several."""
+    return {stream_id for stream_id, _ in incident.subjects} | {incident.stream_id}
+
+
 @dataclass(frozen=True, slots=True)
 class CauseRow:
     """A slice that explains a part of the change; `share` and `confidence` are 0 to 1, `width` fills the bar."""
@@ -143,19 +148,20 @@ def why(incident: Incident) -> Why:
         for label, key in (("What people did (rate)", "rate_effect"), ("Who came (mix)", "mix_effect"))
         if document.get(key) is not None and document.get("expected")
     )
-    causes = tuple(_cause(cause, unit) for cause in document.get("causes", ()))
+    causes = tuple(_cause(cause, unit, incident.slice) for cause in document.get("causes", ()))
     return Why(
         cause_words(incident),
         causes,
-        tuple(_cause(cause, unit) for cause in document.get("mix", ())),
+        tuple(_cause(cause, unit, incident.slice) for cause in document.get("mix", ())),
         str(document.get("note") or ""),
         formats.percent(unexplained) if causes and abs(unexplained) >= 0.01 else "",
         effects,
     )
 
 
-def _cause(cause: Mapping[str, Any], unit: str | None) -> CauseRow:
-    slice_ = make_slice({str(path): str(value) for path, value in cause["slice"].items()})
+def _cause(cause: Mapping[str, Any], unit: str | None, within: Slice) -> CauseRow:
+    """`within` is the incident's own slice: what explains Germany's fall is read together with Germany."""
+    slice_ = make_slice(dict(within) | {str(path): str(value) for path, value in cause["slice"].items()})
     actual, expected = float(cause["actual"]), float(cause["expected"])
     share, confidence = float(cause.get("share") or 0.0), float(cause.get("confidence") or 0.0)
     relative = (actual - expected) / abs(expected) if expected else None
@@ -195,13 +201,15 @@ def facts(incident: Incident, zone: tzinfo, now: int) -> tuple[Fact, ...]:
     relative = incident.relative
     known = not math.isnan(incident.actual)
     unit = formats.shown_unit(incident.measure, incident.unit)
-    actual, expected = (
-        formats.quantity(value, unit) if unit == formats.PERCENT else rate(incident, value)
-        for value in (incident.actual, incident.expected)
-    )
+
+    def told(value: float) -> str:
+        if math.isnan(value):
+            return "no value"
+        return formats.quantity(value, unit) if unit == formats.PERCENT else rate(incident, value)
+
     found = [
         Fact("Since", formats.moment(incident.started_ms, zone, now).text, f"{lasted(incident, now)} long"),
-        Fact("Actual", actual if known else "no value", f"expected {expected}"),
+        Fact("Actual", told(incident.actual), f"expected {told(incident.expected)}"),
     ]
     if known and relative is not None:
         found.append(Fact("Change", short_change(relative), change(relative)))

@@ -10,6 +10,7 @@ from cliffwatch.accounts import Identity, Permission
 from cliffwatch.incidents import Incident
 from cliffwatch.streams.model import Stream, StreamState
 from cliffwatch.web import formats
+from cliffwatch.web.views.incidents import streams_of
 
 MOST_STREAMS = 12
 
@@ -51,7 +52,7 @@ def shell(
     identity: Identity, streams: Sequence[Stream], live: Sequence[Incident], path: str, *, has_inbox: bool
 ) -> Shell:
     """`live` are incidents that go on; `path` is the address of the page inside the frame."""
-    per_stream = Counter(incident.stream_id for incident in live)
+    per_stream = Counter(stream_id for incident in live for stream_id in streams_of(incident))
     name = identity.person.name if identity.person else identity.label
     items = [
         NavItem("/", "Home", "house", path == "/"),

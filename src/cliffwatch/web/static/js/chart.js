@@ -77,7 +77,7 @@ class Chart {
       scales: { y: { range: (_plot, low, high) => padded(low, high) } },
       axes: [
         { ...axis, space: 76, size: 30, gap: 7, grid: { show: false }, values: format.axis },
-        { ...axis, space: 46, size: (_plot, values) => 14 + Math.max(18, ...(values ?? []).map((value) => value.length * 6.4)), values: (_plot, ticks) => ticks.map(format.tick) },
+        { ...axis, space: 46, size: (_plot, values) => 14 + Math.max(18, ...(values ?? []).map((value) => value.length * 6.4)), values: (_plot, ticks) => format.ticks(ticks) },
       ],
       bands: [{ series: [1, 2], fill: colour.band }],
       series: [
@@ -196,7 +196,11 @@ function formats(zone, unit) {
   const date = (seconds) => new Date(seconds * 1000);
   return {
     value: (value) => (value == null ? "–" : (!percent && (Math.abs(value) >= 100 || Number.isInteger(value)) ? whole : fine).format(value) + after),
-    tick: (value) => (Math.abs(value) >= 10000 ? short : Number.isInteger(value) && !percent ? whole : fine).format(value),
+    ticks: (ticks) => {
+      const large = Math.max(...ticks.map(Math.abs)) >= 10000;
+      const text = (value) => (large ? short : Number.isInteger(value) && !percent ? whole : fine).format(value);
+      return ticks.map((value) => text(value).replace("K", "k"));
+    },
     window: (start, end) => `${full.format(date(start))} – ${clock.format(date(end))}`,
     axis: (_plot, ticks) => {
       const step = ticks.length > 1 ? ticks[1] - ticks[0] : 0;
