@@ -19,7 +19,7 @@ from cliffwatch.api.problems import MEDIA_TYPE
 
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 BOUNDED = hypothesis.settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     derandomize=True,  # the same requests each time
     database=None,

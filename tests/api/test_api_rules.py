@@ -55,17 +55,22 @@ def test_nothing_answers_without_a_valid_token(shared: World, method: str, path:
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
+@pytest.fixture(scope="module")
+def cookie(shared: World) -> dict[str, str]:
+    return session_of(shared)
+
+
 @pytest.mark.parametrize(("method", "path", "permission"), OPERATIONS)
 def test_the_cookie_of_the_pages_reads_and_never_changes(
-    shared: World, method: str, path: str, permission: Permission
+    shared: World, cookie: dict[str, str], method: str, path: str, permission: Permission
 ) -> None:
     shared.clock.now += 2_000
-    answer = shared.ask(method, nowhere(path), "", headers=session_of(shared))
+    answer = shared.ask(method, nowhere(path), "", headers=cookie)
     assert answer.status_code in ((200, 404, 422) if method == "GET" else (401,))
 
 
-def test_a_wrong_token_is_not_made_good_by_a_cookie(shared: World) -> None:
-    assert shared.ask("GET", "/streams", "cw_wrong", headers=session_of(shared)).status_code == 401
+def test_a_wrong_token_is_not_made_good_by_a_cookie(shared: World, cookie: dict[str, str]) -> None:
+    assert shared.ask("GET", "/streams", "cw_wrong", headers=cookie).status_code == 401
 
 
 @pytest.mark.parametrize("role", Role)

@@ -27,6 +27,13 @@ SCHEMES = {
     },
 }
 
+_SUCCESS = {
+    200: "What was asked for",
+    201: "Created",
+    202: "It is on its way",
+    204: "Done, and nothing more to tell",
+}
+
 # What any operation may answer; those with a body or with something in their path have more.
 _ALWAYS = (401, 403, 422, 429, 500, 503)
 
@@ -71,7 +78,9 @@ def _complete(path: str, method: str, operation: dict[str, Any], permission: Per
         statuses.add(412)
     there = operation["responses"]
     operation["responses"] = {
-        str(status): there[str(status)] if status < 300 else {"$ref": f"#/components/responses/{KINDS[status][0]}"}
+        str(status): there[str(status)] | {"description": _SUCCESS[status]}
+        if status in _SUCCESS
+        else {"$ref": f"#/components/responses/{KINDS[status][0]}"}
         for status in sorted(statuses)
     }
 
