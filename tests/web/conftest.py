@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from cliffwatch.app import Application, listen
 from cliffwatch.explain import Leaves, explain, sentence, to_json
 from cliffwatch.incidents import AnomalyReport, Cause
 from cliffwatch.ingest import Source
+from cliffwatch.notify import Inbox
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
 from cliffwatch.streams import Stream, parse
@@ -51,20 +52,27 @@ class HandClock:
 
 @dataclass
 class House:
-    """A running server. `shop` is None on a new installation."""
+    """A running server; who owns it and what is in it, unless it is new."""
 
     address: str
     application: Application
     owner: Identity | None = None
     source: Source | None = None
     stream: Stream | None = None
+    sessions: dict[str, str] = field(default_factory=dict)
 
     @property
     def services(self) -> Services:
         return self.application.services
 
     def cookie(self, email: str = OWNER) -> str:
-        """The session of a person who just signed in."""
+        """The session of a person, who signs in once."""
+        if email not in self.sessions:
+            self.sessions[email] = self.sign_in(email)
+        return self.sessions[email]
+
+    def sign_in(self, email: str = OWNER) -> str:
+        """A session of its own."""
         return self.services.accounts.sign_in(email, PASSWORD, address="127.0.0.1", user_agent="test", now=NOW)
 
     def client(self, email: str | None = OWNER) -> TestClient:
@@ -85,7 +93,12 @@ def running(folder: Path) -> Iterator[House]:
     """The application behind a real socket. Runs are made by the tests, so nothing changes under their hands."""
     listener = listen("127.0.0.1", 0)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    application = Application.open(Settings(data_dir=folder, log_level="error"), clock=HandClock())
+    inbox = Inbox(folder / "inbox")
+    inbox.start()
+    settings = Settings(
+        data_dir=folder, log_level="error", smtp_host="127.0.0.1", smtp_port=inbox.port, smtp_security="none"
+    )
+    application = Application.open(settings, clock=HandClock(), inbox=inbox)
     application.services.ingest.start()
     server = uvicorn.Server(uvicorn.Config(application.asgi, lifespan="off", log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -94,6 +107,7 @@ def running(folder: Path) -> Iterator[House]:
     server.should_exit = True
     thread.join(10)
     application.close()
+    inbox.stop()
 
 
 @pytest.fixture
@@ -131,8 +145,9 @@ def furnish(house: House) -> None:
     while services.pipeline.work():
         pass
     services.channels.create(workspace, "email", "Team inbox", {"to": [OWNER]}, NOW)
-    services.channels.create(workspace, "webhook", "Pager", {"url": "https://hooks.example/x"}, NOW)
     open_incident(house, owner, stream)
+    assert services.outbox.deliver_due(NOW).sent == 1
+    services.channels.create(workspace, "webhook", "Pager", {"url": "https://hooks.example/x"}, NOW)
     house.owner, house.source, house.stream = owner, source, stream
 
 

@@ -95,7 +95,8 @@ def test_a_wrong_password_keeps_the_address_and_says_one_thing(house: House) -> 
 
 
 def test_signing_out_ends_the_session(house: House) -> None:
-    client = house.client()
+    client = house.client(None)
+    client.cookies.set(SESSION_COOKIE, house.sign_in())
     assert client.get("/").status_code == 200
     client.post("/sign-out")
     assert client.get("/").status_code == 303
@@ -128,7 +129,9 @@ def test_a_viewer_sees_no_write_key(house: House) -> None:
     assert key not in house.client(VIEWER).get("/sources/1?tab=connect").text
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/streams/99", "/streams/abc", "/incidents/99", "/sources/99", "/inbox"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/streams/99", "/streams/abc", "/incidents/99", "/sources/99", "/inbox/99/body"]
+)
 def test_what_is_not_there_is_said_with_a_way_out(path: str, house: House) -> None:
     answer = house.client().get(path)
     assert answer.status_code == 404

@@ -15,6 +15,8 @@ from cliffwatch.web.views.series import Columns, SeriesKey, shown, value_label
 
 MOST_WINDOWS = 30
 MOST_ROWS = 8
+LEVELS = (3.0, 4.5, 7.0)
+"""Scores from which on a cell is coloured, and more so: noise stays grey."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def _cell(columns: Columns, i: int | None, start: int, measure: Measure, zone: t
     if not math.isfinite(expected):
         return Cell(None, f"{when}: {formats.quantity(actual, shown(measure), 3)}, still learning")
     size = abs(score) if math.isfinite(score) else 0.0
-    level = sum(size >= bound for bound in (2.0, 3.5, 6.0))
+    level = sum(size >= bound for bound in LEVELS)
     text = f"{formats.quantity(actual, shown(measure), 3)}, expected {formats.quantity(expected, shown(measure), 3)}"
     return Cell(level if score > 0 else -level, f"{when}: {text}")
 
