@@ -13,7 +13,7 @@ from cliffwatch.accounts import Permission
 from cliffwatch.api import channels, documentation, incidents, problems, series, sources, streams, workspace
 from cliffwatch.api.auth import Asks, Authentication
 from cliffwatch.api.limits import Rate
-from cliffwatch.api.openapi import DESCRIPTION, describe
+from cliffwatch.api.openapi import DESCRIPTION, Api
 
 if TYPE_CHECKING:
     from cliffwatch.services import Services
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def create_api(services: Services, *, rate: Rate | None = None) -> FastAPI:
     """The API as an application of its own, to be mounted at `/api/v1`. `rate` is per token."""
-    app = FastAPI(
+    app = Api(
         title="Cliffwatch",
         summary="What Cliffwatch measures, what surprised it, and why.",
         description=DESCRIPTION,
@@ -37,7 +37,7 @@ def create_api(services: Services, *, rate: Rate | None = None) -> FastAPI:
     for room in (workspace, sources, streams, series, incidents, channels):
         app.include_router(room.router(services))
     documentation.install(app)
-    describe(app, rules(app))
+    app.rules = rules(app)
     return app
 
 

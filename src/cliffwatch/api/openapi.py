@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI
@@ -38,9 +40,24 @@ _SUCCESS = {
 _ALWAYS = (401, 403, 422, 429, 500, 503)
 
 
-def describe(app: FastAPI, rules: Mapping[str, Permission]) -> None:
-    """Complete the application's document, once all routes are there."""
-    document = app.openapi()  # FastAPI keeps it: what is changed here stays
+class Api(FastAPI):
+    """An application whose document is completed when it is first asked for: that takes longer than starting."""
+
+    rules: Mapping[str, Permission] = MappingProxyType({})  # operation id -> what it needs
+    _completed: dict[str, Any] | None = None
+    _lock = threading.Lock()
+
+    def openapi(self) -> dict[str, Any]:
+        with self._lock:
+            document = super().openapi()  # FastAPI keeps it: what is changed here stays
+            if self._completed is not document:
+                complete(document, self.rules)
+                self._completed = document
+            return document
+
+
+def complete(document: dict[str, Any], rules: Mapping[str, Permission]) -> None:
+    """Add what the document of FastAPI lacks."""
     components = document.setdefault("components", {})
     components["securitySchemes"] = SCHEMES
     schemas = components["schemas"]
