@@ -23,8 +23,10 @@ NAME_LENGTH = 200
 NAMES_PER_SOURCE = 5_000
 """Distinct names kept of a source; what comes beyond is counted under `OTHER_NAMES`."""
 OTHER_NAMES = "(other names)"
-LOOKED_INTO = 4
+LOOKED_INTO = 2
 """Events of one name whose properties are looked into per slice of some hundred; they stand for the others."""
+ALL_LOOKED_INTO = 10
+"""Up to this many of one name per slice, each is looked into: then the counts of properties are exact."""
 
 EventKey = tuple[int, Kind, str]
 Observed = dict[EventKey, Discovery]
@@ -51,7 +53,7 @@ class Catalogue:
             key = source_id, kind, self._bounded_name(source_id, kind, name[:NAME_LENGTH])
             found = into.setdefault(key, Discovery())
             found.add(len(same), same[0].received_at_ms, same[-1].received_at_ms)
-            step = -(-len(same) // LOOKED_INTO)
+            step = 1 if len(same) <= ALL_LOOKED_INTO else -(-len(same) // LOOKED_INTO)
             for event in same[self._turn % step :: step]:
                 found.look_into(event, step)
 

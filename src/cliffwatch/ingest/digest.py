@@ -32,6 +32,9 @@ log = structlog.get_logger(__name__)
 SLICE = 400
 """Events that are in memory as events at a time."""
 
+TAIL_BYTES = 400_000
+"""Of each source and pass, the newest requests of this size reach the live view: some 500 messages."""
+
 _encode = msgspec.json.encode
 
 
@@ -64,8 +67,9 @@ class Digest:
     def take(self, journal_name: str, records: Sequence[tuple[int, bytes]]) -> None:
         """Judge and project the messages of journal records (offset, payload)."""
         events: list[Event] = []
-        for offset, payload in records:
-            record = unpack(payload)
+        unpacked = [(offset, unpack(payload)) for offset, payload in records]
+        newest = newest_of(unpacked)
+        for offset, record in unpacked:
             outcomes = judge(record, f"{journal_name}-{offset}")
             accepted = [outcome for outcome in outcomes if outcome.__class__ is Event]
             if accepted:
@@ -73,7 +77,8 @@ class Digest:
                 self._count(record, len(accepted))
             if len(accepted) < len(outcomes):
                 self._reject(record, [outcome for outcome in outcomes if isinstance(outcome, Rejection)])
-            self.tails[record.source_id].extend((record.received_ms, _shown(item)) for item in outcomes[-KEPT:])
+            if offset in newest:
+                self.tails[record.source_id].extend((record.received_ms, _shown(item)) for item in outcomes[-KEPT:])
             if len(events) >= SLICE:
                 self._digest(events)
                 events = []
@@ -118,6 +123,19 @@ class Digest:
             self._keep(event.source_id, event.received_at_ms, Verdict.PROJECTION_FAILED, _encode(event.fields))
             return []
         return [] if part is None else [part]
+
+
+def newest_of(records: Sequence[tuple[int, Record]]) -> set[int]:
+    """Offsets of the last records of each source, about TAIL_BYTES of them: what the live view will show. Keeping every
+    event in reach of it would cost a third more."""
+    newest: set[int] = set()
+    room: dict[int, int] = {}
+    for offset, record in reversed(records):
+        left = room.get(record.source_id, TAIL_BYTES)
+        if left > 0:
+            newest.add(offset)
+            room[record.source_id] = left - len(record.body)
+    return newest
 
 
 def _rejected_body(record: Record, rejection: Rejection) -> bytes:

@@ -139,15 +139,17 @@ def refusal(kind: Kind, message: dict[str, Any]) -> Verdict | None:
 
 
 def _refusal_of_objects(kind: Kind, message: dict[str, Any]) -> Verdict | None:
-    properties = message.get("properties")
-    if properties.__class__ is not dict and properties is not None:
+    if _not_object(message.get("properties")):
         return Verdict.PROPERTIES_NOT_OBJECT
-    if (kind is Kind.IDENTIFY or kind is Kind.GROUP) and not isinstance(message.get("traits"), dict | None):
-        return Verdict.TRAITS_NOT_OBJECT
-    context = message.get("context")
-    if context.__class__ is not dict and context is not None:
+    if _not_object(message.get("context")):
         return Verdict.CONTEXT_NOT_OBJECT
+    if (kind is Kind.IDENTIFY or kind is Kind.GROUP) and _not_object(message.get("traits")):
+        return Verdict.TRAITS_NOT_OBJECT
     return None
+
+
+def _not_object(value: object) -> bool:
+    return value.__class__ is not dict and value is not None
 
 
 def _not_text(value: object) -> bool:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_MILLISECONDS = tuple(f".{rest:03d}Z" for rest in range(1000))
 _EARLIEST_MS = -62_135_596_800_000 + 86_400_000
 """Go's and Java's zero time (0001-01-01) means "not set"."""
 _LATEST_MS = 253_402_300_799_999
@@ -28,6 +29,10 @@ def parse_time(value: object) -> int | None:
 
 
 def _parse_text(text: str) -> int | None:
+    if len(text) == 24 and text[19] == "." and text[23] == "Z":  # what JavaScript writes: most of all timestamps
+        second, rest = _second_ms(text[:19]), text[20:23]
+        if second is not None and rest.isdecimal():
+            return second + int(rest)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -35,6 +40,16 @@ def _parse_text(text: str) -> int | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return _plausible((moment - _EPOCH) // _MS)
+
+
+@lru_cache(maxsize=8192)
+def _second_ms(text: str) -> int | None:
+    """Milliseconds of `2026-11-23T11:21:00` in UTC; None for any other form, and for times that mean "not set"."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if moment.tzinfo or text[10] != "T" else _plausible((moment.replace(tzinfo=UTC) - _EPOCH) // _MS)
 
 
 def _parse_odd_text(text: str) -> int | None:
@@ -75,4 +90,4 @@ def _second_text(second: int) -> str:
 def format_time(ms: int) -> str:
     """ISO 8601 in UTC with milliseconds, as Segment writes it: `2026-11-23T11:21:00.137Z`."""
     second, rest = divmod(ms, 1000)
-    return f"{_second_text(second)}.{rest:03d}Z"
+    return _second_text(second) + _MILLISECONDS[rest]
