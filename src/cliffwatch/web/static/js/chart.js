@@ -86,7 +86,7 @@ class Chart {
         invisible,
         { stroke: colour.expected, width: 1.25, dash: [4, 4], points: { show: false } },
         { stroke: colour.series, width: dense ? 1.25 : 1.75, points: { show: false } },
-        { stroke: "transparent", width: 0, points: { show: true, size: 6.5, fill: colour.anomaly, stroke: colour.surface, width: 1.5 } },
+        { stroke: "transparent", width: 0, points: { show: true, size: 8, fill: colour.anomaly, stroke: colour.surface, width: 1.25 } },
       ],
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: true } },
       hooks: {

@@ -133,6 +133,7 @@ for (const flash of document.querySelectorAll("[data-flash]")) {
 function enhance() {
   enhanceCombos();
   drawCharts();
+  for (const heat of document.querySelectorAll(".heat-wrap")) heat.scrollLeft = heat.scrollWidth; // now is at the right
 }
 document.addEventListener("htmx:after:swap", enhance);
 document.addEventListener("htmx:after:settle", enhance);
