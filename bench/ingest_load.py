@@ -117,6 +117,7 @@ class Connection(asyncio.Protocol):
 
 class Load:
     def __init__(self, options: dict[str, Any]) -> None:
+        began = time.perf_counter()
         self.options = options
         self.prepared = bodies(options["seed"], options["bodies"], options["size"], options["key"])
         path = "/v1/batch" if options["size"] > 1 else "/v1/import"  # which takes single messages of any type too
@@ -130,6 +131,7 @@ class Load:
         self.until = 0.0
         self.latencies: list[float] = []
         self.accepted = self.refused = self.open = 0
+        self.preparation = time.perf_counter() - began
 
     def next_request(self) -> bytes | None:
         if time.perf_counter() >= self.until:
@@ -168,6 +170,7 @@ class Load:
             "refused": self.refused,
             "seconds": time.perf_counter() - began,
             "latencies": self.latencies,
+            "prepared": self.preparation,
         }
 
 

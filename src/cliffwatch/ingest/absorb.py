@@ -37,6 +37,9 @@ GROUP_BYTES = 6_000_000
 """A group of this size costs the store about 8 us an event; one of a tenth costs several times that."""
 GATHER_SECONDS = 0.1
 """How long a small group waits for company: people who watch see an event within 200 ms."""
+BUSY_EVENTS = 500
+BUSY_GATHER_SECONDS = 0.3
+"""After a group of so many events the next may be late: large groups cost the store a third of what small ones do."""
 HOUSEKEEPING_SECONDS = 1.0
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -79,6 +82,7 @@ class Absorber:
         self._spans: dict[int, tuple[int, int]] = {}
         self._last_housekeeping_ms = 0
         self._unflushed = False
+        self._last_group = 0
         self.position = store.position(journal.name)
         self.absorbed_events = 0
         self.error = ""
@@ -144,7 +148,7 @@ class Absorber:
                 self._wake.wait(HOUSEKEEPING_SECONDS)
                 self._wake.clear()
             if 0 < self._journal.end - self.position < GROUP_BYTES:
-                self._hurry.wait(GATHER_SECONDS)
+                self._hurry.wait(BUSY_GATHER_SECONDS if self._last_group >= BUSY_EVENTS else GATHER_SECONDS)
 
     def _absorb_group(self) -> None:
         chunk = self._journal.read(self.position, GROUP_BYTES)
@@ -166,6 +170,7 @@ class Absorber:
 
     def _remember(self, digest: Digest) -> None:
         """Count and show what is now in the store."""
+        self._last_group = digest.events
         self.absorbed_events += digest.events
         self._tally.add_hourly(digest.verdicts)
         self._catalogue.add(digest.observed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from cliffwatch.spec.verdict import Verdict
 from cliffwatch.store.contract import EventStore
 
 STOP_SECONDS = 10.0
+SWITCH_SECONDS = 0.001
+"""How long the absorber may hold the interpreter while a request waits for it. An answer passes it three times; with
+Python's 5 ms one in a hundred took 130 to 150 ms at 10,000 events a second, with 1 ms 25 to 45 ms."""
 
 
 class Ingest:
@@ -52,6 +56,7 @@ class Ingest:
         on disk while the store cannot take it; beyond either, clients are told to come back."""
         self.quarantine = Quarantine(database)
         self._clock = clock
+        self._switch_interval = sys.getswitchinterval()
         self._max_backlog = max_backlog_bytes
         self._journal = Journal(folder, segment_bytes=segment_bytes)
         self._budget = Budget(max_queue_bytes)
@@ -84,6 +89,8 @@ class Ingest:
 
     def start(self) -> None:
         """Begin to absorb, first of all what the last run left in the journal."""
+        self._switch_interval = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._absorber.start()
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
@@ -91,6 +98,7 @@ class Ingest:
         self._commit.close()
         self._absorber.stop(timeout)
         self._journal.close()
+        sys.setswitchinterval(self._switch_interval)
 
     def door(self, app: App) -> App:
         """The ASGI application that answers the tracking API and leaves everything else to `app`."""
