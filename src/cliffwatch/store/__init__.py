@@ -23,9 +23,13 @@ from cliffwatch.store.contract import (
 from cliffwatch.store.duckdb import DuckDBStore
 
 
-def open_store(path: Path | None, *, memory_limit: str = "1GB") -> EventStore:
-    """The embedded store in this file; None keeps everything in memory."""
-    return DuckDBStore.open(path, memory_limit=memory_limit)
+def open_store(path: Path | str | None, *, memory_limit: str = "1GB") -> EventStore:
+    """The embedded store in this file; None keeps everything in memory.
+
+    Raises InvalidInput when the file cannot be used (its folder, another process, damage), Unavailable when the disk
+    is full; the message says what to do.
+    """
+    return DuckDBStore.open(None if path is None else Path(path), memory_limit=memory_limit)
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Engine-independent planning of aggregate queries: even stretches of windows, and rows mapped back. Pure."""
+"""What every engine plans before it asks: even stretches of windows, each message once, rows mapped back. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cliffwatch.errors import InvalidInput
-from cliffwatch.store.contract import AggregateQuery, AggregateTable, Function
+from cliffwatch.store.contract import AggregateQuery, AggregateTable, Floats, Function, Ints
+
+Flags = NDArray[np.bool_]
+
+_WORTH_A_CUT_MS = 600_000
+_MOST_RANGES = 8
+_DIGITS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +34,16 @@ def check(query: AggregateQuery) -> None:
     edges = np.asarray(query.edges_ms, dtype=np.int64)
     if len(edges) < 2 or np.any(np.diff(edges) <= 0):
         raise InvalidInput("aggregate query", "needs at least two ascending edges.")
+    if not query.aggregates:
+        raise InvalidInput("aggregate query", "needs at least one aggregate.")
+    if any(index < 0 for index in (*query.group_by, *(index for index, _ in query.where))):
+        raise InvalidInput("aggregate query", "names dimensions by their index, from 0 on.")
     for aggregate in query.aggregates:
         needs_number = aggregate.function not in (Function.COUNT, Function.USERS)
         if needs_number and aggregate.number is None:
             raise InvalidInput(f"aggregate {aggregate.function.value}", "needs the index of a number.")
+        if aggregate.number is not None and aggregate.number < 0:
+            raise InvalidInput(f"aggregate {aggregate.function.value}", "names its number by an index, from 0 on.")
         if aggregate.function is Function.QUANTILE and not 0 < (aggregate.quantile or 0) < 1:
             raise InvalidInput("aggregate quantile", "lies between 0 and 1.")
 
@@ -56,3 +69,53 @@ def join(tables: Sequence[AggregateTable], query: AggregateQuery) -> AggregateTa
             np.concatenate([table.values[position] for table in tables]) for position in range(len(query.aggregates))
         ],
     )
+
+
+def steady(values: Floats) -> Floats:
+    """Numbers to 14 significant digits; whole numbers stay as they are.
+
+    Engines add numbers up in parallel, in a different order each time, so the last bits of a sum differ from one query
+    to the next. A value that is asked for twice must not look changed.
+    """
+    whole = values == np.rint(values)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        places = _DIGITS - 1 - np.floor(np.log10(np.abs(values)))
+        usable = ~whole & np.isfinite(values) & (np.abs(places) < 300)
+        scale = 10.0 ** np.where(usable, np.abs(places), 0)
+        rounded = np.where(places >= 0, np.rint(values * scale) / scale, np.rint(values / scale) * scale)
+    return np.where(usable & np.isfinite(rounded), rounded, values)
+
+
+def first_of_each(owner: Ints, message_hash: Ints, *earliest: Ints) -> NDArray[np.intp]:
+    """Of rows with the same owner and message, the index of the one that comes first by `earliest`; ascending."""
+    order = np.lexsort((*reversed(earliest), message_hash, owner))
+    owners, hashes = owner[order], message_hash[order]
+    first = np.ones(len(order), dtype=np.bool_)
+    first[1:] = (owners[1:] != owners[:-1]) | (hashes[1:] != hashes[:-1])
+    return np.sort(order[first])
+
+
+def time_ranges(ts_ms: Ints, reach_ms: int) -> list[tuple[int, int]]:
+    """Closed ranges, apart from one another, that hold every time with `reach_ms` around it.
+
+    Most events are of this minute and a few are days late: one range from the latest to the newest would make an
+    engine read all that lies between.
+    """
+    ordered = np.sort(ts_ms)
+    gaps = np.diff(ordered)
+    widest = np.argsort(gaps)[::-1][: _MOST_RANGES - 1]
+    cuts = np.sort(widest[gaps[widest] > _WORTH_A_CUT_MS + 2 * reach_ms])
+    lows = ordered[np.concatenate(([0], cuts + 1))] - reach_ms
+    highs = ordered[np.concatenate((cuts, [-1]))] + reach_ms
+    return list(zip(lows.tolist(), highs.tolist(), strict=True))
+
+
+def repeats(ts_ms: Ints, met_row: Ints, met_ts_ms: Ints) -> tuple[Flags, Flags]:
+    """Which incoming rows are repeats of stored ones, and which stored ones give way to an earlier time.
+
+    `ts_ms` (N) are the times of incoming rows; M encounters of incoming row `met_row` with a stored row of the same
+    message at `met_ts_ms`. Returns (N,) incoming rows to leave out, and (M,) stored rows to remove.
+    """
+    left_out = np.zeros(len(ts_ms), dtype=np.bool_)
+    left_out[met_row[met_ts_ms <= ts_ms[met_row]]] = True
+    return left_out, ~left_out[met_row]

@@ -1,0 +1,128 @@
+"""Batches as Arrow tables, in the order of the engine's columns, and back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cliffwatch.errors import InvalidInput
+from cliffwatch.store.contract import ArchiveBatch, FactBatch, Floats, Ints, PointBatch
+
+_TEXT = pa.string()
+_TEXTS = pa.list_(pa.string())
+_NUMBERS = pa.list_(pa.float64())
+
+
+def archive_table(batch: ArchiveBatch) -> pa.Table:
+    """N rows of the archive's columns. Raises InvalidInput when columns differ in length or type."""
+    return _table(
+        "archive rows",
+        {
+            "source_id": (batch.source_id, pa.int64()),
+            "kind": (batch.kind, _TEXT),
+            "name": (batch.name, _TEXT),
+            "ts": (batch.ts_ms, pa.int64()),
+            "received_at": (batch.received_at_ms, pa.int64()),
+            "message_hash": (batch.message_hash, pa.int64()),
+            "user_id": (batch.user_id, _TEXT),
+            "anonymous_id": (batch.anonymous_id, _TEXT),
+            "body": (batch.body, _TEXT),
+        },
+    )
+
+
+def archive_batch(table: pa.Table) -> ArchiveBatch:
+    return ArchiveBatch(
+        source_id=ints(table["source_id"]),
+        kind=table["kind"].to_pylist(),
+        name=table["name"].to_pylist(),
+        ts_ms=ints(table["ts"]),
+        received_at_ms=ints(table["received_at"]),
+        message_hash=ints(table["message_hash"]),
+        user_id=table["user_id"].to_pylist(),
+        anonymous_id=table["anonymous_id"].to_pylist(),
+        body=table["body"].to_pylist(),
+    )
+
+
+def fact_table(batch: FactBatch) -> pa.Table:
+    """N rows of the facts' columns. Raises InvalidInput when columns differ in length or type."""
+    return _table(
+        "facts",
+        {
+            "stream_id": (batch.stream_id, pa.int64()),
+            "ts": (batch.ts_ms, pa.int64()),
+            "message_hash": (batch.message_hash, pa.int64()),
+            "actor_hash": (batch.actor_hash, pa.int64()),
+            "dims": (batch.dims, _TEXTS),
+            "nums": (batch.nums, _NUMBERS),
+        },
+    )
+
+
+def point_table(batch: PointBatch) -> pa.Table:
+    """N rows of the points' columns, NaN as NULL. Raises InvalidInput when columns differ in length or type."""
+    count = len(batch)
+    return _table(
+        "points",
+        {
+            "stream_id": (np.full(count, batch.stream_id, dtype=np.int64), pa.int64()),
+            "measure": (batch.measure, _TEXT),
+            "slice": (batch.slice, _TEXT),
+            "window_start": (batch.window_start_ms, pa.int64()),
+            "window_end": (batch.window_end_ms, pa.int64()),
+            "value": (batch.value, pa.float64()),
+            "weight": (batch.weight, pa.float64()),
+            "expected": (batch.expected, pa.float64()),
+            "lower": (batch.lower, pa.float64()),
+            "upper": (batch.upper, pa.float64()),
+            "score": (batch.score, pa.float64()),
+            "p_value": (batch.p_value, pa.float64()),
+            "flagged": (batch.flagged, pa.bool_()),
+            "revision": (batch.revision, pa.int64()),
+        },
+        nan_is_null=True,
+    )
+
+
+def point_batch(stream_id: int, table: pa.Table) -> PointBatch:
+    return PointBatch(
+        stream_id=stream_id,
+        measure=table["measure"].to_pylist(),
+        slice=table["slice"].to_pylist(),
+        window_start_ms=ints(table["window_start"]),
+        window_end_ms=ints(table["window_end"]),
+        value=floats(table["value"]),
+        weight=floats(table["weight"]),
+        expected=floats(table["expected"]),
+        lower=floats(table["lower"]),
+        upper=floats(table["upper"]),
+        score=floats(table["score"]),
+        p_value=floats(table["p_value"]),
+        flagged=np.asarray(table["flagged"].to_numpy(zero_copy_only=False), dtype=np.bool_),
+        revision=ints(table["revision"]),
+    )
+
+
+def ints(column: pa.ChunkedArray) -> Ints:
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def floats(column: pa.ChunkedArray) -> Floats:
+    """NULL becomes NaN."""
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _table(
+    what: str, columns: dict[str, tuple[Sequence[Any] | np.ndarray[Any, Any], Any]], *, nan_is_null: bool = False
+) -> pa.Table:
+    # `from_pandas` is what Arrow calls "a NaN is a missing value"; within lists of numbers it stays a NaN.
+    try:
+        return pa.table(
+            {name: pa.array(values, kind, from_pandas=nan_is_null) for name, (values, kind) in columns.items()}
+        )
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError) as error:
+        raise InvalidInput(what, f"are not columns of one length with the contract's types ({error}).") from error
