@@ -67,7 +67,9 @@ def local_offset_ms(at_ms: Ints, time_zone: str) -> Ints:
     try:
         zone = ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidInput(f'time zone "{time_zone}"', "is not known.", 'Use a name such as "Europe/Berlin".') from error
+        raise InvalidInput(
+            f'time zone "{time_zone}"', "is not known.", 'Use a name such as "Europe/Berlin".'
+        ) from error
     if time_zone == "UTC" or not len(at_ms):
         return np.zeros(len(at_ms), np.int64)
     quarters, where = np.unique(at_ms // QUARTER_MS, return_inverse=True)

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cliffwatch.detect.model import DAY_MS, HOUR_MS, AnomalyKind, Bools, Floats, Found, Grid, Measure, Scored, Sensitivity
+from cliffwatch.detect.model import (
+    DAY_MS,
+    HOUR_MS,
+    AnomalyKind,
+    Bools,
+    Floats,
+    Found,
+    Grid,
+    Measure,
+    Scored,
+    Sensitivity,
+)
 
 BRIDGE = 1  # windows between two flags of one direction that do not end an anomaly
 

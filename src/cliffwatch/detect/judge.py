@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from cliffwatch.detect.model import WEEK_MS, Bools, Directions, Floats, Reason, Sensitivity
@@ -16,35 +14,39 @@ def threshold(sensitivity: Sensitivity, step_ms: int) -> float:
     return -normal_quantile(chance / 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether each point of a window is flagged, and the count of surprising windows in a row (signed)."""
+def decide(value: Floats, expected: Floats, score: Floats, streak: Floats, limit: float, wish: Sensitivity) -> Bools:
+    """Which points (windows, series) are flagged. NaN scores (missing, learning) never are.
 
-    flagged: Bools
-    streak: Floats
-
-
-def decide(
-    value: Floats, expected: Floats, score: Floats, learning: Bools, streak: Floats, limit: float, wish: Sensitivity
-) -> Verdict:
-    """Judge one window of all series; `streak` counts the surprising windows before it."""
-    surprising = wanted(value, expected, score, limit, wish) & ~learning & np.isfinite(score)
-    side = np.sign(score)
-    run = np.where(surprising, np.where(streak * side > 0, streak, 0.0) + side, 0.0)
-    run = np.where(np.isfinite(score), run, streak)
-    return Verdict(surprising & (np.abs(run) >= wish.minimum_windows), run)
+    `streak` (series) holds the surprising windows in a row before these, signed; it is moved on in place. A missing
+    window neither ends nor feeds a streak.
+    """
+    surprising = wanted(value, expected, score, limit, wish)
+    side = np.copysign(surprising, score)
+    gone = np.isnan(score)
+    some_gone = gone.any(axis=1)
+    flagged = surprising.copy() if wish.minimum_windows > 1 else surprising
+    for i in range(len(score)):
+        goes_on = side[i] * streak > 0
+        if some_gone[i]:
+            goes_on |= gone[i]
+            side[i][gone[i]] = 0.0
+        streak *= goes_on
+        streak += side[i]
+        if wish.minimum_windows > 1:
+            flagged[i] &= np.abs(streak) >= wish.minimum_windows
+    return flagged
 
 
 def wanted(value: Floats, expected: Floats, score: Floats, limit: float, wish: Sensitivity) -> Bools:
     """Points that surprise by at least `limit`, in a wanted direction and with the wished effect and impact."""
-    impact = value - expected
-    keep: Bools = np.abs(score) >= limit
-    if wish.directions is not Directions.BOTH:
-        keep &= score > 0 if wish.directions is Directions.UP else score < 0
+    if wish.directions is Directions.BOTH:
+        keep: Bools = np.abs(score) >= limit
+    else:
+        keep = score >= limit if wish.directions is Directions.UP else score <= -limit
     if wish.minimum_effect > 0:
-        keep &= np.abs(impact) >= wish.minimum_effect * np.abs(expected)
+        keep &= np.abs(value - expected) >= wish.minimum_effect * np.abs(expected)
     if wish.minimum_impact > 0:
-        keep &= np.abs(impact) >= wish.minimum_impact
+        keep &= np.abs(value - expected) >= wish.minimum_impact
     return keep
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cliffwatch.detect.tails import two_sided
 from cliffwatch.errors import InvalidInput
 
 Floats = NDArray[np.float64]
@@ -126,16 +127,20 @@ class Scored:
     """What detection says of each point; all arrays are (series, windows), NaN where missing or learning.
 
     `expected`, `lower`, `upper` were made before the point was seen, in the measure's unit; the band is the
-    sensitivity's. `score` is the surprise in standard-normal units (signed), `p_value` its two-sided chance.
+    sensitivity's. `score` is the surprise in standard-normal units (signed).
     """
 
     expected: Floats
     lower: Floats
     upper: Floats
     score: Floats
-    p_value: Floats
     learning: Bools
     flagged: Bools
+
+    @property
+    def p_value(self) -> Floats:
+        """The two-sided chance of so large a score when nothing has happened."""
+        return two_sided(self.score)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
 from cliffwatch.detect.calendar import Calendar, calendar
-from cliffwatch.detect.filter import Family, Parts, Row, Step, close_day, step
+from cliffwatch.detect.filter import Parts, step
 from cliffwatch.detect.judge import decide, threshold
-from cliffwatch.detect.model import Floats, Grid, Ints, Measure, Scored, Sensitivity
+from cliffwatch.detect.layout import Family, Row
+from cliffwatch.detect.model import Bools, Floats, Grid, Ints, Measure, Scored, Sensitivity
+from cliffwatch.detect.slow import close_day
 from cliffwatch.detect.state import State, begin
-from cliffwatch.detect.tails import two_sided
 from cliffwatch.errors import InvalidInput
 
-BLOCK = 2048
+BLOCK = 4096  # series: their memory stays in the cache
+CHUNK = 32  # windows that are judged together
 DEFAULT = Sensitivity()
 
 
@@ -64,10 +66,10 @@ def advance(
             who = members[at : at + BLOCK]
             block = np.ascontiguousarray(rows[:, who])
             part = None if shares is None else shares[who]
-            _replay(block, matrix[who], part, cal, family, state, sensitivity, out, who)
+            _replay(block, matrix[who], part, cal, family, state, sensitivity, out, _as_slice(who))
             rows[:, who] = block
     if not len(grid):
-        return replace(state, rows=rows), out
+        return replace(state, rows=rows), _turned(out)
     newest = replace(
         state,
         rows=rows,
@@ -76,7 +78,7 @@ def advance(
         weekday=int(cal.weekday[-1]) if cal.has_weekdays else -1,
         holiday=bool(cal.holiday[-1]),
     )
-    return newest, out
+    return newest, _turned(out)
 
 
 def replay_block(
@@ -88,8 +90,10 @@ def replay_block(
     trace: list[Parts] = []
     rows = state.rows.copy()
     family = Family(int(state.families[0]))
-    _replay(rows, _matrix(values, len(grid)), weights, cal, family, state, sensitivity, out, np.arange(state.series), trace)
-    return out, trace[-1]
+    _replay(
+        rows, _matrix(values, len(grid)), weights, cal, family, state, sensitivity, out, np.arange(state.series), trace
+    )
+    return _turned(out), trace[-1]
 
 
 def _replay(
@@ -101,52 +105,69 @@ def _replay(
     state: State,
     wish: Sensitivity,
     out: Scored,
-    who: Ints,
+    who: Ints | slice,
     trace: list[Parts] | None = None,
 ) -> None:
+    """Run the filter over all windows for one block of series; `x` is their memory, `who` their rows in `out`."""
     tune = state.tuning
     limit = threshold(wish, state.step_ms)
-    columns = np.ascontiguousarray(values.T)
-    present = ~np.isnan(columns)
-    filled = np.where(present, columns, 0.0)
-    shares = None if weights is None else np.ascontiguousarray(np.nan_to_num(weights.T))
     day, weekday, holiday = state.day, state.weekday, state.holiday
-    for t in range(len(columns)):
-        today = int(cal.day[t])
-        if day is not None and today != day:
-            close_day(x, weekday, holiday, float(today - day), tune)
-        day, weekday, holiday = today, int(cal.weekday[t]) if cal.has_weekdays else -1, bool(cal.holiday[t])
-        ok = present[t].astype(np.float64)
-        got = step(x, filled[t], ok, None if shares is None else shares[t], cal, t, family, tune)
-        if trace is not None:
-            trace.append(got.parts)
-        _write(x, columns[t], present[t], got, limit, family, wish, out, who, t)
+    log, mature = family.log, False
+    for first in range(0, values.shape[1], CHUNK):
+        columns = np.ascontiguousarray(values[:, first : first + CHUNK].T)
+        at = slice(first, first + len(columns))
+        present = ~np.isnan(columns)
+        full = present.all(axis=1)
+        filled = columns if full.all() else np.where(present, columns, 0.0)
+        shares = None if weights is None else np.ascontiguousarray(np.nan_to_num(weights[:, at].T))
+        mean, variance, points = np.empty((3, *columns.shape))
+        learning = np.zeros(columns.shape, bool)
+        counted = np.zeros(len(columns), bool)
+        for i in range(len(columns)):
+            t = first + i
+            today = int(cal.day[t])
+            if day is not None and today != day:
+                close_day(x, weekday, holiday=holiday, days=float(today - day), log=log, tune=tune)
+            day, weekday, holiday = today, int(cal.weekday[t]) if cal.has_weekdays else -1, bool(cal.holiday[t])
+            mature = mature or bool(x[Row.N].min() >= tune.learn_points)
+            if not mature:
+                learning[i] = x[Row.N] < tune.learn_points
+            counted[i] = mature
+            weight = None if shares is None else shares[i]
+            got = step(x, filled[i], None if full[i] else present[i], weight, cal, t, family, tune, mature=mature)
+            mean[i], variance[i], points[i] = got.mean, got.variance, got.score
+            if trace is not None:
+                trace.append(got.parts)
+        x[Row.N] += present[counted].sum(axis=0)
+        lower, upper = _band(mean, variance, limit, family)
+        if family is Family.RATIO:
+            held = x[Row.FREE] == 0
+            np.maximum(lower, 0.0, out=lower, where=held)
+            np.minimum(upper, 1.0, out=upper, where=held)
+        if not counted.all():
+            for array in (mean, lower, upper):
+                array[learning] = np.nan
+        if not (counted.all() and full.all()):
+            points[learning | ~present] = np.nan
+        out.expected[at, who], out.lower[at, who], out.upper[at, who] = mean, lower, upper
+        out.score[at, who], out.learning[at, who] = points, learning
+        out.flagged[at, who] = decide(columns, mean, points, x[Row.STREAK], limit, wish)
 
 
-def _write(x, y, present, got: Step, limit, family, wish, out: Scored, who, t) -> None:
-    known = present & ~got.learning
-    expected = np.where(got.learning, np.nan, got.mean)
-    lower, upper = _band(got, limit, family)
-    points = np.where(known, got.score, np.nan)
-    verdict = decide(y, got.mean, points, got.learning, x[Row.STREAK], limit, wish)
-    x[Row.STREAK] = verdict.streak
-    out.expected[who, t] = expected
-    out.lower[who, t] = np.where(got.learning, np.nan, lower)
-    out.upper[who, t] = np.where(got.learning, np.nan, upper)
-    out.score[who, t] = points
-    out.p_value[who, t] = two_sided(points)
-    out.learning[who, t] = got.learning
-    out.flagged[who, t] = verdict.flagged
-
-
-def _band(got: Step, limit: float, family: Family) -> tuple[Floats, Floats]:
-    root = np.sqrt(got.variance)
-    if family is Family.LINEAR:
-        return got.mean - limit * root, got.mean + limit * root
+def _band(mean: Floats, variance: Floats, limit: float, family: Family) -> tuple[Floats, Floats]:
+    root = np.sqrt(variance)
+    if not family.log:
+        return mean - limit * root, mean + limit * root
     # the cube-root normal approximation of a gamma quantile (Wilson & Hilferty, 1931)
-    middle, reach = 1.0 - got.variance / 9.0, limit * root / 3.0
-    lower = got.mean * np.maximum(middle - reach, 0.0) ** 3
-    return lower, got.mean * np.maximum(middle + reach, 0.0) ** 3
+    middle, reach = 1.0 - variance / 9.0, limit * root / 3.0
+    low, high = np.maximum(middle - reach, 0.0), np.maximum(middle + reach, 0.0)
+    return mean * (low * low * low), mean * (high * high * high)
+
+
+def _as_slice(who: Ints) -> Ints | slice:
+    """Neighbouring rows are written much faster as a slice."""
+    first, last = int(who[0]), int(who[-1])
+    return slice(first, last + 1) if last - first + 1 == who.size else who
 
 
 def _matrix(values: Floats, windows: int, series: int | None = None) -> Floats:
@@ -158,12 +179,18 @@ def _matrix(values: Floats, windows: int, series: int | None = None) -> Floats:
     if infinite.size:
         row, column = infinite[0]
         raise InvalidInput(
-            f"series {row}, window {column}", "is infinite.", "Use NaN for a missing value; every other value is finite."
+            f"series {row}, window {column}",
+            "is infinite.",
+            "Use NaN for a missing value; every other value is finite.",
         )
     return matrix
 
 
+def _turned(out: Scored) -> Scored:
+    """From windows x series, as it is filled, to series x windows, as it is given. Nothing is copied."""
+    return Scored(*(getattr(out, field.name).T for field in fields(Scored)))
+
+
 def _empty_scored(series: int, windows: int) -> Scored:
-    shape = (series, windows)
-    numbers = [np.full(shape, np.nan) for _ in range(5)]
-    return Scored(*numbers, learning=np.ones(shape, bool), flagged=np.zeros(shape, bool))
+    shape = (windows, series)
+    return Scored(*(np.empty(shape) for _ in range(4)), learning=np.empty(shape, bool), flagged=np.empty(shape, bool))

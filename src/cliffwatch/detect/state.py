@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cliffwatch.detect.filter import ROWS, Family, Tuning, empty, tuning
+from cliffwatch.detect.layout import ROWS, Family, Tuning, empty, tuning
 from cliffwatch.detect.model import Floats, Ints, Measure
 from cliffwatch.errors import InvalidInput
 
@@ -22,7 +22,7 @@ FAMILIES = {
     Measure.UNIQUES: Family.COUNT,
     Measure.SUM: Family.SUM,
     Measure.MEAN: Family.LINEAR,
-    Measure.RATIO: Family.LINEAR,
+    Measure.RATIO: Family.RATIO,
     Measure.PERCENTILE: Family.LINEAR,
     Measure.EXTREME: Family.LINEAR,
 }
@@ -113,4 +113,4 @@ def begin(measures: Sequence[Measure], step_ms: int, parents: Ints | None = None
     else:
         if np.any(at >= 0):
             raise InvalidInput("parents", "form a circle.", "A series cannot descend from itself.")
-    return State(empty(count, tuning(step_ms)), tuple(measures), up, step_ms)
+    return State(empty(count), tuple(measures), up, step_ms)

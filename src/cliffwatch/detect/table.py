@@ -76,7 +76,9 @@ def run(
     times = _timestamps(table["timestamp"], time_zone)
     values = _values(table["value"])
     lines = _lines(codes, times, len(names), time_zone)
-    result = _Result({n: np.full(len(values), np.nan) for n in OUT[:4]}, np.ones(len(values), bool), np.zeros(len(values), bool))
+    result = _Result(
+        {n: np.full(len(values), np.nan) for n in OUT[:4]}, np.ones(len(values), bool), np.zeros(len(values), bool)
+    )
     done = found = 0
     for batch in batches(lines, values, measure, time_zone, country):
         found += _score(batch, sensitivity, result)
@@ -93,7 +95,9 @@ def _read(path: Path) -> pa.Table:
         with path.open("rb") as file:
             header = next(csv.reader([file.readline().decode("utf-8-sig")]), [])
         columns = {name: pa.string() for name in header}
-        table = pacsv.read_csv(path, convert_options=pacsv.ConvertOptions(column_types=columns, strings_can_be_null=False))
+        table = pacsv.read_csv(
+            path, convert_options=pacsv.ConvertOptions(column_types=columns, strings_can_be_null=False)
+        )
     except FileNotFoundError as error:
         raise InvalidInput(str(path), "does not exist.", "Check the path.") from error
     except (OSError, UnicodeDecodeError, pa.ArrowInvalid) as error:
@@ -220,7 +224,9 @@ def _write(path: Path, table: pa.Table, result: _Result, explained: Sensitivity 
             pacsv.write_csv(pa.table(columns), file, _options(columns))
         draft.replace(path)
     except OSError as error:
-        raise InvalidInput(str(path), f"cannot be written: {error.strerror}.", "Check the folder and the disk.") from error
+        raise InvalidInput(
+            str(path), f"cannot be written: {error.strerror}.", "Check the folder and the disk."
+        ) from error
     finally:
         draft.unlink(missing_ok=True)
 
@@ -235,7 +241,9 @@ def _options(columns: dict[str, pa.Array]) -> pacsv.WriteOptions:
 def _reasons(result: _Result, wish: Sensitivity) -> pa.Array:
     filters = replace(wish, minimum_effect=0.0, minimum_impact=0.0, minimum_windows=1) != wish
     quiet = Reason.WITHIN_BAND if not filters else Reason.WITHIN_BAND
-    words = np.where(result.flagged, Reason.SURPRISING.value, np.where(result.learning, Reason.LEARNING.value, quiet.value))
+    words = np.where(
+        result.flagged, Reason.SURPRISING.value, np.where(result.learning, Reason.LEARNING.value, quiet.value)
+    )
     return pa.array(words.tolist())
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cliffwatch.detect.calendar import calendar
-from cliffwatch.detect.filter import Family, Parts
+from cliffwatch.detect.filter import Parts
 from cliffwatch.detect.judge import reason, threshold
 from cliffwatch.detect.model import Floats, Grid, Ints, Measure, Reason, Scored, Sensitivity
 from cliffwatch.detect.replay import DEFAULT, replay_block
@@ -90,7 +90,7 @@ def _explain(
     point = float(scored.score[at])
     learning, flagged = bool(scored.learning[at]), bool(scored.flagged[at])
     why = reason(actual, expected, point, learning, flagged, threshold(wish, grid.step_ms), wish)
-    relative = FAMILIES[measure] is not Family.LINEAR
+    relative = FAMILIES[measure].log
     hours = float(calendar(grid.cut(window, window + 1)).duration_h[0]) if relative else 1.0
     parts = tuple(_parts(trace, relative, hours))
     words = WORDS[why].format(

@@ -1,0 +1,137 @@
+"""How a series' memory is laid out, and the constants of the filter for each window length. Pure."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from cliffwatch.detect.model import DAY_MS, HOUR_MS, Floats
+
+
+class Family(enum.IntEnum):
+    """The kinds of noise; a measure belongs to one."""
+
+    COUNT = 0  # log link, variance mean + k mean^2
+    SUM = 1  # log link, variance k mean^1.5 level^0.5
+    LINEAR = 2  # identity link, variance k / weight
+    RATIO = 3  # identity link, variance k mean (1 - mean) / weight
+
+    @property
+    def log(self) -> bool:
+        return self in (Family.COUNT, Family.SUM)
+
+
+SLOW = 10  # level, slope, seven weekdays, holiday
+SLOPE, WEEKDAY, HOLIDAY = 1, 2, 9
+
+
+class Row(enum.IntEnum):
+    """Rows of the memory; a block of series is a matrix (ROWS, series). Variances are in squared units of the link."""
+
+    N = 0  # points seen
+    MEAN = 1  # of the first points, until the filter starts
+    SQUARES = 2
+    DRIFT = 3
+    P_DRIFT = 4
+    NOISE = 5  # what the noise's variance is multiplied with: over-dispersion of a count, variance of an average
+    COVARIANCE = 6  # lag-one covariance of what the slow parts leave over: the drift's variance
+    TRUST = 7  # the summed weight behind these two
+    LEFT = 8  # what the slow parts left over at the point before, and its innovation
+    INNOVATION = 9
+    UNIT = 10  # squared unit of the scale: 1 for log links, the first points' variance for the identity
+    LOG_WEIGHT = 11  # the usual logarithm of the denominator
+    RUN = 12  # points that speak for another level, and how far away it is
+    GAP = 13
+    SHORT = 14  # evidence of the last few points, and its own variance
+    V_SHORT = 15
+    LONG = 16  # the same over more points
+    V_LONG = 17
+    TAIL_UP = 18  # mean excess of the series' own upward surprises, and how many it rests on
+    N_TAIL_UP = 19
+    TAIL_DOWN = 20
+    N_TAIL_DOWN = 21
+    FREE = 22  # 1 when a ratio has been seen outside 0..1
+    STREAK = 23  # surprising windows in a row, signed
+    DAY_SUM = 24  # today's leftovers, drift and weight, for the slow parts to learn from at midnight
+    DAY_DRIFT = 25
+    DAY_WEIGHT = 26
+    HOUR = 27
+    P_HOUR = 51
+    WEEKEND = 75
+    P_WEEKEND = 99
+    SLOW = 123
+    P_SLOW = 133
+
+
+ROWS = Row.P_SLOW + SLOW * SLOW
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Constants of the filter. Variances and levels are in (squared) units of the link's scale."""
+
+    rho: float  # what a window keeps of the drift
+    warm: int  # points before the filter starts
+    learn_points: int  # points before anything is judged
+    adopt_after: int  # points that must speak for another level before it is adopted
+    per_hour: float  # windows that share an hour's slot
+    step_days: float
+    keep_spread: float
+    keep_hour: float = 0.985
+    keep_short: float = 0.5
+    keep_long: float = 0.8
+    evidence_rate: float = 0.005
+    whiten: float = 2.0
+    huber: float = 2.5
+    cut: float = 4.0  # |score| from which a point teaches nothing
+    cut_run: float = 3.5  # |score| from which another level is considered
+    blend: float = 0.25
+    clip: float = 4.5
+    gate: float = 0.7
+    habit: float = 0.2
+    doubt: float = 0.5
+    q_level: float = 0.004**2  # per day
+    q_slope: float = 0.0002**2
+    q_weekday: float = 0.002**2
+    noise_prior: float = 0.03**2
+    drift_prior: float = 0.03**2
+    linear_noise_prior: float = 0.2
+    linear_drift_prior: float = 0.05
+    prior_trust: float = 25.0
+    prior_trust_free: float = 8.0  # where the noise has no known scale
+    trust_points: float = 150.0
+    prior_level: float = 0.1
+    prior_slope: float = 0.003**2
+    prior_hour: float = 0.3
+    prior_weekend: float = 0.02
+    prior_weekday: float = 0.1
+    prior_holiday: float = 0.1
+    tail_from: float = 2.3  # score from which a surprise is measured by the series' own past ones
+    tail_prior: float = 0.85  # mean of (score^2 - tail_from^2) / 2 above it when scores are normal
+    tail_points: float = 40.0
+    tail_cap: float = 6.0
+
+
+def tuning(step_ms: int) -> Tuning:
+    """The constants for windows of `step_ms`."""
+    step_h = step_ms / HOUR_MS
+    daily = step_h >= 20
+    return Tuning(
+        rho=0.9 if daily else float(np.clip(0.97**step_h, 0.9, 0.99)),
+        warm=7 if daily else int(np.clip(round(24 / step_h), 7, 288)),
+        learn_points=14 if daily else max(14, math.ceil(48 / step_h)),
+        adopt_after=8 if daily else int(np.clip(round(10 / step_h), 8, 48)),
+        per_hour=max(1.0, 1 / step_h),
+        step_days=step_ms / DAY_MS,
+        keep_spread=1 - 1 / 150 if daily else 1 - 1 / 400,
+    )
+
+
+def empty(count: int) -> Floats:
+    """The memory of series that have never been seen: (ROWS, count)."""
+    x = np.zeros((ROWS, count))
+    x[[Row.UNIT, Row.V_SHORT, Row.V_LONG]] = 1.0
+    return x

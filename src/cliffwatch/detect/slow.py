@@ -1,0 +1,92 @@
+"""The slow parts (level, slope, weekday, holiday): how they begin, and what they learn at the end of a day. Pure."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cliffwatch.detect.layout import HOLIDAY, SLOPE, SLOW, WEEKDAY, Family, Row, Tuning
+from cliffwatch.detect.model import Bools, Floats, Ints
+
+LOWEST = -7.0  # logarithm of the lowest level
+
+
+def start(x: Floats, who: Bools, family: Family, tune: Tuning) -> None:
+    """Begin the filter of the series `who` from the mean and the spread of their first points."""
+    mean = x[Row.MEAN, who]
+    variance = x[Row.SQUARES, who] / np.maximum(x[Row.N, who], 1.0)
+    if family.log:
+        unit = np.ones(mean.shape)
+        x[Row.SLOW, who] = np.log(np.maximum(mean, 0.05))
+        drift = tune.drift_prior * unit
+        noise = tune.noise_prior * unit
+        if family is Family.SUM:
+            noise = np.clip(0.5 * variance / np.maximum(mean * mean, 1e-12), tune.noise_prior, 4.0)
+    else:
+        unit = np.maximum(variance, 1e-12 * mean * mean + 1e-18)
+        x[Row.SLOW, who] = mean
+        drift, noise = tune.linear_drift_prior * unit, tune.linear_noise_prior * unit
+        if family is Family.RATIO:
+            noise = np.where(x[Row.FREE, who] > 0, noise, 1.0)
+    x[Row.UNIT, who] = unit
+    for row, prior in ((Row.P_HOUR, tune.prior_hour), (Row.P_WEEKEND, tune.prior_weekend)):
+        x[row : row + 24, who] = prior * unit
+    slow = (tune.prior_level, tune.prior_slope, *[tune.prior_weekday] * 7, tune.prior_holiday)
+    for i, prior in enumerate(slow):
+        x[Row.P_SLOW + i * SLOW + i, who] = prior * unit
+    x[Row.P_DRIFT, who] = drift
+    x[Row.NOISE, who] = noise
+    x[Row.COVARIANCE, who] = drift * tune.rho
+    x[Row.TRUST, who] = tune.prior_trust if family is Family.COUNT else tune.prior_trust_free
+    x[Row.TAIL_UP, who] = x[Row.TAIL_DOWN, who] = tune.tail_prior
+    x[Row.N_TAIL_UP, who] = x[Row.N_TAIL_DOWN, who] = tune.tail_points
+    if tune.step_days * tune.warm <= 1.5:  # the first day has also been a day of its weekday
+        x[Row.DAY_WEIGHT, who] = 1.0 / drift
+
+
+def close_day(x: Floats, weekday: int, *, holiday: bool, days: float, log: bool, tune: Tuning) -> None:
+    """Teach the slow parts what the day left over, then let `days` pass. `weekday` is -1 when windows have none.
+
+    One observation a day, the precision-weighted mean of the day's leftovers; its noise is the drift's variance and
+    what remains of the points' own. What the slow parts take over, the drift hands back.
+    """
+    slow = x[Row.SLOW : Row.SLOW + SLOW]
+    cov = x[Row.P_SLOW :].reshape(SLOW, SLOW, -1)
+    weight = x[Row.DAY_WEIGHT]
+    seen = weight > 0
+    felt = [0] + ([WEEKDAY + weekday] if weekday >= 0 else []) + ([HOLIDAY] if holiday else [])
+    reach = cov[felt].sum(axis=0)
+    safe = np.where(seen, weight, 1.0)
+    drift = np.maximum(x[Row.COVARIANCE] / tune.rho, 1e-6 * x[Row.UNIT])
+    gain = reach * (seen / (reach[felt].sum(axis=0) + drift + 1.0 / safe))
+    slow += gain * (x[Row.DAY_SUM] / safe)
+    cov -= gain[:, None] * reach[None, :]
+    x[Row.DRIFT] -= gain[felt].sum(axis=0) * x[Row.DAY_DRIFT] / safe
+    x[[Row.DAY_SUM, Row.DAY_DRIFT, Row.DAY_WEIGHT]] = 0.0
+    slow[0] += days * slow[SLOPE]
+    if log:  # a series of nothing but zeros stays within reach
+        np.maximum(slow[0], LOWEST, out=slow[0])
+    cov[0] += days * cov[SLOPE]
+    cov[:, 0] += days * cov[:, SLOPE]
+    grown = days * x[Row.UNIT] * (x[Row.TRUST] > 0)
+    cov[0, 0] += tune.q_level * grown
+    cov[SLOPE, SLOPE] += tune.q_slope * grown
+    for i in range(WEEKDAY, HOLIDAY):
+        cov[i, i] += tune.q_weekday * grown
+
+
+def adopt(x: Floats, who: Ints, noise: Floats, weekday: int, tune: Tuning) -> None:
+    """Take the level that the last points spoke for (`x[GAP]` away) as the level of the series `who`.
+
+    A change at a day's beginning may as well be a new habit of its `weekday` (-1: it may not): then the sum of the two
+    is known and the parts are not, and the next days tell.
+    """
+    gap = x[Row.GAP, who]
+    x[Row.SLOW, who] += gap
+    x[Row.P_SLOW, who] += 0.05 * gap**2 + 0.2 * noise
+    if weekday >= 0:
+        doubt = (tune.doubt * gap) ** 2
+        at = WEEKDAY + weekday
+        for i, j, sign in ((0, 0, 1), (0, at, -1), (at, 0, -1), (at, at, 1)):
+            x[Row.P_SLOW + i * SLOW + j, who] += sign * doubt
+    for row in (Row.RUN, Row.GAP, Row.DAY_SUM, Row.DAY_DRIFT, Row.DAY_WEIGHT, Row.SHORT, Row.LONG):
+        x[row, who] = 0.0

@@ -1,0 +1,106 @@
+"""What a surprise means: evidence over several points, the series' own tail, another level. Pure."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cliffwatch.detect.layout import Row, Tuning
+from cliffwatch.detect.model import Bools, Floats, Ints
+from cliffwatch.detect.slow import adopt
+
+EVIDENCE = ((Row.SHORT, Row.V_SHORT), (Row.LONG, Row.V_LONG))
+
+
+def evidence(
+    x: Floats, z: Floats, size: Floats, common: Floats, rate: Floats, ok: Floats | None, tune: Tuning
+) -> Floats:
+    """The score of a point joined with that of the last few and of more points before it.
+
+    The sums are exponentially weighted, of clipped scores, and measured against their own past variance (learned at
+    `rate`), so a series whose scores lean together pays for it; `common` is the share of a point's variance that it
+    has in common with its neighbours. Taking the largest of three scores costs a fifth of a unit, so that a quiet
+    series stays as quiet. A sum counts only while the point itself leans the same way. `ok` masks points, None is all.
+    """
+    clipped = np.minimum(np.maximum(z, -tune.clip), tune.clip)
+    side = np.copysign(1.0, z)
+    best = size * size
+    for (row, v_row), keep in zip(EVIDENCE, (tune.keep_short, tune.keep_long), strict=True):
+        sums, variance = x[row], x[v_row]
+        if ok is None:
+            sums *= keep
+            sums += math.sqrt(1 - keep * keep) * clipped
+        else:
+            sums *= 1.0 - (1.0 - keep) * ok
+            sums += (math.sqrt(1 - keep * keep) * clipped) * ok
+        along = sums * side
+        absolute = np.abs(along)
+        along *= absolute
+        absolute *= absolute
+        along /= np.maximum(variance, 1.0 + common * (2 * keep / (1 - keep)))
+        np.maximum(best, along, out=best)
+        variance += rate * (np.minimum(absolute, 9.0) - variance)
+    far = np.sqrt(best)
+    far = np.where(size > tune.gate, far, size)
+    far -= np.minimum(0.1 * far, 0.2)
+    return far
+
+
+def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, news: Bools, tune: Tuning) -> None:
+    """Measure the surprises of the series `who` (in `far`, changed in place) by the series' own past ones of that side.
+
+    Above `tail_from` a score counts by the mean excess of (score^2 - tail_from^2) / 2, which is known for normal scores
+    and learned for others: heavy tails shrink. Only `news` (the first point of an incident) teaches, and no single one
+    much.
+    """
+    start = tune.tail_from
+    excess = 0.5 * (far[who] ** 2 - start**2)
+    for row, n_row, members in (
+        (Row.TAIL_UP, Row.N_TAIL_UP, side > 0),
+        (Row.TAIL_DOWN, Row.N_TAIL_DOWN, side <= 0),
+    ):
+        at, over = who[members], excess[members]
+        usual = x[row, at]
+        far[at] = np.sqrt(start**2 + 2.0 * over * (tune.tail_prior / np.maximum(usual, tune.tail_prior)))
+        taught, fresh = at[news[members]], over[news[members]]
+        x[n_row, taught] += 1.0
+        past = x[row, taught]
+        x[row, taught] += (np.minimum(fresh, tune.tail_cap * past) - past) / x[n_row, taught]
+
+
+def follow(
+    x: Floats,
+    who: Ints,
+    far: Floats,
+    z: Floats,
+    root: Floats,
+    distance: Floats,
+    noise: Floats,
+    weekday: int,
+    tune: Tuning,
+) -> None:
+    """Follow another level for the series `who`: begun by a surprise, fed by points that are nearer to it than to
+    the forecast, adopted after enough of them, forgotten when they stop. All arrays are for `who` alone.
+    """
+    run, gap = x[Row.RUN, who], x[Row.GAP, who]
+    supports = (run > 0) & (distance * np.sign(gap) > 0.5 * np.abs(gap))
+    fresh = (far > tune.cut_run) & ~supports
+    largest, begin, seen_before = np.abs(z), distance, np.zeros(len(who))
+    for points, (row, v_row), keep in zip((2.0, 4.0), EVIDENCE, (tune.keep_short, tune.keep_long), strict=True):
+        sums = x[row, who]
+        joint = np.abs(sums) / np.sqrt(np.maximum(x[v_row, who], 1.0)) * (sums * z > 0)
+        begin = np.where(joint > largest, sums * math.sqrt((1 - keep) / (1 + keep)) * root, begin)
+        seen_before = np.where(joint > largest, points, seen_before)
+        largest = np.maximum(largest, joint)
+    length = np.where(supports, run + 1.0, np.where(fresh, 1.0 + seen_before, run - 2.0))
+    blend = np.maximum(1.0 / np.maximum(length, 1.0), tune.blend)
+    x[Row.GAP, who] = np.where(supports, gap + blend * (distance - gap), np.where(fresh, begin, gap))
+    x[Row.RUN, who] = np.maximum(length, 0.0)
+    over = who[(run > 0) & (length <= 0)]
+    if over.size:
+        x[Row.SHORT, over] = 0.0
+        x[Row.LONG, over] = 0.0
+    enough = length >= tune.adopt_after
+    if enough.any():
+        adopt(x, who[enough], noise[enough], weekday, tune)
