@@ -136,7 +136,7 @@ class DuckDBStore(EventStore):
     def write_points(self, points: PointBatch) -> None:
         if not len(points):
             return
-        table = arrow.point_table(points)
+        table = _points_once(points)
         stretch = [points.stream_id, int(points.window_start_ms.min()), int(points.window_start_ms.max())]
         old = "points.stream_id = ? AND points.window_start BETWEEN ? AND ?"
         with self._file.transaction() as writer, registered(writer, table) as new:
@@ -206,6 +206,14 @@ def _facts_once(batch: FactBatch) -> pa.Table:
     first = plan.first_of_each(batch.stream_id, batch.message_hash, batch.ts_ms)
     order = first[np.lexsort((batch.ts_ms[first], batch.stream_id[first]))]
     return table if np.array_equal(order, np.arange(len(batch))) else table.take(pa.array(order))
+
+
+def _points_once(batch: PointBatch) -> pa.Table:
+    """The batch's points; of several with one key the last, as if they had been written one after the other."""
+    table = arrow.point_table(batch)
+    keys = zip(batch.measure, batch.slice, batch.window_start_ms.tolist(), strict=True)
+    last = {key: row for row, key in enumerate(keys)}
+    return table if len(last) == len(batch) else table.take(pa.array(list(last.values())))
 
 
 def _insert_once(writer: duckdb.DuckDBPyConnection, target: str, owner: str, table: pa.Table) -> int:
