@@ -6,6 +6,7 @@ import email
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -33,14 +34,22 @@ class Mailbox:
         return "250 OK"
 
 
+def free_port() -> int:
+    """A port that nothing listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @pytest.fixture
 def mailbox() -> Iterator[tuple[Mailbox, int]]:
     """A mailbox and the loopback port of the SMTP server that fills it."""
     box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=0)
+    port = free_port()
+    controller = Controller(box, hostname="127.0.0.1", port=port)
     controller.start()
-    assert controller.server is not None
-    yield box, controller.server.sockets[0].getsockname()[1]
+    yield box, port
     controller.stop()
 
 
