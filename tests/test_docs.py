@@ -37,7 +37,7 @@ def default_of(name: str) -> str:
     return f"`{value}`" if str(value) else "(empty)"
 
 
-@pytest.mark.parametrize(("path", "command"), commands(cli.main), ids=lambda value: str(value))
+@pytest.mark.parametrize(("path", "command"), commands(cli.main), ids=str)
 def test_each_command_and_option_is_documented(path: tuple[str, ...], command: click.Command) -> None:
     text = (ROOT / "docs/command-line.md").read_text()
     section = text.partition(f"## cliffwatch {' '.join(path)}\n")[2].partition("\n## ")[0]

@@ -11,7 +11,7 @@ from cliffwatch.store import EventStore, open_store
 
 ENGINES: dict[str, Callable[[Path], EventStore]] = {
     "duckdb file": lambda folder: open_store(folder / "events.duckdb", memory_limit="512MB"),
-    "duckdb in memory": lambda folder: open_store(None, memory_limit="512MB"),
+    "duckdb in memory": lambda _: open_store(None, memory_limit="512MB"),
 }
 
 

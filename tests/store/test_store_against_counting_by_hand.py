@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.store.build import MINUTE, T0, Fact, facts
 
 from cliffwatch.store import Aggregate, AggregateQuery, EventStore, Function
 from cliffwatch.store.contract import DUPLICATE_SLACK_MS
-from tests.store.build import MINUTE, T0, Fact, facts
 
 EVENTS = ("Order Completed", "Cart Viewed", "")
 COUNTRIES = ("DE", "Österreich", "")

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from tests.store.build import COUNT, DAY, HOUR, MINUTE, T0, Fact, events, facts, points
 
 from cliffwatch.errors import InvalidInput
 from cliffwatch.store import (
@@ -19,7 +20,6 @@ from cliffwatch.store import (
     Position,
 )
 from cliffwatch.store.contract import DUPLICATE_SLACK_MS
-from tests.store.build import COUNT, DAY, HOUR, MINUTE, T0, Fact, events, facts, points
 
 ALWAYS = (-(1 << 60), 1 << 60)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.store.build import DAY, HOUR, MINUTE
 
 from cliffwatch.store import plan
-from tests.store.build import DAY, HOUR, MINUTE
 
 times = st.lists(st.integers(-(10**13), 10**13), min_size=1, max_size=60).map(lambda ts: np.array(ts, dtype=np.int64))
 
@@ -58,7 +60,7 @@ def test_ranges_hold_every_time_and_lie_apart(ts: np.ndarray[tuple[int], np.dtyp
     ranges = plan.time_ranges(ts, reach)
     assert len(ranges) <= 8
     assert all(any(low + reach <= t <= high - reach for low, high in ranges) for t in ts.tolist())
-    assert all(first[1] < second[0] for first, second in zip(ranges, ranges[1:], strict=False))
+    assert all(first[1] < second[0] for first, second in itertools.pairwise(ranges))
 
 
 @given(st.integers(-(10**14) + 1, 10**14 - 1), st.integers(-3, 3))

@@ -2,7 +2,8 @@
 
 Takes leaves (distinct dimension values with what was measured and what was expected) and gives an explanation: causes
 with their share and probability, what remains unexplained, and one plain sentence. Also gives the expected values of
-leaves from their history. Never reads a clock, a database or a socket, and never guesses: nothing found is an answer with a
+leaves from their history. Never reads a clock, a database or a socket, and never guesses: nothing found is an answer
+with a
 reason. Only `table` touches a file, for the command line.
 """
 

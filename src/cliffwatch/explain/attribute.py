@@ -8,12 +8,14 @@ weights (*mix*). The two effects add up to the ratio's change.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cliffwatch.errors import InvalidInput
+from cliffwatch.explain.cube import Rows
 from cliffwatch.explain.model import Cause, Explanation, Floats, Kind, Leaves, Limits, Reason
 from cliffwatch.explain.search import Deviations, Found, search
 
@@ -59,7 +61,7 @@ def merged(leaves: Leaves) -> Leaves:
     if doubled(key, cells):
         known, first, group = np.unique(key, return_index=True, return_inverse=True)
         codes = codes[first]
-        columns = [np.bincount(group, column, len(known)) for column in columns]
+        columns = [np.asarray(np.bincount(group, column, len(known)), np.float64) for column in columns]
     weights = (columns[2], columns[3]) if leaves.is_ratio else (None, None)
     return Leaves(leaves.dimensions, codes, leaves.values, columns[0], columns[1], *weights)
 
@@ -95,8 +97,8 @@ def explain_sum(leaves: Leaves, limits: Limits) -> Explanation:
     look = looked(leaves, Deviations.of(leaves.actual, leaves.expected), limits)
     change = actual - expected
     whole = unit(change, [float(look.residual[f.rows].sum()) for f in look.found])
-    causes = causes_of(leaves, look.found, look.residual, whole, Kind.VOLUME, limits)
-    everywhere = (change - float(look.residual.sum())) / whole if whole else 0.0
+    causes = causes_of(leaves, look.found, added(look.residual), whole, Kind.VOLUME, limits)
+    everywhere = (change - float(look.residual.sum())) / whole if look.evenly and whole else 0.0
     if not causes:
         reason = why_not(change, abs(actual) + abs(expected), look)
     unexplained = left(change, whole, causes, everywhere)
@@ -112,16 +114,16 @@ def explain_ratio(leaves: Leaves, weight: Floats, expected_weight: Floats, limit
         return Explanation((), *amounts, unexplained, *weights, rate_effect=0.0, mix_effect=0.0, reason=reason)
     total_rate = amounts[1] / weights[1]
     change = amounts[0] / weights[0] - total_rate
-    at_rate, excess = expected_at_rate(leaves, weight, expected_weight, total_rate)
+    at_rate, rate = expected_at_rate(leaves, weight, expected_weight, total_rate)
     look = looked(leaves, rate_deviations(leaves.actual, at_rate, weight, expected_weight, total_rate), limits)
     residual = (leaves.actual - at_rate) / weights[0]
     rate_effect = float(residual.sum())
     mix_effect = change - rate_effect
     whole = unit(change, [float(residual[f.rows].sum()) for f in look.found])
-    causes = causes_of(leaves, look.found, residual, whole, Kind.RATE, limits)
+    causes = causes_of(leaves, look.found, added(residual), whole, Kind.RATE, limits)
     mix: tuple[Cause, ...] = ()
     if not causes or abs(mix_effect) > MIX_LOOK * abs(change):
-        mix = mix_drivers(leaves, weight, expected_weight, excess, whole, limits)
+        mix = mix_drivers(leaves, weight, expected_weight, rate, whole, limits)
     if not causes:
         mixed = abs(mix_effect) > abs(rate_effect) and not look.evenly
         reason = Reason.MIX_ONLY if mixed else why_not(change, abs(total_rate), look)
@@ -143,7 +145,7 @@ def explain_ratio(leaves: Leaves, weight: Floats, expected_weight: Floats, limit
 def expected_at_rate(
     leaves: Leaves, weight: Floats, expected_weight: Floats, total_rate: float
 ) -> tuple[Floats, Floats]:
-    """What each leaf's weight would have given at its expected rate, and by how much that rate exceeds the total's.
+    """What each leaf's weight would have given at its expected rate, and that rate; each (L,).
 
     A leaf's rate is drawn to the total's by half an event's worth, since a rate seen on little weight is not one.
     A leaf that came without being expected, or the other way round, has no rate to compare: it is a change of mix.
@@ -152,7 +154,7 @@ def expected_at_rate(
     prior = 0.5 / max(rarer, 0.005)
     rate = (leaves.expected + prior * total_rate) / (np.maximum(expected_weight, 0) + prior)
     both = (weight > 0) & (expected_weight > 0)
-    return np.where(both, weight * rate, leaves.actual), rate - total_rate
+    return np.where(both, weight * rate, leaves.actual), rate
 
 
 def rate_deviations(
@@ -173,12 +175,22 @@ def rate_deviations(
 
 
 def mix_drivers(
-    leaves: Leaves, weight: Floats, expected_weight: Floats, excess: Floats, whole: float, limits: Limits
+    leaves: Leaves, weight: Floats, expected_weight: Floats, rate: Floats, whole: float, limits: Limits
 ) -> tuple[Cause, ...]:
-    """The slices whose weight in the whole changed, and moved the ratio because their rate is not the total's."""
-    fair = expected_weight * (weight.sum() / expected_weight.sum())
-    look = looked(leaves, Deviations.of(weight, fair), limits)
-    drivers = causes_of(leaves, look.found, (weight - fair) / weight.sum() * excess, whole, Kind.MIX, limits)
+    """The slices whose weight changed and thereby moved the ratio.
+
+    A slice's effect is what the ratio would lose if the slice had kept its expected weight.
+    """
+    look = looked(leaves, Deviations.of(weight, expected_weight), limits)
+    fair = weight - look.residual  # what was expected, grown like everything
+    all_weight, value = float(weight.sum()), float((weight * rate).sum() / weight.sum())
+
+    def effect(rows: Rows) -> float:
+        more, gain = float((weight - fair)[rows].sum()), float(((weight - fair) * rate)[rows].sum())
+        without = all_weight - more
+        return value - (value * all_weight - gain) / without if without > 0 else 0.0
+
+    drivers = causes_of(leaves, look.found, effect, whole, Kind.MIX, limits)
     return tuple(driver for driver in drivers if abs(driver.share) >= MATTERS)
 
 
@@ -205,24 +217,29 @@ def looked(leaves: Leaves, deviations: Deviations, limits: Limits) -> Look:
     first = found(deviations)
     evenly = any(not f.codes for f in first)
     if evenly and not first[0].codes:
-        deviations = deviations.beyond(deviations.level())
+        deviations = deviations.beyond_level()
         first = found(deviations)
     return Look([f for f in first if f.codes], deviations.residual, evenly)
 
 
 def causes_of(
-    leaves: Leaves, found: list[Found], effect: Floats, whole: float, kind: Kind, limits: Limits
+    leaves: Leaves, found: list[Found], effect: Callable[[Rows], float], whole: float, kind: Kind, limits: Limits
 ) -> tuple[Cause, ...]:
     """The causes that found slices are; a share counts the leaves that no surer cause explains."""
     causes = []
     for slice_ in found:
         sums = [float(column[slice_.members].sum()) for _, column in leaves.measures()]
         items = tuple((leaves.dimensions[d], leaves.values[d][code]) for d, code in sorted(slice_.codes.items()))
-        share = float(effect[slice_.rows].sum()) / whole if whole else 0.0
+        share = effect(slice_.rows) / whole if whole else 0.0
         probability = 1 / (1 + math.exp(-min(slice_.odds, 700.0)))
         if probability >= limits.min_probability and abs(share) >= limits.min_share:
             causes.append(Cause(items, sums[0], sums[1], share, probability, kind, *sums[2:]))
     return tuple(sorted(causes, key=lambda c: (-abs(c.share), c.slice_items))[: limits.max_causes])
+
+
+def added(residual: Floats) -> Callable[[Rows], float]:
+    """What leaves bring about together, where effects add up."""
+    return lambda rows: float(residual[rows].sum())
 
 
 def unit(change: float, moves: list[float]) -> float:

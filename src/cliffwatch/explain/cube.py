@@ -1,7 +1,8 @@
 """The cube of all slices: which cuboids are looked at, and how sums over leaves become sums over slices.
 
 A cuboid is a set of dimensions; each combination of their values is a slice. All slices of all cuboids are
-numbered through, so that the sums of the whole cube are one array. They are taken from the leaves only for the largest cuboids;
+numbered through, so that the sums of the whole cube are one array. They are taken from the leaves only for the
+largest cuboids;
 each smaller one is the sum of an already summed larger one along its other axes.
 """
 
@@ -51,7 +52,9 @@ class Cube:
         """
         dimensions = len(self.sizes)
         deepest = dimensions if dimensions <= HELPED_DIMENSIONS else 0
-        helpers = [dims for dims in subsets(dimensions, deepest) if dims not in self._start and self.cells(dims) <= room]
+        helpers = [
+            dims for dims in subsets(dimensions, deepest) if dims not in self._start and self.cells(dims) <= room
+        ]
         plan: list[tuple[Cuboid, Cuboid | None]] = []
         for dims in [*helpers, *self.cuboids]:
             larger = [known for known, _ in plan if set(dims) < set(known)]

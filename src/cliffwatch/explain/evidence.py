@@ -1,9 +1,12 @@
 """How surely a slice moved: the log odds of "its leaves moved alike" against "they only strayed".
 
-Each leaf has a residual r, a size s and a noise variance v. When a slice moved by m, its residuals are m * s, with a spread of
+Each leaf has a residual r, a size s and a noise variance v. When a slice moved by m, its residuals are m * s, with a
+spread of
 their own that is read off the slice; when it did not, they are noise around zero, whose tail is as heavy as the tail
-of all leaves. Both likelihoods need only five sums per slice, so that every slice of the cube is weighed at once. What it
-costs to name one slice out of all is taken off (minimum description length), so odds above zero need no further threshold.
+of all leaves. Both likelihoods need only five sums per slice, so that every slice of the cube is weighed at once.
+What it
+costs to name one slice out of all is taken off (minimum description length), so odds above zero need no further
+threshold.
 """
 
 from __future__ import annotations
@@ -49,7 +52,8 @@ def columns(residual: Floats, size: Floats, variance: Floats) -> Floats:
 
 
 def surprise(z: Floats, tail: float) -> Floats:
-    """Twice the negative log likelihood of noise of |z| deviations: square in the middle, linear in the tail (Huber)."""
+    """Twice the negative log likelihood of noise of |z| deviations: square in the middle, linear in the tail
+    (Huber)."""
     return np.where(z < tail, z * z, 2 * tail * z - tail**2)
 
 

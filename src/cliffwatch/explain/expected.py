@@ -1,4 +1,5 @@
-"""What each leaf should have been: its own history, drawn to its parents' where it is thin, adding up to the total's forecast.
+"""What each leaf should have been: its own history, drawn to its parents' where it is thin, adding up to the total's
+forecast.
 
 A leaf's history is its values in comparable past windows (the same hours of the same weekday, or the windows just
 before). A thin leaf borrows from its parents: what its dimension values would give if they were independent.
@@ -50,7 +51,8 @@ def expected_ratio_leaves(
 ) -> tuple[Floats, Floats]:
     """Expected (numerators, denominators), each (L,), of the leaves of a ratio or a mean.
 
-    `numerators` and `denominators` are histories (L, H) as in `expected_leaves`; `expected_weight` is the forecast of the
+    `numerators` and `denominators` are histories (L, H) as in `expected_leaves`; `expected_weight` is the forecast of
+    the
     total's denominator and `expected_value` that of the ratio itself. A leaf's rate is drawn to what its dimension
     values' rates make likely, by about one event's worth.
     """

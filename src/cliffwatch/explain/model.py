@@ -145,7 +145,8 @@ class Cause:
 
     `actual` and `expected` are the slice's values of the measure: sums, or for a ratio numerators, whose denominators
     are `actual_weight` and `expected_weight`. `share` is the signed fraction of the total's change that the slice
-    brings about (of the gross change, where ups and downs cancel in the total). `confidence` is the probability that the
+    brings about (of the gross change, where ups and downs cancel in the total). `confidence` is the probability that
+    the
     slice changed by itself and not by chance.
     """
 

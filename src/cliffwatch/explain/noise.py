@@ -1,7 +1,8 @@
 """How far leaves stray from their expectation by themselves.
 
 A leaf's residual has variance `count * size + relative**2 * size**2`: the first part is that of counting
-few things, the second that of a forecast (or a leaf) that is a few percent off. Both are read off the leaves at hand, by
+few things, the second that of a forecast (or a leaf) that is a few percent off. Both are read off the leaves at hand,
+by
 the likelihood of a mixture in which some leaves moved anywhere, so that the changed ones do not pass for noise.
 """
 

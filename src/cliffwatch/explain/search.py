@@ -23,7 +23,8 @@ CONTAMINATED = 0.02  # fraction of moved leaves from which on the first look is 
 class Deviations:
     """How far each leaf is from its expectation; every column is (L,).
 
-    `residual` is actual less `expected`, `size` the larger of both without sign, and `counted` the amount whose counting noise
+    `residual` is actual less `expected`, `size` the larger of both without sign, and `counted` the amount whose
+    counting noise
     the residual has: `least_count` is the least variance per unit of it.
     """
 
@@ -39,22 +40,21 @@ class Deviations:
         return cls(actual - expected, expected, np.maximum(np.abs(actual), base), base)
 
     def of_rows(self, rows: Rows) -> Deviations:
-        columns = (self.residual, self.expected, self.size, self.counted)
-        return Deviations(*(column[rows] for column in columns), self.least_count)
+        return Deviations(
+            self.residual[rows], self.expected[rows], self.size[rows], self.counted[rows], self.least_count
+        )
 
-    def level(self) -> float:
-        """The factor by which everything is more than expected: the median over what was expected."""
+    def beyond_level(self) -> Deviations:
+        """The deviations beyond a factor that all share: the median of actual by expected, by what was expected."""
         base = np.abs(self.expected)
         known = np.flatnonzero(base > 0)
-        if not len(known):
-            return 1.0
+        if not len(known):  # nothing was expected anywhere: all of it is what all share
+            nothing = np.zeros_like(base)
+            return Deviations(nothing, nothing, nothing, nothing, self.least_count)
         ratio = 1 + self.residual[known] / self.expected[known]
         order = np.argsort(ratio, kind="stable")
         below = np.cumsum(base[known][order])
-        return float(ratio[order][np.searchsorted(below, below[-1] / 2)])
-
-    def beyond(self, level: float) -> Deviations:
-        """The deviations from an expectation that is multiplied by a level."""
+        level = float(ratio[order][np.searchsorted(below, below[-1] / 2)])
         actual, expected = self.expected + self.residual, self.expected * level
         size = np.maximum(np.abs(actual), np.abs(expected))
         return Deviations(actual - expected, expected, size, self.counted * abs(level), self.least_count)
@@ -69,7 +69,8 @@ class Deviations:
         """
         base = np.abs(self.expected)
         chance = 3 * np.sqrt(noise.count * (self.counted + noise.count))
-        return np.maximum(base + np.maximum(self.size - base - chance, 0.0), noise.count / 2)
+        size: Floats = np.maximum(base + np.maximum(self.size - base - chance, 0.0), noise.count / 2)
+        return size
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ NAMED = 3  # causes that fit into a sentence
 def sentence(explanation: Explanation, *, measure: str, since: str = "", names: Mapping[str, str] | None = None) -> str:
     """`Revenue is 31 % below expected since 14:00; 94 % of it is app version 4.2.1 in DE.`
 
-    `measure` is the measure's name, `since` a time as the reader writes it ("" leaves it out), `names` maps a dimension to
+    `measure` is the measure's name, `since` a time as the reader writes it ("" leaves it out), `names` maps a
+    dimension to
     what people call it; a dimension mapped to "" is told by its value alone.
     """
     head = change(explanation.actual_value, explanation.expected_value, measure)

@@ -97,7 +97,10 @@ class Settler:
 
     def parts(self, spot: Spot, along: int) -> Parts:
         code, size = self.cube.columns[along][spot.rows], self.cube.sizes[along]
-        return Parts(*(np.bincount(code, column[spot.rows], size) for column in self.leaves))
+        columns: list[Floats] = [
+            np.asarray(np.bincount(code, column[spot.rows], size), np.float64) for column in self.leaves
+        ]
+        return Parts(*columns)
 
     def further(self, spot: Spot) -> list[tuple[int, Rows]]:
         """The dimensions along which the slice has parts that are looked at, with their numbers."""

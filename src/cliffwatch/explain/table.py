@@ -73,8 +73,8 @@ def read_leaves(path: Path, measures: list[str]) -> Leaves:
         encoded = table.column(name).combine_chunks().dictionary_encode()
         codes[:, d] = encoded.indices.to_numpy(zero_copy_only=False)
         values.append(tuple(encoded.dictionary.to_pylist()))
-    weights = columns[2:] or [None, None]
-    return Leaves(tuple(dimensions), codes, tuple(values), columns[0], columns[1], weights[0], weights[1])
+    weights = (columns[2], columns[3]) if len(columns) > 2 else (None, None)
+    return Leaves(tuple(dimensions), codes, tuple(values), columns[0], columns[1], *weights)
 
 
 def read_text(path: Path) -> pa.Table:
