@@ -19,7 +19,7 @@ from cliffwatch.detect.calendar import Calendar
 from cliffwatch.detect.layout import HOLIDAY, SLOW, WEEKDAY, Family, Row, Tuning
 from cliffwatch.detect.model import Bools, Floats
 from cliffwatch.detect.slow import start
-from cliffwatch.detect.surprise import against_tail, evidence, follow
+from cliffwatch.detect.surprise import against_tail, evidence, follow, unskewed, value_per_event
 from cliffwatch.detect.tails import TINY, count_score, share_score
 
 
@@ -109,6 +109,7 @@ def step(
         z = count_score(y / (mean * own), 1.0 / own, p_sum)
     else:
         z = v / np.sqrt(q)
+        z = unskewed(x, z, slope if family is Family.LINEAR else None, np.ones(len(z)) if both is None else both, tune)
         if family is Family.RATIO:
             z = np.where(x[Row.FREE] > 0, z, share_score(y, mean, mean * (1.0 - mean) / q))
     if ok is not None:
@@ -127,12 +128,24 @@ def step(
         trust += start_trust if ok is None else start_trust * ok
     _learn(x, ahead, u, own, inverse, trust, tune, linear=linear)
     _spread(x, ahead, u, p_sum, own, noise, slope, inverse, trust if old is None else trust * old, tune, family)
+    side = z
+    if family is Family.SUM and weight is not None:
+        each = value_per_event(x, y, weight, np.ones(len(y)) if ok is None else ok, tune)
+        if both is not None:
+            each *= both
+        side = np.where(np.abs(each) - 0.6 > far, each, z)
+        far = np.maximum(far, np.abs(each) - 0.6)
+    begin = x[Row.TAIL_FROM]
+    begin *= 1.0 + (tune.tail_pace * (x[Row.RUN] == 0 if both is None else (x[Row.RUN] == 0) * both)) * (
+        (far > begin) - tune.tail_rate
+    )
+    np.maximum(begin, tune.tail_from, out=begin)
     surprised = far > tune.tail_from
     if both is not None:
         surprised &= both > 0
     who = np.flatnonzero(surprised)
     if who.size:
-        against_tail(x, far, z[who], who, x[Row.RUN, who] == 0, tune)
+        against_tail(x, far, side[who], who, x[Row.RUN, who] == 0, tune)
     active = far > tune.cut_run
     active |= x[Row.RUN] > 0
     if both is not None:
@@ -145,7 +158,7 @@ def step(
     if old is not None:
         seen = np.ones(len(y)) if ok is None else ok
         _warm_up(x, y / hours, seen * (1.0 - going), seen, family, tune)
-    return Step(mean, q, np.copysign(far, z), ahead.parts)
+    return Step(mean, q, np.copysign(far, side), ahead.parts)
 
 
 def predict(x: Floats, cal: Calendar, t: int, tune: Tuning) -> Forecast:

@@ -23,7 +23,7 @@ def decide(value: Floats, expected: Floats, score: Floats, streak: Floats, limit
     surprising = wanted(value, expected, score, limit, wish)
     side = np.copysign(surprising, score)
     gone = np.isnan(score)
-    some_gone = np.asarray(gone.any(axis=1))
+    some_gone = gone.any(axis=1)
     flagged = surprising.copy() if wish.minimum_windows > 1 else surprising
     for i in range(len(score)):
         goes_on = side[i] * streak > 0

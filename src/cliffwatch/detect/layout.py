@@ -53,17 +53,22 @@ class Row(enum.IntEnum):
     N_TAIL_UP = 19
     TAIL_DOWN = 20
     N_TAIL_DOWN = 21
+    TAIL_FROM = 137  # the score above which the tail begins
     FREE = 22  # 1 when a ratio has been seen outside 0..1
-    STREAK = 23  # surprising windows in a row, signed
-    DAY_SUM = 24  # today's leftovers, drift and weight, for the slow parts to learn from at midnight
-    DAY_DRIFT = 25
-    DAY_WEIGHT = 26
-    HOUR = 27
-    P_HOUR = 51
-    WEEKEND = 75
-    P_WEEKEND = 99
-    SLOW = 123
-    P_SLOW = 133
+    SKEW = 23  # third moment of an average's scores
+    EACH = 24  # the usual value per event under a sum, its relative variance, and windows in a row away from it
+    V_EACH = 25
+    RUN_EACH = 26
+    STREAK = 27  # surprising windows in a row, signed
+    DAY_SUM = 28  # today's leftovers, drift and weight, for the slow parts to learn from at midnight
+    DAY_DRIFT = 29
+    DAY_WEIGHT = 30
+    HOUR = 31
+    P_HOUR = 55
+    WEEKEND = 79
+    P_WEEKEND = 103
+    SLOW = 127
+    P_SLOW = 138
 
 
 ROWS = Row.P_SLOW + SLOW * SLOW
@@ -110,9 +115,15 @@ class Tuning:
     prior_weekday: float = 0.1
     prior_holiday: float = 0.1
     tail_from: float = 2.3  # score from which a surprise is measured by the series' own past ones
-    tail_prior: float = 0.85  # mean of (score^2 - tail_from^2) / 2 above it when scores are normal
+    tail_prior: float = 0.125  # mean of log(score / tail_from) above it when scores are normal
+    tail_rate: float = 0.02  # how often normal scores come so far
     tail_points: float = 40.0
     tail_cap: float = 6.0
+    tail_pace: float = 0.006
+    skew_rate: float = 0.005
+    skew_doubt: float = 0.2
+    each_rate: float = 0.025
+    each_doubt: float = 0.03
 
 
 def tuning(step_ms: int) -> Tuning:

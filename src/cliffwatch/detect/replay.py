@@ -11,7 +11,7 @@ from cliffwatch.detect.calendar import Calendar, calendar
 from cliffwatch.detect.filter import Parts, step
 from cliffwatch.detect.judge import decide, threshold
 from cliffwatch.detect.layout import Family, Row
-from cliffwatch.detect.model import Floats, Grid, Ints, Measure, Scored, Sensitivity
+from cliffwatch.detect.model import Bools, Floats, Grid, Ints, Measure, Scored, Sensitivity
 from cliffwatch.detect.slow import close_day
 from cliffwatch.detect.state import State, begin
 from cliffwatch.errors import InvalidInput
@@ -117,7 +117,7 @@ def _replay(
         columns = np.ascontiguousarray(values[:, first : first + CHUNK].T)
         at = slice(first, first + len(columns))
         present = ~np.isnan(columns)
-        full = np.asarray(present.all(axis=1))
+        full = present.all(axis=1)
         filled = columns if full.all() else np.where(present, columns, 0.0)
         shares = None if weights is None else np.ascontiguousarray(np.nan_to_num(weights[:, at].T))
         mean, variance, points = np.empty((3, *columns.shape))
@@ -193,5 +193,4 @@ def _turned(out: Scored) -> Scored:
 
 def _empty_scored(series: int, windows: int) -> Scored:
     shape = (windows, series)
-    expected, lower, upper, points = (np.empty(shape) for _ in range(4))
-    return Scored(expected, lower, upper, points, np.empty(shape, bool), np.empty(shape, bool))
+    return Scored(*(np.empty(shape) for _ in range(4)), learning=np.empty(shape, bool), flagged=np.empty(shape, bool))

@@ -38,6 +38,7 @@ def start(x: Floats, who: Bools, family: Family, tune: Tuning) -> None:
     x[Row.COVARIANCE, who] = drift * tune.rho
     x[Row.TRUST, who] = tune.prior_trust if family is Family.COUNT else tune.prior_trust_free
     x[Row.TAIL_UP, who] = x[Row.TAIL_DOWN, who] = tune.tail_prior
+    x[Row.TAIL_FROM, who] = tune.tail_from
     x[Row.N_TAIL_UP, who] = x[Row.N_TAIL_DOWN, who] = tune.tail_points
     if tune.step_days * tune.warm <= 1.5:  # the first day has also been a day of its weekday
         x[Row.DAY_WEIGHT, who] = 1.0 / drift

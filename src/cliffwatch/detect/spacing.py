@@ -87,17 +87,17 @@ def batches(
     weeks share a matrix; elsewhere only equal grids do. Missing windows are NaN.
     """
     movable = time_zone == "UTC" and country is None
-    groups: dict[tuple[Measure, int, object], list[Line]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[Line]] = defaultdict(list)
     for each in lines:
         kind = measure or guess_measure(values[each.rows], even=each.even)
         first = int(each.start_ms[0])
         if each.even and movable and WEEK_MS % each.step_ms == 0:
-            key: tuple[Measure, int, object] = (kind, each.step_ms, first % each.step_ms)
+            key: tuple[object, ...] = (kind, each.step_ms, first % each.step_ms)
         else:
             key = (kind, each.step_ms, each.start_ms.tobytes())
         groups[key].append(each)
     for (kind, *_), members in groups.items():
-        yield _batch(members, values, kind, time_zone, country)
+        yield _batch(members, values, Measure(str(kind)), time_zone, country)
 
 
 def _batch(members: list[Line], values: Floats, measure: Measure, time_zone: str, country: str | None) -> Batch:

@@ -9,6 +9,7 @@ import numpy as np
 from cliffwatch.detect.layout import Row, Tuning
 from cliffwatch.detect.model import Bools, Floats, Ints
 from cliffwatch.detect.slow import adopt
+from cliffwatch.detect.tails import count_score
 
 EVIDENCE = ((Row.SHORT, Row.V_SHORT), (Row.LONG, Row.V_LONG))
 
@@ -47,23 +48,71 @@ def evidence(
     return far
 
 
+def unskewed(x: Floats, z: Floats, slope: Floats | None, learn: Floats, tune: Tuning) -> Floats:
+    """The normal score of a skewed one, by the third moment of the series' own scores.
+
+    Wilson & Hilferty's cube root for a Pearson III variable, on the side of its long tail; the short one is only moved,
+    because real values do not end where that distribution does. An average over fewer events is more skewed: the third
+    moment is kept for the usual number and grows with the root of `slope`. `learn` is 1 where a point may teach.
+    """
+    skew = x[Row.SKEW]
+    thin = 1.0 if slope is None else np.sqrt(slope)
+    cut = np.minimum(np.maximum(z, -tune.cut), tune.cut)
+    lean = skew * skew
+    lean = skew * (lean / (lean + tune.skew_doubt**2)) * thin
+    lean = np.minimum(np.maximum(lean, -2.0), 2.0)
+    skew += tune.skew_rate * learn * (cut * cut * cut / thin - skew)
+    tail = z * lean > 1e-4
+    bent = np.where(tail, lean, 1.0)
+    bent = (6.0 / bent) * (np.cbrt(1.0 + 0.5 * np.maximum(bent * z, 0.0)) - 1.0)
+    result: Floats = np.where(tail, bent, z) + lean / 6.0
+    return result
+
+
+def value_per_event(x: Floats, y: Floats, weight: Floats, ok: Floats, tune: Tuning) -> Floats:
+    """The score of what the single events under a sum were worth: prices fell although as many bought.
+
+    Given how many events there were, a sum varies much less than without. `ok` is 1 where there is a value.
+    """
+    there = ok * (weight > 0)
+    events = np.maximum(weight, 1.0)
+    usual, variance, run = x[Row.EACH], x[Row.V_EACH], x[Row.RUN_EACH]
+    new = (usual <= 0) & (there > 0) & (y > 0)
+    usual[new] = y[new] / events[new]
+    variance[new] = 1.0
+    safe = np.maximum(usual, 1e-300)
+    gap = y / (events * safe) - 1.0
+    spread = variance / events + tune.each_doubt**2
+    z = count_score((gap + 1.0) / spread, 1.0 / spread, np.full(gap.shape, 1e-9)) * there * (usual > 0)
+    far = np.abs(z)
+    run += there * ((far > tune.cut_run) * (run + 1.0) - run)
+    rate = np.where(
+        run >= tune.adopt_after, 0.5, tune.each_rate * np.minimum(1.0, tune.huber / np.maximum(far, tune.huber))
+    )
+    rate = np.maximum(rate, 1.0 / (x[Row.N] + 10.0)) * there
+    usual += rate * safe * gap
+    variance += rate * (np.minimum(gap * gap * events, 9.0 * variance) - variance)
+    return z
+
+
 def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, news: Bools, tune: Tuning) -> None:
     """Measure the surprises of the series `who` (in `far`, changed in place) by the series' own past ones of that side.
 
-    Above `tail_from` a score counts by the mean excess of (score^2 - tail_from^2) / 2, which is known for normal scores
-    and learned for others: heavy tails shrink. Only `news` (the first point of an incident) teaches, and no single one
-    much.
+    Above `tail_from` the logarithm of a score counts by its mean excess (B. M. Hill, 1975), which is known for normal
+    scores and learned for others, and by how often it comes so far: heavy tails shrink. Only `news` (the first point of
+    an incident) teaches, and no single one much.
     """
-    start = tune.tail_from
-    excess = 0.5 * (far[who] ** 2 - start**2)
+    begin = x[Row.TAIL_FROM, who]
+    excess = np.log(far[who] / begin)
     for row, n_row, members in (
         (Row.TAIL_UP, Row.N_TAIL_UP, side > 0),
         (Row.TAIL_DOWN, Row.N_TAIL_DOWN, side <= 0),
     ):
         at, over = who[members], excess[members]
-        usual = x[row, at]
-        far[at] = np.sqrt(start**2 + 2.0 * over * (tune.tail_prior / np.maximum(usual, tune.tail_prior)))
-        taught, fresh = at[news[members]], over[news[members]]
+        usual = np.maximum(np.maximum(x[Row.TAIL_UP, at], x[Row.TAIL_DOWN, at]), tune.tail_prior)
+        far[at] = tune.tail_from * np.exp(over * np.where(over > 0, tune.tail_prior / usual, 1.0))
+        teaches = news[members] & (over > 0)
+        taught, fresh = at[teaches], over[teaches]
         x[n_row, taught] += 1.0
         past = x[row, taught]
         x[row, taught] += (np.minimum(fresh, tune.tail_cap * past) - past) / x[n_row, taught]

@@ -9,11 +9,10 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-import itertools
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -180,7 +179,7 @@ def _is_number(text: str) -> bool:
 def _lines(codes: Ints, times: Ints, count: int, time_zone: str) -> list[Line]:
     order = np.argsort(codes, kind="stable")
     edges = np.searchsorted(codes[order], np.arange(count + 1))
-    return [line(order[a:b], times[order[a:b]], time_zone) for a, b in itertools.pairwise(edges)]
+    return [line(order[a:b], times[order[a:b]], time_zone) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 
 
 def _score(batch: Batch, wish: Sensitivity, result: _Result) -> int:
@@ -215,7 +214,7 @@ def _write(path: Path, table: pa.Table, result: _Result, explained: Sensitivity 
         columns[name] = pa.array(short, mask=~np.isfinite(short))
     columns["anomaly"] = pa.array(result.flagged.astype(np.int8), mask=result.learning)
     if explained is not None:
-        columns["reason"] = _reasons(result)
+        columns["reason"] = _reasons(result, explained)
     header = io.StringIO()
     csv.writer(header, lineterminator="\n").writerow(columns)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -239,9 +238,12 @@ def _options(columns: dict[str, pa.Array]) -> pacsv.WriteOptions:
     return pacsv.WriteOptions(include_header=False, quoting_style="needed" if special else "none")
 
 
-def _reasons(result: _Result) -> pa.Array:
-    quiet = np.where(result.learning, Reason.LEARNING.value, Reason.WITHIN_BAND.value)
-    words = np.where(result.flagged, Reason.SURPRISING.value, quiet)
+def _reasons(result: _Result, wish: Sensitivity) -> pa.Array:
+    filters = replace(wish, minimum_effect=0.0, minimum_impact=0.0, minimum_windows=1) != wish
+    quiet = Reason.WITHIN_BAND if not filters else Reason.WITHIN_BAND
+    words = np.where(
+        result.flagged, Reason.SURPRISING.value, np.where(result.learning, Reason.LEARNING.value, quiet.value)
+    )
     return pa.array(words.tolist())
 
 

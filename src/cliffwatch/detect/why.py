@@ -21,7 +21,7 @@ WORDS = {
     Reason.LEARNING: "It was not judged: the series is still learning its rhythm.",
     Reason.MISSING: "There is no value in this window, so nothing was judged.",
     Reason.WRONG_DIRECTION: "It was not flagged: {actual} is surprising, but you asked only for the other direction.",
-    Reason.SMALL_EFFECT: "It was not flagged: the change ({relative}) is below the minimum effect you asked for.",
+    Reason.SMALL_EFFECT: "It was not flagged: the change ({relative}) is smaller than the minimum effect you asked for.",
     Reason.SMALL_IMPACT: "It was not flagged: the change is smaller than the minimum impact you asked for.",
     Reason.TOO_SHORT: "It was not flagged: it has not lasted as many windows as you asked for.",
 }
@@ -29,8 +29,7 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of an expectation. `effect` is a factor (1.2 = 20 % more) when `relative`, else in the measure's
-    unit."""
+    """One part of an expectation. `effect` is a factor (1.2 = 20 % more) when `relative`, else in the measure's unit."""
 
     name: str
     effect: float
