@@ -280,6 +280,17 @@ def test_the_archive_is_read_page_by_page_in_order_of_arrival(store: EventStore)
     assert seen == sorted(zip(received.tolist(), hashes.tolist(), strict=True))
 
 
+def test_pages_are_found_across_long_silences(store: EventStore) -> None:
+    received = [T0 + hour**3 * DAY for hour in range(20)] + [T0 + i for i in range(1, 30)]
+    store.write(events(received, list(range(len(received)))), None)
+    store.write(events([T0 - 400 * DAY], [1], source=2), None)
+    seen, after = [], None
+    while len(page := store.read_archive(ArchiveQuery(1, *ALWAYS, after=after, limit=4))):
+        seen += page.received_at_ms.tolist()
+        after = seen[-1], int(page.message_hash[-1])
+    assert seen == sorted(received)
+
+
 def test_a_page_brings_back_whole_events(store: EventStore) -> None:
     written = events([T0, T0 + 1], [5, 6], kind=["track", "identify"], name=["Ü", ""], body=['{"a": "\\u0000"}', "{}"])
     store.write(written, None)

@@ -2,7 +2,8 @@
 
 Columns travel as numpy arrays and lists, never row by row. All times are Unix milliseconds (UTC); windows are
 half-open [start, end). Delivery is at least once, a message counts once: facts and archive rows may repeat, and
-every read counts rows with one `message_hash` as one (the earliest `ts` wins).
+every read counts rows with one `message_hash` as one (the earliest `ts` wins). An engine may turn repeats away when they
+are written, or tell them apart when it reads. What a query gives is of one moment.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ Floats = NDArray[np.float64]
 
 DUPLICATE_SLACK_MS = 120_000
 """A re-sent message is re-stamped by at most the difference of two network delays; duplicates are looked for this
-far on both sides of a window, so that one that falls across its edge still counts once."""
+far on both sides of a time, so that one that falls across a window's edge still counts once. A copy that is further
+away than this may count once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Position:
 class Function(enum.StrEnum):
     COUNT = "count"
     USERS = "users"  # distinct actors, exact
-    SUM = "sum"
+    SUM = "sum"  # to 14 significant digits: the same each time it is asked for, whatever the order of adding
     AVERAGE = "average"
     MIN = "min"
     MAX = "max"
@@ -182,11 +184,15 @@ class StoreStats:
 class EventStore(Protocol):
     """The contract. All methods may be called from any thread.
 
-    A failure raises `errors.Unavailable` and leaves nothing half-written.
+    A failure raises `errors.Unavailable` and leaves nothing half-written: all of a call, or nothing of it, is there.
     """
 
     def write(self, archive: ArchiveBatch | None, facts: FactBatch | None, position: Position | None = None) -> None:
-        """Write archive rows, facts and the journal position in one transaction; durable on return."""
+        """Write archive rows, facts and the journal position in one transaction; durable on return.
+
+        After `Unavailable` it is unknown whether the rows were taken: write them again, they count once. Raises
+        InvalidInput when columns differ in length or type.
+        """
         ...
 
     def position(self, journal: str) -> int:
