@@ -2,8 +2,8 @@
 
 Columns travel as numpy arrays and lists, never row by row. All times are Unix milliseconds (UTC); windows are
 half-open [start, end). Delivery is at least once, a message counts once: facts and archive rows may repeat, and
-every read counts rows with one `message_hash` as one (the earliest `ts` wins). An engine may turn repeats away when they
-are written, or tell them apart when it reads. What a query gives is of one moment.
+every read counts rows with one `message_hash` as one (the earliest `ts` wins). An engine may turn repeats away when
+they are written, or tell them apart when it reads. What a query gives is of one moment.
 """
 
 from __future__ import annotations
