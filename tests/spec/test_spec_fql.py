@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cliffwatch.errors import CliffwatchError, InvalidInput
-from cliffwatch.spec.fql import InvalidFilter, compile_filter
+from cliffwatch.spec.fql import InvalidFilter, compile_filter, filter_roots
 from cliffwatch.spec.fql_functions import glob
 
 HERE = Path(__file__).parent
@@ -270,3 +270,11 @@ def test_any_text_is_a_filter_or_a_clear_error(text: str) -> None:
     except CliffwatchError:
         return
     assert predicate({"a": "x"}) in (True, False)
+
+
+def test_the_fields_that_a_filter_looks_into_are_known() -> None:
+    assert filter_roots("") == frozenset()
+    assert filter_roots("length(userId) > 0 and type in ['track', properties.kind] or name = 'x'") == {
+        "userId", "type", "properties", "name",
+    }  # fmt: skip
+    assert filter_roots("traits.email = null") == {"traits", "context"}

@@ -59,6 +59,19 @@ class World:
     def event(self, ts_ms: int, name: str = "Order Completed", **more: Any) -> Event:
         return make_event(ts_ms, name, source_id=self.source_id, **more)
 
+    def group(self, ts_ms: int, group_id: str, **traits: Any) -> Event:
+        message = {
+            "type": "group",
+            "groupId": group_id,
+            "anonymousId": "a1",
+            "messageId": f"m{next(_numbers)}",
+            "timestamp": format_time(ts_ms),
+            "traits": traits,
+        }
+        (event,) = accept_all(Envelope([message]), Arrival(self.source_id, ts_ms, "test"))
+        assert isinstance(event, Event)
+        return event
+
     def absorb(self, events: Sequence[Event]) -> None:
         """Archive and project events, as ingest does."""
         self.store.write(archive_of(events), self.projector.project(events))

@@ -22,7 +22,7 @@ from typing import Any
 from cliffwatch.errors import InvalidInput
 from cliffwatch.spec.fql_functions import FUNCTIONS, equal, glob
 from cliffwatch.spec.model import JsonValue
-from cliffwatch.spec.paths import compile_path
+from cliffwatch.spec.paths import compile_path, roots
 
 Fields = Mapping[str, JsonValue]
 Predicate = Callable[[Fields], bool]
@@ -98,14 +98,24 @@ class _Operand:
 
 def compile_filter(text: str) -> Predicate:
     """The predicate of a filter. Raises InvalidFilter, which shows where the text goes wrong."""
+    return _parse(text)[0]
+
+
+def filter_roots(text: str) -> frozenset[str]:
+    """The top-level fields of an event that a filter may look into."""
+    return frozenset().union(*map(roots, _parse(text)[1]))
+
+
+def _parse(text: str) -> tuple[Predicate, list[str]]:
+    """The predicate of a filter, and the paths in it."""
     if len(text) > MAX_LENGTH:
         raise InvalidInput("filter", f"has at most {MAX_LENGTH:,} characters.")
     if text.strip().lower() in ("", "all"):
-        return lambda _: True
+        return (lambda _: True), []
     parser = _Parser(text)
     predicate = parser.filter(0)
     parser.expect_end()
-    return predicate
+    return predicate, parser.paths
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -132,6 +142,7 @@ class _Parser:
         self._text = text
         self._tokens = _tokens(text)
         self._next = 0
+        self.paths: list[str] = []
 
     def filter(self, depth: int) -> Predicate:
         terms = [self._conjunction(depth)]
@@ -207,6 +218,7 @@ class _Parser:
             return _Operand.of(_LITERALS[word])
         if word in _WORDS:
             raise InvalidFilter(self._text, token.position, f"“{token.text}” needs a comparison before it")
+        self.paths.append(token.text)
         return _Operand(compile_path(token.text), decides=True)
 
     def _call(self, name: _Token, depth: int) -> _Operand:

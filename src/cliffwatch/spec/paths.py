@@ -69,6 +69,14 @@ def compile_path(path: str) -> Lookup:
     return _two(first, rest[0]) if len(rest) == 1 else _through(names)
 
 
+def roots(path: str) -> frozenset[str]:
+    """The top-level fields of an event that the path may be found in."""
+    names = split_path(path)
+    if names == ("name",):
+        return frozenset(("name", "properties"))
+    return frozenset((names[0], "context")) if names[0] in _ALSO_IN_CONTEXT else frozenset(names[:1])
+
+
 def _top(name: str) -> Lookup:
     def find(fields: Fields) -> JsonValue:
         return fields.get(name)

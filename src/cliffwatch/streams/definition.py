@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import zoneinfo
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -38,6 +39,11 @@ def _checked(check: Any, rule: str) -> AfterValidator:
         return value
 
     return AfterValidator(validate)
+
+
+def _date(text: str) -> None:
+    if text:
+        dt.date.fromisoformat(text)
 
 
 PathText = Annotated[str, Field(max_length=300), _checked(split_path, "is a path such as properties.plan")]
@@ -108,6 +114,7 @@ class _Schedule(_Form):
     frequency_minutes: int = Field(60, ge=1, le=MAX_FREQUENCY_MINUTES)
     anchor: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "00:00"
     time_zone: Annotated[str, _checked(zoneinfo.ZoneInfo, "is an IANA time zone, such as Europe/Berlin")] = "UTC"
+    anchor_date: Annotated[str, _checked(_date, "is a date such as 2026-11-23")] = ""
 
 
 class _Definition(_Form):
@@ -134,6 +141,10 @@ class _Definition(_Form):
             twice = sorted({key for key in keys if keys.count(key) > 1})
             if twice:
                 raise ValueError(f"the {what} {twice[0]} is there twice")
+        parts = [p for m in self.measures for p in (m, m.numerator, m.denominator) if p is not None]
+        unknown = sorted({p.event for p in parts if p.event is not None} - set(self.events)) if self.events else []
+        if unknown:
+            raise ValueError(f"the event {unknown[0]} of a measure is not among the events of the stream")
         return self
 
 
@@ -151,7 +162,7 @@ def parse(data: Mapping[str, Any]) -> Definition:
         events=tuple(form.events),
         dimensions=tuple(Dimension(dimension.path, dimension.top) for dimension in form.dimensions),
         measures=measures,
-        schedule=Schedule(form.schedule.frequency_minutes, form.schedule.anchor, form.schedule.time_zone),
+        schedule=Schedule(**form.schedule.model_dump()),
         filter=form.filter.strip(),
     )
 
@@ -161,8 +172,16 @@ def _rule(message: str) -> str:
     return "is not a field of a stream" if text.startswith("Extra inputs") else text[0].lower() + text[1:]
 
 
+def stored(definition: Definition) -> dict[str, Any]:
+    """Plain data of a definition as a stream keeps it; `parse` gives the same definition back."""
+    data = dump(definition)
+    if definition.schedule.anchor_date:
+        data["schedule"]["anchor_date"] = definition.schedule.anchor_date
+    return data
+
+
 def dump(definition: Definition) -> dict[str, Any]:
-    """Plain data of a definition; `parse` gives the same definition back."""
+    """Plain data of a definition as people write it: without the anchor's date, which a stream keeps by itself."""
 
     def part(value: Part | Measure) -> dict[str, Any]:
         fields = {"aggregation": value.aggregation.value, "path": value.path, "event": value.event}
@@ -191,4 +210,4 @@ def dump(definition: Definition) -> dict[str, Any]:
 
 def validate(definition: Definition) -> None:
     """Raises InvalidDefinition when the definition breaks a rule."""
-    parse(dump(definition))
+    parse(stored(definition))

@@ -60,30 +60,30 @@ class Runs:
         schedule = parse(row.definition).schedule
         assert row.next_window_ms is not None
         window = window_of(schedule, row.next_window_ms)
-        planned = 0
-        while window.end_ms + settle_ms(schedule) <= now and planned < AT_ONCE:
-            self._add(session, row.id, window, now)
+        planned = passed = 0
+        while window.end_ms + settle_ms(schedule) <= now and passed < AT_ONCE:
+            planned += self._add(session, row, window, now)
             window = window_of(schedule, window.end_ms)
-            planned += 1
+            passed += 1
         row.next_window_ms = window.start_ms
         row.next_due_ms = window.end_ms + settle_ms(schedule)
         return planned
 
-    def _add(self, session: Session, stream_id: int, window: Window, now: int) -> None:
-        key = f"run:{stream_id}:{window.start_ms}"
-        payload = {"stream_id": stream_id, "start_ms": window.start_ms, "end_ms": window.end_ms}
-        known = select(RunRow.id).where(RunRow.stream_id == stream_id, RunRow.window_start_ms == window.start_ms)
-        if self._jobs.enqueue(session, RUN, key, payload, now, now) and session.scalar(known) is None:
-            session.add(
-                RunRow(
-                    stream_id=stream_id,
-                    window_start_ms=window.start_ms,
-                    window_end_ms=window.end_ms,
-                    state="queued",
-                    step="aggregate",
-                    error="",
-                )
-            )
+    def _add(self, session: Session, stream: StreamRow, window: Window, now: int) -> bool:
+        """A run and its job, unless this window has had one. A run of an older schedule gives its place up."""
+        key = f"run:{stream.id}:{window.start_ms}:{window.end_ms}"
+        payload = {"stream_id": stream.id, "start_ms": window.start_ms, "end_ms": window.end_ms}
+        if not self._jobs.enqueue(session, RUN, key, payload, now, now):
+            return False
+        known = select(RunRow).where(RunRow.stream_id == stream.id, RunRow.window_start_ms == window.start_ms)
+        row = session.scalar(known)
+        if row is None:
+            row = RunRow(stream_id=stream.id, window_start_ms=window.start_ms)
+            session.add(row)
+        row.window_end_ms = window.end_ms
+        row.state, row.step, row.error = "queued", "aggregate", ""
+        row.started_ms = row.finished_ms = None
+        return True
 
     def activate(self, session: Session, stream: Stream, now: int) -> None:
         """Put a back-filled stream to work: its next run is that of the window that is open now."""

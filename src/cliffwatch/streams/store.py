@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -13,14 +13,14 @@ from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
 from cliffwatch.db.sources import SourceRow
-from cliffwatch.db.streams import RunRow, StreamRow
+from cliffwatch.db.streams import JobRow, RunRow, StreamRow
 from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.jobs import Jobs
 from cliffwatch.store import EventStore
-from cliffwatch.streams.definition import dump, parse, validate
-from cliffwatch.streams.model import Definition, Stream, StreamState, Window
+from cliffwatch.streams.definition import parse, stored, validate
+from cliffwatch.streams.model import Definition, Schedule, Stream, StreamState, Window
 from cliffwatch.streams.projection import numeric_paths
-from cliffwatch.streams.schedule import next_runs, window_of
+from cliffwatch.streams.schedule import anchored, next_runs, window_of
 
 BACKFILL = "backfill"
 RUN = "run"
@@ -87,6 +87,7 @@ class Streams:
     def create(self, workspace_id: int, source_id: int, name: str, definition: Definition, now: int) -> Stream:
         """Create a stream; its back-fill from the archive starts at once. Raises InvalidInput, NotFound."""
         validate(definition)
+        definition = replace(definition, schedule=anchored(definition.schedule, now))
         name = checked_name(name)
         with self._database.write() as session:
             source = session.get(SourceRow, source_id)
@@ -96,7 +97,7 @@ class Streams:
                 workspace_id=workspace_id,
                 source_id=source_id,
                 name=name,
-                definition=dump(definition),
+                definition=stored(definition),
                 state=StreamState.BACKFILLING.value,
                 revision=1,
                 facts_id=new_facts_id(),
@@ -148,24 +149,27 @@ class Streams:
         definition: Definition | None = None,
     ) -> Stream:
         """Change a stream. Facts and points are made anew when what is measured, or when, has changed."""
+        retired: builtins.list[int] = []
         with self._database.write() as session:
             row = self._row(session, workspace_id, stream_id)
             if name is not None:
                 row.name = checked_name(name)
-            if definition is not None and definition != parse(row.definition):
+            if definition is not None:
                 validate(definition)
-                if projection_key(definition) != projection_key(parse(row.definition)):
+                old = parse(row.definition)
+                definition = replace(definition, schedule=_same_anchor(definition.schedule, old.schedule, now))
+                row.definition = stored(definition)
+                if projection_key(definition) != projection_key(old):
+                    retired.append(row.facts_id)
                     row.facts_id = new_facts_id()
-                row.definition = dump(definition)
-                row.live_from_ms = window_of(definition.schedule, now).end_ms
-                row.next_window_ms = window_of(definition.schedule, now).start_ms
-                row.next_due_ms = None
-                row.revision += 1
-                if row.state != StreamState.PAUSED.value:
-                    self._start_backfill(session, row, now)
+                if unlabelled(definition) != unlabelled(old):
+                    self._begin_anew(session, row, definition.schedule, retired, now)
             row.updated_ms = now
             stream = stream_of(row)
         self._version += 1
+        if stream.state is StreamState.PAUSED:  # nobody else will
+            for facts_id in retired:
+                self._store.delete_facts(facts_id)
         return stream
 
     def pause(self, workspace_id: int, stream_id: int, now: int) -> Stream:
@@ -177,11 +181,9 @@ class Streams:
         with self._database.write() as session:
             row = self._row(session, workspace_id, stream_id)
             if row.state == StreamState.PAUSED.value:
-                row.revision += 1
+                row.state = StreamState.BACKFILLING.value
                 row.updated_ms = now
-                schedule = parse(row.definition).schedule
-                row.next_window_ms = window_of(schedule, now).start_ms
-                self._start_backfill(session, row, now)
+                self._begin_anew(session, row, parse(row.definition).schedule, [], now)
             stream = stream_of(row)
         self._version += 1
         return stream
@@ -223,10 +225,23 @@ class Streams:
         with self._database.read() as session:
             return {StreamState(state): count for state, count in session.execute(query)}
 
-    def _start_backfill(self, session: Session, row: StreamRow, now: int) -> None:
+    def _begin_anew(
+        self, session: Session, row: StreamRow, schedule: Schedule, retired: Sequence[int], now: int
+    ) -> None:
+        """The next revision: back-filled from the archive, unless the stream is paused (then when it is resumed)."""
+        window = window_of(schedule, now)
+        row.revision += 1
+        row.live_from_ms, row.next_window_ms, row.next_due_ms = window.end_ms, window.start_ms, None
+        if row.state != StreamState.PAUSED.value:
+            self._start_backfill(session, row, now, retired)
+
+    def _start_backfill(self, session: Session, row: StreamRow, now: int, retired: Sequence[int] = ()) -> None:
+        """`retired` are the facts of the definition before; they go when the new ones are there."""
         row.state = StreamState.BACKFILLING.value
         row.backfill_done = row.backfill_total = 0
-        payload = {"stream_id": row.id, "revision": row.revision}
+        overtaken = select(JobRow.payload).where(JobRow.state == "queued", JobRow.key.like(f"backfill:{row.id}:%"))
+        retires = {*retired, *(int(i) for p in session.scalars(overtaken) for i in _numbers(p.get("retires")))}
+        payload = {"stream_id": row.id, "revision": row.revision, "asked_ms": now, "retires": sorted(retires)}
         self._jobs.enqueue(session, BACKFILL, f"backfill:{row.id}:{row.revision}", payload, now, now)
 
     def _change(self, workspace_id: int, stream_id: int, values: Mapping[str, Any], now: int) -> Stream:
@@ -286,6 +301,24 @@ def projection_key(definition: Definition) -> tuple[object, ...]:
         numeric_paths(definition),
         definition.filter,
     )
+
+
+def unlabelled(definition: Definition) -> Definition:
+    """The definition without what is only shown: two that are equal give the same points."""
+    return replace(
+        definition, measures=tuple(replace(measure, label=None, unit=None) for measure in definition.measures)
+    )
+
+
+def _same_anchor(schedule: Schedule, old: Schedule, now: int) -> Schedule:
+    """The schedule with the old one's date when nothing else of it changed, so that its windows stay where they are."""
+    if not schedule.anchor_date and replace(schedule, anchor_date=old.anchor_date) == old:
+        return old
+    return anchored(schedule, now)
+
+
+def _numbers(value: object) -> Sequence[int]:
+    return value if isinstance(value, list) else ()
 
 
 def new_facts_id() -> int:
