@@ -76,6 +76,10 @@ class World:
         """Archive and project events, as ingest does."""
         self.store.write(archive_of(events), self.projector.project(events))
 
+    def archive(self, events: Sequence[Event]) -> None:
+        """Archive events without projecting them."""
+        self.store.write(archive_of(events), None)
+
     def again(self) -> Stream:
         (stream,) = self.streams.list(self.workspace_id)
         return stream

@@ -34,19 +34,22 @@ def load(store: EventStore, stream: Stream, windows: Sequence[Window]) -> Stored
     """The stream's points of these windows. Points of other windows (an older schedule) are passed over."""
     points = store.read_points(PointQuery(stream.id, windows[0].start_ms, windows[-1].end_ms))
     starts = np.array([window.start_ms for window in windows], dtype=np.int64)
-    column = np.searchsorted(starts, points.window_start_ms)
-    fits = (column < len(starts)) & (starts[np.minimum(column, len(starts) - 1)] == points.window_start_ms)
+    ends = np.array([window.end_ms for window in windows], dtype=np.int64)
+    column = np.minimum(np.searchsorted(starts, points.window_start_ms), len(starts) - 1)
+    fits = (starts[column] == points.window_start_ms) & (ends[column] == points.window_end_ms)
+    kept = np.flatnonzero(fits)
     rows: dict[tuple[str, str], int] = {}
-    names = list(zip(points.measure, points.slice, strict=True))
-    row = np.array([rows.setdefault(name, len(rows)) for name in names], dtype=np.int64)
+    row = np.array(
+        [rows.setdefault((points.measure[at], points.slice[at]), len(rows)) for at in kept.tolist()], dtype=np.int64
+    )
     shape = (len(rows), len(windows))
     values, weights = np.full(shape, np.nan), np.full(shape, np.nan)
     revisions, known = np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
-    if len(names):
-        at = (row[fits], column[fits])
-        values[at] = points.value[fits]
-        weights[at] = points.weight[fits]
-        revisions[at] = points.revision[fits]
+    if len(kept):
+        at = (row, column[kept])
+        values[at] = points.value[kept]
+        weights[at] = points.weight[kept]
+        revisions[at] = points.revision[kept]
         known[at] = True
     series = tuple((measure, parse_slice_key(slice_)) for measure, slice_ in rows)
     return Stored(series, tuple(windows), values, weights, revisions, known)
