@@ -38,7 +38,7 @@ from cliffwatch.store.duckdb_file import DuckDBFile, registered, run, table_of
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS archive (
     source_id BIGINT, kind VARCHAR, name VARCHAR, ts BIGINT, received_at BIGINT, message_hash BIGINT,
-    user_id VARCHAR, anonymous_id VARCHAR, body VARCHAR);
+    user_id VARCHAR, anonymous_id VARCHAR, body VARCHAR USING COMPRESSION zstd);
 CREATE TABLE IF NOT EXISTS facts (
     stream_id BIGINT, ts BIGINT, message_hash BIGINT, actor_hash BIGINT, dims VARCHAR[], nums DOUBLE[]);
 CREATE TABLE IF NOT EXISTS points (
