@@ -71,3 +71,16 @@ def test_points_of_another_schedule_are_passed_over(world: Any) -> None:
 def test_a_stream_without_points_has_no_series(world: Any) -> None:
     stored = load(world.store, world.create(NOW), GRID)
     assert (stored.series, stored.values.shape) == ((), (0, 4))
+
+
+def test_series_that_join_in_time_stay_apart(world: Any) -> None:
+    stream = world.create(NOW)
+    france = make_slice({"properties.country": "FR"})
+    cells = [("count()", GERMANY, 0, 1, 0), ("count()", GERMANY, 1, 2, 0), ("count()", france, 2, 3, 0)]
+    world.store.write_points(points(stream, *cells, ("users()", TOTAL, 3, 4, 0)))
+    stored = load(world.store, stream, GRID)
+    assert stored.series == (("count()", GERMANY), ("count()", france), ("users()", TOTAL))
+    np.testing.assert_array_equal(
+        stored.values,
+        [[1, 2, np.nan, np.nan], [np.nan, np.nan, 3, np.nan], [np.nan, np.nan, np.nan, 4]],
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,24 +102,44 @@ def columns_of(definition: Definition, measure: Measure) -> Columns:
     return Columns(measure, value, events, divides=measure.aggregation is Aggregation.AVERAGE)
 
 
-def monitored(store: EventStore, stream: Stream, until_ms: int) -> dict[str, tuple[str, ...]]:
+def monitored(store: EventStore, stream: Stream, until_ms: int) -> Mapping[str, tuple[str, ...]]:
     """Dimension path -> its values with a series of their own, the most frequent first; `OTHER` last if there are more.
 
     They are the `top` most frequent of the last four weeks before the day of `until_ms` (UTC), so that they stay the
-    same all day; of a stream that has not seen a whole day yet, of all that there is.
+    same all day and are counted once a day; of a stream that has not seen a whole day yet, of all that there is.
     """
+    midnight = until_ms - until_ms % DAY_MS
+    today = _of_today.setdefault(store, {})
+    known = today.get(stream.facts_id)
+    asked = (midnight, stream.definition)
+    if known is None or known[0] != asked:
+        chosen, steady = _ranked(store, stream, until_ms, midnight)
+        known = (asked, chosen)
+        if steady:
+            today[stream.facts_id] = known
+    return known[1]
+
+
+_Values = dict[str, tuple[str, ...]]
+_of_today: WeakKeyDictionary[EventStore, dict[int, tuple[tuple[int, Definition], _Values]]] = WeakKeyDictionary()
+"""Per store and facts_id: the monitored values of a day (its first moment) under a definition."""
+
+
+def _ranked(store: EventStore, stream: Stream, until_ms: int, midnight: int) -> tuple[_Values, bool]:
+    """The monitored values, and whether they hold all day."""
     definition = stream.definition
     look_back_ms = max(LOOK_BACK_MS, LOOK_BACK_WINDOWS * definition.schedule.frequency_minutes * 60_000)
-    midnight = until_ms - until_ms % DAY_MS
-    chosen = {}
+    chosen: _Values = {}
+    steady = True
     for index, dimension in enumerate(definition.dimensions, start=1):
         counts = _counts(store, stream, index, [midnight - look_back_ms, midnight - DAY_MS, midnight])
         if counts is None:
+            steady = False
             counts = _counts(store, stream, index, [until_ms - look_back_ms, until_ms]) or {}
         ranked = sorted(counts, key=lambda value: (-counts[value], value))
         top = [value for value in ranked[: dimension.top] if value != OTHER]
         chosen[dimension.path] = (*top, OTHER) if len(top) < len(ranked) else tuple(top)
-    return chosen
+    return chosen, steady
 
 
 def _counts(store: EventStore, stream: Stream, dimension: int, edges: Sequence[int]) -> dict[str, float] | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffwatch.store import EventStore, PointQuery
+from cliffwatch.store import EventStore, PointBatch, PointQuery
 from cliffwatch.streams.aggregate import SeriesKey
 from cliffwatch.streams.model import Stream, Window, parse_slice_key
 
@@ -37,19 +38,38 @@ def load(store: EventStore, stream: Stream, windows: Sequence[Window]) -> Stored
     ends = np.array([window.end_ms for window in windows], dtype=np.int64)
     column = np.minimum(np.searchsorted(starts, points.window_start_ms), len(starts) - 1)
     fits = (starts[column] == points.window_start_ms) & (ends[column] == points.window_end_ms)
-    kept = np.flatnonzero(fits)
-    rows: dict[tuple[str, str], int] = {}
-    row = np.array(
-        [rows.setdefault((points.measure[at], points.slice[at]), len(rows)) for at in kept.tolist()], dtype=np.int64
-    )
-    shape = (len(rows), len(windows))
+    names, row = _series_of(points)
+    present = np.unique(row[fits])
+    names = [names[at] for at in present.tolist()]
+    row, column = np.searchsorted(present, row[fits]), column[fits]
+    shape = (len(names), len(windows))
     values, weights = np.full(shape, np.nan), np.full(shape, np.nan)
     revisions, known = np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
-    if len(kept):
-        at = (row, column[kept])
-        values[at] = points.value[kept]
-        weights[at] = points.weight[kept]
-        revisions[at] = points.revision[kept]
-        known[at] = True
-    series = tuple((measure, parse_slice_key(slice_)) for measure, slice_ in rows)
+    values[row, column] = points.value[fits]
+    weights[row, column] = points.weight[fits]
+    revisions[row, column] = points.revision[fits]
+    known[row, column] = True
+    series = tuple((measure, parse_slice_key(slice_)) for measure, slice_ in names)
     return Stored(series, tuple(windows), values, weights, revisions, known)
+
+
+def _series_of(points: PointBatch) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:
+    """The distinct (measure, slice) in order, and each point's place among them.
+
+    Points come ordered by series and then by time, so a stretch of ascending times whose ends have one name is one
+    series; only where two series happen to join in time is every name looked at.
+    """
+    names: list[tuple[str, str]] = []
+    row = np.empty(len(points), np.int64)
+    breaks = (np.flatnonzero(np.diff(points.window_start_ms) <= 0) + 1).tolist()
+    for first, end in pairwise([0, *breaks, len(points)]):
+        at = first
+        while at < end:
+            name = (points.measure[at], points.slice[at])
+            stop = end
+            if (points.measure[end - 1], points.slice[end - 1]) != name:
+                stop = next(i for i in range(at, end) if (points.measure[i], points.slice[i]) != name)
+            row[at:stop] = len(names)
+            names.append(name)
+            at = stop
+    return names, row
