@@ -17,9 +17,9 @@ import numpy as np
 
 from cliffwatch.detect.calendar import Calendar
 from cliffwatch.detect.layout import HOLIDAY, SLOW, WEEKDAY, Family, Row, Tuning
-from cliffwatch.detect.model import Bools, Floats
+from cliffwatch.detect.model import Bools, Floats, Ints
 from cliffwatch.detect.slow import start
-from cliffwatch.detect.surprise import against_tail, evidence, follow, unskewed, value_per_event
+from cliffwatch.detect.surprise import against_tail, evidence, follow, unskewed, value_per_event, what_is_new
 from cliffwatch.detect.tails import TINY, count_score, share_score
 
 
@@ -54,6 +54,7 @@ class Step:
     mean: Floats
     variance: Floats
     score: Floats
+    news: Floats  # the score, less what the points before have told already
     parts: Parts
 
 
@@ -68,6 +69,7 @@ def step(
     tune: Tuning,
     *,
     mature: bool,
+    roots: Ints | None = None,
 ) -> Step:
     """Forecast window `t`, score the values `y` (0 where not `present`, None = all are) against it and learn.
 
@@ -79,7 +81,7 @@ def step(
     old = None if mature else (x[Row.N] >= tune.learn_points).astype(np.float64)
     both = old if ok is None else ok if old is None else ok * old
     hours = 1.0 if linear else float(cal.duration_h[t])
-    ahead = predict(x, cal, t, tune)
+    ahead = predict(x, cal, t, tune, roots)
     noise = np.maximum(x[Row.NOISE], 1e-6 * x[Row.UNIT] if linear else 1e-6)
     p_sum = ahead.p_all + ahead.p_drift
     slope: Floats | None = None  # of the variance in the noise
@@ -133,8 +135,8 @@ def step(
         each = value_per_event(x, y, weight, np.ones(len(y)) if ok is None else ok, tune)
         if both is not None:
             each *= both
-        side = np.where(np.abs(each) - 0.6 > far, each, z)
-        far = np.maximum(far, np.abs(each) - 0.6)
+        side = np.where(np.abs(each) - 0.15 > far, each, z)
+        far = np.maximum(far, np.abs(each) - 0.15)
     begin = x[Row.TAIL_FROM]
     begin *= 1.0 + (tune.tail_pace * (x[Row.RUN] == 0 if both is None else (x[Row.RUN] == 0) * both)) * (
         (far > begin) - tune.tail_rate
@@ -146,6 +148,7 @@ def step(
     who = np.flatnonzero(surprised)
     if who.size:
         against_tail(x, far, side[who], who, x[Row.RUN, who] == 0, tune)
+    news = what_is_new(x, far, who, tune)
     active = far > tune.cut_run
     active |= x[Row.RUN] > 0
     if both is not None:
@@ -157,23 +160,30 @@ def step(
         follow(x, who, far[who], z[who], np.sqrt(q[who]), gap, own[who], _new_habit(cal, t, tune), tune)
     if old is not None:
         seen = np.ones(len(y)) if ok is None else ok
-        _warm_up(x, y / hours, seen * (1.0 - going), seen, family, tune)
-    return Step(mean, q, np.copysign(far, side), ahead.parts)
+        _warm_up(x, y / hours, seen * (1.0 - going), seen, family, tune, roots)
+    return Step(mean, q, np.copysign(far, side), np.copysign(news, side), ahead.parts)
 
 
-def predict(x: Floats, cal: Calendar, t: int, tune: Tuning) -> Forecast:
-    """The forecast of window `t`, before its values are seen."""
+def predict(x: Floats, cal: Calendar, t: int, tune: Tuning, roots: Ints | None = None) -> Forecast:
+    """The forecast of window `t`, before its values are seen.
+
+    `roots` names, for each series of the block, the ancestor whose rhythm it borrows (itself: none): its own season is
+    then what differs from the ancestor's.
+    """
     slow = x[Row.SLOW : Row.SLOW + SLOW]
     cov = x[Row.P_SLOW :].reshape(SLOW, SLOW, -1)
     spread = np.maximum(x[Row.COVARIANCE] * (1.0 / tune.rho), 1e-6 * x[Row.UNIT])
+    borrows = 0.0 if roots is None else (roots != np.arange(len(roots))).astype(np.float64)
     parts = Parts(slow[0].copy(), 0.0, 0.0, 0.0, x[Row.DRIFT] * tune.rho)
     centre = parts.level + parts.drift
     p_slow = cov[0, 0]
     if cal.has_weekdays:
         day = WEEKDAY + int(cal.weekday[t])
-        parts.weekday = slow[day]
+        parts.weekday = slow[day] if roots is None else slow[day] + borrows * slow[day][roots]
         centre += parts.weekday
         p_slow = p_slow + cov[day, day] + 2.0 * cov[0, day]
+        if roots is not None:
+            p_slow += borrows * cov[day, day][roots]
         if cal.holiday[t]:
             parts.holiday = slow[HOLIDAY]
             centre += parts.holiday
@@ -186,6 +196,9 @@ def predict(x: Floats, cal: Calendar, t: int, tune: Tuning) -> Forecast:
     p_all = p_slow
     for row, p_row, share in season:
         part = x[row] if share == 1.0 else share * x[row]
+        if roots is not None:
+            part = part + (share * borrows) * x[row][roots]
+            p_all = p_all + (share * share * borrows) * x[p_row][roots]
         parts.hour = parts.hour + part
         p_all = p_all + (x[p_row] if share == 1.0 else share * share * x[p_row])
     if season:
@@ -268,7 +281,7 @@ def _spread(
 
 
 def _doubt(
-    x: Floats, ahead: Forecast, who: np.ndarray, size: Floats, gap: Floats, cal: Calendar, t: int, tune: Tuning
+    x: Floats, ahead: Forecast, who: Ints, size: Floats, gap: Floats, cal: Calendar, t: int, tune: Tuning
 ) -> None:
     """Make the hour (or, for days, the weekday) of a surprise less certain."""
     unit = np.sqrt(x[Row.UNIT, who])
@@ -310,7 +323,9 @@ def _within(
     return np.where(free, mean, inside), np.where(free, 1.0 if factor is None else factor, binomial)
 
 
-def _warm_up(x: Floats, rate: Floats, warming: Floats, ok: Floats, family: Family, tune: Tuning) -> None:
+def _warm_up(
+    x: Floats, rate: Floats, warming: Floats, ok: Floats, family: Family, tune: Tuning, roots: Ints | None
+) -> None:
     """Gather the mean and the spread of the first points; start the filter when there are enough of them."""
     gap = (rate - x[Row.MEAN]) * warming
     x[Row.N] += ok
@@ -318,4 +333,4 @@ def _warm_up(x: Floats, rate: Floats, warming: Floats, ok: Floats, family: Famil
     x[Row.SQUARES] += gap * (rate - x[Row.MEAN])
     ready = (warming > 0) & (x[Row.N] >= tune.warm)
     if ready.any():
-        start(x, ready, family, tune)
+        start(x, ready, family, tune, roots)

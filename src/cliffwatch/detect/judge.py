@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from cliffwatch.detect.model import WEEK_MS, Bools, Directions, Floats, Reason, Sensitivity
+from cliffwatch.detect.model import HOUR_MS, WEEK_MS, Bools, Directions, Floats, Reason, Sensitivity
 from cliffwatch.detect.tails import normal_quantile
 
 
+WINDOWS_PER_ALERT = 1.4  # a false alert of short windows lasts so long on average, measured on quiet series
+
+
 def threshold(sensitivity: Sensitivity, step_ms: int) -> float:
-    """The |score| from which a point is surprising, so that a quiet series keeps its budget of alerts."""
-    chance = min(sensitivity.false_alerts_per_series_week * step_ms / WEEK_MS, 0.5)
+    """The |score| from which a point is surprising, so that a quiet series keeps its budget of alerts.
+
+    The budget counts alerts, not points: consecutive surprises are one alert.
+    """
+    together = WINDOWS_PER_ALERT if step_ms < 20 * HOUR_MS else 1.0
+    chance = min(sensitivity.false_alerts_per_series_week * together * step_ms / WEEK_MS, 0.5)
     return -normal_quantile(chance / 2)
 
 

@@ -53,6 +53,7 @@ class Row(enum.IntEnum):
     N_TAIL_UP = 19
     TAIL_DOWN = 20
     N_TAIL_DOWN = 21
+    RECENT = 138  # the largest surprise of late, fading
     TAIL_FROM = 137  # the score above which the tail begins
     FREE = 22  # 1 when a ratio has been seen outside 0..1
     SKEW = 23  # third moment of an average's scores
@@ -68,7 +69,7 @@ class Row(enum.IntEnum):
     WEEKEND = 79
     P_WEEKEND = 103
     SLOW = 127
-    P_SLOW = 138
+    P_SLOW = 139
 
 
 ROWS = Row.P_SLOW + SLOW * SLOW
@@ -85,6 +86,7 @@ class Tuning:
     per_hour: float  # windows that share an hour's slot
     step_days: float
     keep_spread: float
+    keep_recent: float
     keep_hour: float = 0.985
     keep_short: float = 0.5
     keep_long: float = 0.8
@@ -96,6 +98,7 @@ class Tuning:
     blend: float = 0.25
     clip: float = 4.5
     gate: float = 0.7
+    several: float = 0.0  # what looking at three scores costs
     habit: float = 0.2
     doubt: float = 0.5
     q_level: float = 0.004**2  # per day
@@ -105,7 +108,7 @@ class Tuning:
     drift_prior: float = 0.03**2
     linear_noise_prior: float = 0.2
     linear_drift_prior: float = 0.05
-    prior_trust: float = 25.0
+    prior_trust: float = 60.0
     prior_trust_free: float = 8.0  # where the noise has no known scale
     trust_points: float = 150.0
     prior_level: float = 0.1
@@ -115,11 +118,13 @@ class Tuning:
     prior_weekday: float = 0.1
     prior_holiday: float = 0.1
     tail_from: float = 2.3  # score from which a surprise is measured by the series' own past ones
-    tail_prior: float = 0.125  # mean of log(score / tail_from) above it when scores are normal
+    tail_prior: float = 0.15  # mean of log(score / tail_from) above it when scores are normal
     tail_rate: float = 0.02  # how often normal scores come so far
     tail_points: float = 40.0
     tail_cap: float = 6.0
     tail_pace: float = 0.006
+    old_news: float = 0.6
+    kin: float = 0.1  # a child's own rhythm against its parent's, as a share of the prior variance
     skew_rate: float = 0.005
     skew_doubt: float = 0.2
     each_rate: float = 0.025
@@ -134,9 +139,10 @@ def tuning(step_ms: int) -> Tuning:
         rho=0.9 if daily else float(np.clip(0.97**step_h, 0.9, 0.99)),
         warm=7 if daily else int(np.clip(round(24 / step_h), 7, 288)),
         learn_points=14 if daily else max(14, math.ceil(48 / step_h)),
-        adopt_after=8 if daily else int(np.clip(round(10 / step_h), 8, 48)),
+        adopt_after=7 if daily else int(np.clip(round(10 / step_h), 8, 48)),
         per_hour=max(1.0, 1 / step_h),
         step_days=step_ms / DAY_MS,
+        keep_recent=0.8 if daily else 0.96 if step_h >= 0.5 else 0.99,
         keep_spread=1 - 1 / 150 if daily else 1 - 1 / 400,
     )
 

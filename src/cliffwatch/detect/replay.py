@@ -60,13 +60,23 @@ def advance(
     rows = state.rows.copy()
     out = _empty_scored(state.series, len(grid))
     families = state.families
+    ancestors = _ancestors(state.parents, families)
     for family in Family:
-        members = np.flatnonzero(families == family)
-        for at in range(0, members.size, BLOCK):
-            who = members[at : at + BLOCK]
+        for who in _blocks(np.flatnonzero(families == family), ancestors):
             block = np.ascontiguousarray(rows[:, who])
             part = None if shares is None else shares[who]
-            _replay(block, matrix[who], part, cal, family, state, sensitivity, out, _as_slice(who))
+            _replay(
+                block,
+                matrix[who],
+                part,
+                cal,
+                family,
+                state,
+                sensitivity,
+                out,
+                _as_slice(who),
+                roots=_within(who, ancestors),
+            )
             rows[:, who] = block
     if not len(grid):
         return replace(state, rows=rows), _turned(out)
@@ -107,6 +117,7 @@ def _replay(
     out: Scored,
     who: Ints | slice,
     trace: list[Parts] | None = None,
+    roots: Ints | None = None,
 ) -> None:
     """Run the filter over all windows for one block of series; `x` is their memory, `who` their rows in `out`."""
     tune = state.tuning
@@ -120,7 +131,7 @@ def _replay(
         full = present.all(axis=1)
         filled = columns if full.all() else np.where(present, columns, 0.0)
         shares = None if weights is None else np.ascontiguousarray(np.nan_to_num(weights[:, at].T))
-        mean, variance, points = np.empty((3, *columns.shape))
+        mean, variance, points, news = np.empty((4, *columns.shape))
         learning = np.zeros(columns.shape, bool)
         counted = np.zeros(len(columns), bool)
         for i in range(len(columns)):
@@ -134,8 +145,10 @@ def _replay(
                 learning[i] = x[Row.N] < tune.learn_points
             counted[i] = mature
             weight = None if shares is None else shares[i]
-            got = step(x, filled[i], None if full[i] else present[i], weight, cal, t, family, tune, mature=mature)
-            mean[i], variance[i], points[i] = got.mean, got.variance, got.score
+            got = step(
+                x, filled[i], None if full[i] else present[i], weight, cal, t, family, tune, mature=mature, roots=roots
+            )
+            mean[i], variance[i], points[i], news[i] = got.mean, got.variance, got.score, got.news
             if trace is not None:
                 trace.append(got.parts)
         x[Row.N] += present[counted].sum(axis=0)
@@ -148,9 +161,11 @@ def _replay(
             for array in (mean, lower, upper):
                 array[learning] = np.nan
         if not (counted.all() and full.all()):
-            points[learning | ~present] = np.nan
+            unknown = learning | ~present
+            points[unknown] = np.nan
+            news[unknown] = np.nan
         out.expected[at, who], out.lower[at, who], out.upper[at, who] = mean, lower, upper
-        out.score[at, who], out.learning[at, who] = points, learning
+        out.score[at, who], out.learning[at, who] = news, learning
         out.flagged[at, who] = decide(columns, mean, points, x[Row.STREAK], limit, wish)
 
 
@@ -162,6 +177,31 @@ def _band(mean: Floats, variance: Floats, limit: float, family: Family) -> tuple
     middle, reach = 1.0 - variance / 9.0, limit * root / 3.0
     low, high = np.maximum(middle - reach, 0.0), np.maximum(middle + reach, 0.0)
     return mean * (low * low * low), mean * (high * high * high)
+
+
+def _ancestors(parents: Ints, families: Ints) -> Ints | None:
+    """The topmost ancestor of the same family of each series (itself when it has none); None when nobody has any."""
+    if not np.any(parents >= 0):
+        return None
+    top = np.arange(len(parents))
+    while True:
+        up = parents[top]
+        climb = (up >= 0) & (families[np.maximum(up, 0)] == families)
+        if not climb.any():
+            return top
+        top = np.where(climb, up, top)
+
+
+def _blocks(members: Ints, ancestors: Ints | None) -> list[Ints]:
+    """Cut series into blocks; a family tree stays together, in order, so that a block may exceed BLOCK."""
+    if ancestors is None:
+        return [members[at : at + BLOCK] for at in range(0, members.size, BLOCK)]
+    return [members] if members.size else []
+
+
+def _within(who: Ints, ancestors: Ints | None) -> Ints | None:
+    """The ancestors of the series `who` as positions in `who`."""
+    return None if ancestors is None else np.searchsorted(who, ancestors[who])
 
 
 def _as_slice(who: Ints) -> Ints | slice:

@@ -10,8 +10,11 @@ from cliffwatch.detect.model import Bools, Floats, Ints
 LOWEST = -7.0  # logarithm of the lowest level
 
 
-def start(x: Floats, who: Bools, family: Family, tune: Tuning) -> None:
-    """Begin the filter of the series `who` from the mean and the spread of their first points."""
+def start(x: Floats, who: Bools, family: Family, tune: Tuning, roots: Ints | None = None) -> None:
+    """Begin the filter of the series `who` from the mean and the spread of their first points.
+
+    A series that borrows its rhythm (its entry in `roots` is another) is expected to differ little from it.
+    """
     mean = x[Row.MEAN, who]
     variance = x[Row.SQUARES, who] / np.maximum(x[Row.N, who], 1.0)
     if family.log:
@@ -28,15 +31,20 @@ def start(x: Floats, who: Bools, family: Family, tune: Tuning) -> None:
         if family is Family.RATIO:
             noise = np.where(x[Row.FREE, who] > 0, noise, 1.0)
     x[Row.UNIT, who] = unit
+    season = unit if roots is None else unit * np.where(roots != np.arange(len(roots)), tune.kin, 1.0)[who]
     for row, prior in ((Row.P_HOUR, tune.prior_hour), (Row.P_WEEKEND, tune.prior_weekend)):
-        x[row : row + 24, who] = prior * unit
+        x[row : row + 24, who] = prior * season
     slow = (tune.prior_level, tune.prior_slope, *[tune.prior_weekday] * 7, tune.prior_holiday)
     for i, prior in enumerate(slow):
-        x[Row.P_SLOW + i * SLOW + i, who] = prior * unit
+        x[Row.P_SLOW + i * SLOW + i, who] = prior * (season if WEEKDAY <= i < HOLIDAY else unit)
     x[Row.P_DRIFT, who] = drift
     x[Row.NOISE, who] = noise
     x[Row.COVARIANCE, who] = drift * tune.rho
-    x[Row.TRUST, who] = tune.prior_trust if family is Family.COUNT else tune.prior_trust_free
+    trust = np.full(mean.shape, tune.prior_trust_free)
+    if family is Family.COUNT:  # so many points of the series' own precision
+        per_window = np.maximum(mean * tune.step_days * 24.0, 0.05)
+        trust = 2.0 * tune.prior_trust * (tune.noise_prior / (tune.noise_prior + 1.0 / per_window)) ** 2
+    x[Row.TRUST, who] = trust
     x[Row.TAIL_UP, who] = x[Row.TAIL_DOWN, who] = tune.tail_prior
     x[Row.TAIL_FROM, who] = tune.tail_from
     x[Row.N_TAIL_UP, who] = x[Row.N_TAIL_DOWN, who] = tune.tail_points

@@ -44,7 +44,7 @@ def evidence(
         variance += rate * (np.minimum(absolute, 9.0) - variance)
     far = np.sqrt(best)
     far = np.where(size > tune.gate, far, size)
-    far -= np.minimum(0.1 * far, 0.2)
+    far -= np.minimum(0.1 * far, tune.several)
     return far
 
 
@@ -109,13 +109,28 @@ def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, news: Bools, t
         (Row.TAIL_DOWN, Row.N_TAIL_DOWN, side <= 0),
     ):
         at, over = who[members], excess[members]
-        usual = np.maximum(np.maximum(x[Row.TAIL_UP, at], x[Row.TAIL_DOWN, at]), tune.tail_prior)
+        other = Row.TAIL_UP + Row.TAIL_DOWN - row
+        usual = np.maximum(np.maximum(x[row, at], 0.5 * (x[row, at] + x[other, at])), tune.tail_prior)
         far[at] = tune.tail_from * np.exp(over * np.where(over > 0, tune.tail_prior / usual, 1.0))
         teaches = news[members] & (over > 0)
         taught, fresh = at[teaches], over[teaches]
         x[n_row, taught] += 1.0
         past = x[row, taught]
         x[row, taught] += (np.minimum(fresh, tune.tail_cap * past) - past) / x[n_row, taught]
+
+
+def what_is_new(x: Floats, far: Floats, who: Ints, tune: Tuning) -> Floats:
+    """The scores of all series, less what is no news: a surprise (of the series `who`) smaller than one just before it.
+
+    Given that an incident goes on, its next point is no great surprise. What is flagged does not depend on this.
+    """
+    recent = x[Row.RECENT]
+    recent *= tune.keep_recent
+    news = far.copy()
+    before, now = recent[who], far[who]
+    news[who] = np.where(now < before, np.maximum(tune.old_news * now, np.minimum(now, tune.tail_from)), now)
+    recent[who] = np.maximum(before, now)
+    return news
 
 
 def follow(
