@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cliffwatch.errors import InvalidInput
 from cliffwatch.ingest.discover import paths_of
 from cliffwatch.spec.model import JsonValue
-from cliffwatch.spec.paths import as_dimension, as_number, compile_path, join_path, split_path
+from cliffwatch.spec.paths import Reader, as_dimension, as_number, compile_path, join_path, split_path
 
 EVENT: dict[str, JsonValue] = {
     "type": "track",
@@ -139,3 +139,12 @@ def test_a_value_becomes_a_number(value: JsonValue, number: float) -> None:
 )
 def test_what_is_no_finite_number_is_missing(value: JsonValue) -> None:
     assert math.isnan(as_number(value))
+
+
+def test_paths_read_together_are_those_read_one_by_one() -> None:
+    paths = ["userId", "properties.plan", "traits.email", "context.page.path", "context.groupId", "properties.missing"]
+    paths += ["name", r"properties.a\.b", "properties.products.brand", "properties.plan"]
+    reader = Reader(paths)
+    assert sorted(reader.paths) == sorted(set(paths))
+    for event in (EVENT, {}, {"properties": None, "context": None}):
+        assert reader.read(event) == [find(path, event) for path in reader.paths]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +25,7 @@ from cliffwatch.streams.projection import PageProjector
 
 Ints = NDArray[np.int64]
 
-PAGE = 40_000
+PAGE = 25_000
 FOREVER_MS = 1 << 60
 ON_ITS_WAY_MS = 60_000
 """An event may have arrived so long before it is in the archive ..."""
@@ -96,11 +97,14 @@ def query_of(stream: Stream) -> ArchiveQuery:
 
 
 def _pages(store: EventStore, query: ArchiveQuery, after: tuple[int, int] | None) -> Iterator[ArchiveBatch]:
-    while len(page := store.read_archive(replace(query, after=after))):
-        yield page
-        if len(page) < query.limit:
-            return
-        after = _end_of(page)
+    """The pages after a row. The next one is read while the last one is worked on."""
+    with ThreadPoolExecutor(1, "cliffwatch-archive") as reader:
+        coming = reader.submit(store.read_archive, replace(query, after=after))
+        while len(page := coming.result()) == query.limit:
+            coming = reader.submit(store.read_archive, replace(query, after=_end_of(page)))
+            yield page
+        if len(page):
+            yield page
 
 
 def _without(page: ArchiveBatch, known: Sequence[Ints]) -> ArchiveBatch:

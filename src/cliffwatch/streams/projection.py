@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cliffwatch.spec.fql import Predicate, compile_filter, filter_roots
 from cliffwatch.spec.hashing import actor_hash
 from cliffwatch.spec.model import Event, JsonValue, Kind
-from cliffwatch.spec.paths import MAX_VALUE_LENGTH, as_dimension, as_number, compile_path, roots
+from cliffwatch.spec.paths import MAX_VALUE_LENGTH, Reader, as_dimension, as_number, roots
 from cliffwatch.store import ArchiveBatch, FactBatch
 from cliffwatch.streams.model import Definition, Stream
 
@@ -89,8 +89,9 @@ class Selection:
     def __init__(self, streams: Sequence[Stream]) -> None:
         texts = list(dict.fromkeys(d.path for stream in streams for d in stream.definition.dimensions))
         numbers = list(dict.fromkeys(path for stream in streams for path in numeric_paths(stream.definition)))
-        self._texts = [compile_path(path) for path in texts]
-        self._numbers = [compile_path(path) for path in numbers]
+        self._reader = Reader([*texts, *numbers])
+        self._texts = _pick([self._reader.paths.index(path) for path in texts])
+        self._numbers = _pick([self._reader.paths.index(path) for path in numbers])
         self._takers = [
             Taker(
                 stream.facts_id,
@@ -109,14 +110,15 @@ class Selection:
             if taker.keep is not None and not taker.keep(fields):
                 continue
             if texts is None:
-                texts = [name]
-                for look in self._texts:
-                    value = look(fields)
-                    if value.__class__ is str and len(value) <= MAX_VALUE_LENGTH:
-                        texts.append(value)
-                    else:
-                        texts.append(as_dimension(value))
-                numbers = [as_number(look(fields)) for look in self._numbers]
+                values = self._reader.read(fields)
+                texts = [
+                    name,
+                    *[
+                        value if value.__class__ is str and len(value) <= MAX_VALUE_LENGTH else as_dimension(value)
+                        for value in self._texts(values)
+                    ],
+                ]
+                numbers = [as_number(value) for value in self._numbers(values)]
             rows.facts_id.append(taker.facts_id)
             rows.at.append(at)
             rows.dims.append(taker.dims(texts))
