@@ -1,54 +1,174 @@
-"""Laws of the replay: causality, chunks, permutation, scaling, missing points."""
+"""Laws of the replay: causality, pieces, permutation, scale, missing points, bad input."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from cliffwatch.detect import Grid, Measure, State, advance, begin, score
+from cliffwatch.detect import Grid, Measure, Sensitivity, State, advance, begin, score
 from cliffwatch.errors import InvalidInput
 
 HOUR = 3_600_000
-START = 1_736_121_600_000  # Monday 2025-01-06T00:00Z
+MIXED = [Measure.COUNT, Measure.SUM, Measure.MEAN, Measure.PERCENTILE, Measure.UNIQUES]
+NUMBERS = ("expected", "lower", "upper", "score", "p_value", "learning", "flagged")
 
 
-def hourly(windows: int, start: int = START, step: int = HOUR, time_zone: str = "UTC") -> Grid:
-    starts = start + np.arange(windows, dtype=np.int64) * step
-    return Grid(starts, starts + step, time_zone)
-
-
-def rhythm(seed: int, series: int, windows: int, level: float = 200.0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    t = np.arange(windows)
-    mean = level * np.exp(0.5 * np.sin(t * 2 * np.pi / 24) - 0.4 * ((t // 24) % 7 >= 5))
-    return rng.poisson(np.tile(mean, (series, 1))).astype(float)
-
-
-def test_a_truncated_series_has_the_same_scores_up_to_the_cut() -> None:
-    values = rhythm(1, 4, 700)
-    whole = score(values, hourly(700), Measure.COUNT)
-    cut = score(values[:, :500], hourly(500), Measure.COUNT)
-    for name in ("expected", "lower", "upper", "score", "p_value"):
+def test_a_truncated_series_has_the_same_scores_up_to_the_cut(shop, even_grid) -> None:
+    values = shop(1, 5, 700)
+    whole = score(values, even_grid(700), MIXED)
+    cut = score(values[:, :500], even_grid(500), MIXED)
+    for name in NUMBERS:
         np.testing.assert_array_equal(getattr(whole, name)[:, :500], getattr(cut, name))
 
 
-@pytest.mark.parametrize("pieces", [[1] * 30, [7, 300, 1, 192]])
-def test_a_replay_in_pieces_gives_the_numbers_of_one(pieces: list[int]) -> None:
+def test_the_future_does_not_change_a_score(shop, even_grid) -> None:
+    values = shop(1, 2, 600)
+    changed = values.copy()
+    changed[:, 500:] *= 7
+    before, after = (score(v, even_grid(600), Measure.COUNT).score[:, :500] for v in (values, changed))
+    np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("pieces", [[1] * 60 + [240], [7, 300, 1, 192], [33, 31, 32, 100, 1, 103]])
+def test_a_replay_in_pieces_gives_the_numbers_of_one(pieces: list[int], shop, even_grid) -> None:
     windows = sum(pieces)
-    values = rhythm(2, 3, windows)
-    values[0, 11:14] = np.nan
-    whole = score(values, hourly(windows), [Measure.COUNT, Measure.SUM, Measure.MEAN])
-    state, at, scores = begin([Measure.COUNT, Measure.SUM, Measure.MEAN], HOUR), 0, []
+    values = shop(2, 5, windows)
+    values[0, 11:14] = values[3, 90:150] = np.nan
+    values[:, 200:204] = 0
+    wish = Sensitivity(0.1, minimum_windows=2)
+    weights = np.random.default_rng(1).poisson(20, values.shape).astype(float)
+    grid = even_grid(windows, time_zone="Europe/Berlin")
+    whole = score(values, grid, MIXED, weights=weights, sensitivity=wish)
+    state, at, parts = begin(MIXED, HOUR), 0, []
     for piece in pieces:
-        state = State.from_bytes(state.to_bytes())
-        state, part = advance(state, values[:, at : at + piece], hourly(windows).cut(at, at + piece))
-        scores.append(part.score)
-        at += piece
-    np.testing.assert_array_equal(np.concatenate(scores, axis=1), whole.score)
+        to = at + piece
+        state, part = advance(state, values[:, at:to], grid.cut(at, to), weights=weights[:, at:to], sensitivity=wish)
+        parts.append(part)
+        at = to
+    for name in NUMBERS:
+        np.testing.assert_array_equal(np.concatenate([getattr(p, name) for p in parts], axis=1), getattr(whole, name))
 
 
-def test_infinity_is_refused_by_name() -> None:
-    values = rhythm(3, 2, 48)
+def test_a_state_survives_bytes(shop, even_grid) -> None:
+    values = shop(3, 5, 300)
+    state, _ = advance(begin(MIXED, HOUR), values[:, :250], even_grid(300).cut(0, 250))
+    again = State.from_bytes(state.to_bytes())
+    rest = even_grid(300).cut(250, 300)
+    np.testing.assert_array_equal(
+        advance(state, values[:, 250:], rest)[1].score, advance(again, values[:, 250:], rest)[1].score
+    )
+    assert len(state.to_bytes()) / 5 < 4_000
+
+
+@pytest.mark.parametrize("data", [b"", b"something else entirely", b"CWDS\x63\x00\x00\x00\x00\x00"])
+def test_bytes_of_another_kind_are_no_state(data: bytes) -> None:
+    with pytest.raises(InvalidInput, match="detection state"):
+        State.from_bytes(data)
+
+
+def test_the_order_of_series_changes_nothing(shop, even_grid) -> None:
+    values = np.concatenate([shop(4, 3, 400, 20.0), shop(5, 3, 400, 3000.0)])
+    order = np.random.default_rng(0).permutation(6)
+    straight = score(values, even_grid(400), Measure.COUNT).score
+    mixed = score(values[order], even_grid(400), Measure.COUNT).score
+    np.testing.assert_array_equal(straight[order], mixed)
+
+
+def test_a_series_does_not_depend_on_its_neighbours(shop, even_grid) -> None:
+    values = shop(6, 3, 400)
+    together = score(values, even_grid(400), Measure.COUNT).score
+    alone = score(values[1:2], even_grid(400), Measure.COUNT).score
+    np.testing.assert_array_equal(together[1:2], alone)
+
+
+@pytest.mark.parametrize("measure", [Measure.MEAN, Measure.PERCENTILE, Measure.EXTREME])
+def test_an_average_in_other_units_has_the_same_scores(measure: Measure, even_grid) -> None:
+    values = np.random.default_rng(7).normal(50, 4, (3, 500))
+    first = score(values, even_grid(500), measure)
+    for factor, shift in ((1000.0, 0.0), (0.001, 0.0), (1.0, 900.0), (9 / 5, 32.0)):
+        other = score(values * factor + shift, even_grid(500), measure)
+        np.testing.assert_allclose(other.score, first.score, atol=1e-5)
+        np.testing.assert_allclose(other.expected, first.expected * factor + shift, rtol=1e-6)
+
+
+def test_a_sum_in_cents_has_the_scores_of_euros(shop, even_grid) -> None:
+    euros = shop(8, 2, 500) * 17.3
+    first, second = (score(v, even_grid(500), Measure.SUM) for v in (euros, euros * 100))
+    np.testing.assert_allclose(second.score, first.score, atol=1e-6)
+
+
+def test_a_missing_point_has_no_score_and_does_no_harm(shop, even_grid) -> None:
+    values = shop(9, 1, 800)
+    holes = values.copy()
+    holes[0, 300:330] = holes[0, 500] = np.nan
+    whole, holed = (score(v, even_grid(800), Measure.COUNT) for v in (values, holes))
+    assert np.isnan(holed.score[0, 300:330]).all()
+    assert not holed.flagged[0, 300:330].any()
+    assert np.isfinite(holed.expected[0, 300:330]).all()
+    assert np.nanmedian(np.abs(holed.expected[0, 600:] / whole.expected[0, 600:] - 1)) < 0.03
+
+
+def test_leading_gaps_are_as_if_the_series_began_later(shop, even_grid) -> None:
+    values = shop(10, 1, 500)
+    padded = np.concatenate([np.full((1, 168), np.nan), values], axis=1)
+    late = score(values, even_grid(500), Measure.COUNT).score
+    np.testing.assert_allclose(score(padded, even_grid(668), Measure.COUNT).score[:, 168:], late, atol=1e-9)
+
+
+def test_infinity_is_refused_by_name(shop, even_grid) -> None:
+    values = shop(11, 2, 48)
     values[1, 7] = np.inf
     with pytest.raises(InvalidInput, match="series 1, window 7"):
-        score(values, hourly(48), Measure.COUNT)
+        score(values, even_grid(48), Measure.COUNT)
+
+
+def test_a_matrix_of_another_shape_is_refused(shop, even_grid) -> None:
+    with pytest.raises(InvalidInput, match="shape"):
+        score(shop(12, 2, 48), even_grid(40), Measure.COUNT)
+
+
+def test_measures_must_name_every_series(shop, even_grid) -> None:
+    with pytest.raises(InvalidInput, match="one measure per series"):
+        score(shop(12, 2, 48), even_grid(48), [Measure.COUNT])
+
+
+def test_windows_that_were_scored_are_not_scored_again(shop, even_grid) -> None:
+    values = shop(13, 1, 60)
+    state, _ = advance(begin([Measure.COUNT], HOUR), values[:, :50], even_grid(60).cut(0, 50))
+    with pytest.raises(InvalidInput, match="already scored"):
+        advance(state, values[:, 49:], even_grid(60).cut(49, 60))
+
+
+def test_a_grid_that_overlaps_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="do not overlap"):
+        Grid(np.array([0, 10]), np.array([15, 20]))
+
+
+@pytest.mark.parametrize("parents", [[1, 0, -1], [0, -1, -1], [5, -1, -1]])
+def test_a_family_tree_has_no_circles_and_no_strangers(parents: list[int]) -> None:
+    with pytest.raises(InvalidInput, match="parents"):
+        begin([Measure.COUNT] * 3, HOUR, np.array(parents))
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 40.0, 1e9])
+@pytest.mark.parametrize("measure", [Measure.COUNT, Measure.SUM, Measure.MEAN, Measure.RATIO])
+def test_a_constant_series_is_never_flagged(level: float, measure: Measure, even_grid) -> None:
+    value = min(level, 1.0) if measure is Measure.RATIO else level
+    scored = score(np.full((1, 600), value), even_grid(600), measure)
+    assert not scored.flagged.any()
+    assert np.isfinite(scored.expected[~scored.learning]).all()
+
+
+def test_events_after_weeks_of_zeros_are_a_spike(even_grid) -> None:
+    values = np.zeros((1, 600))
+    values[0, 590] = 40
+    assert score(values, even_grid(600), Measure.COUNT).flagged[0, 590]
+
+
+@pytest.mark.parametrize("windows", [0, 1, 10])
+def test_ten_points_of_history_are_learning_and_never_alert(windows: int, even_grid) -> None:
+    values = np.arange(windows, dtype=float)[None, :] ** 4
+    scored = score(values, even_grid(windows), Measure.COUNT)
+    assert scored.learning.all()
+    assert not scored.flagged.any()
+    assert np.isnan(scored.expected).all()

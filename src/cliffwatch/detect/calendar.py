@@ -50,7 +50,7 @@ def calendar(grid: Grid) -> Calendar:
     holiday = _holidays(day, grid.country) if has_weekdays else np.zeros(len(grid), bool)
     slot = (local % DAY_MS) // HOUR_MS
     return Calendar(
-        hours=_hour_shares(grid, local, step) if has_hours else ((),) * len(grid),
+        hours=_hour_shares(local, step) if has_hours else ((),) * len(grid),
         slot=slot,
         weekday=weekday,
         weekend=(weekday >= 5) & has_hours,
@@ -81,7 +81,7 @@ def local_offset_ms(at_ms: Ints, time_zone: str) -> Ints:
     return offsets[where]
 
 
-def _hour_shares(grid: Grid, local: Ints, step: int) -> tuple[tuple[tuple[int, float], ...], ...]:
+def _hour_shares(local: Ints, step: int) -> tuple[tuple[tuple[int, float], ...], ...]:
     """Which hours of day a window feels.
 
     A frequency that divides the day meets the same hours every day: one slot is enough. Shorter windows lie
@@ -106,7 +106,7 @@ def _hour_shares(grid: Grid, local: Ints, step: int) -> tuple[tuple[tuple[int, f
 def _holidays(day: Ints, country: str | None) -> Bools:
     if country is None or not len(day):
         return np.zeros(len(day), bool)
-    import holidays  # noqa: PLC0415 - the package is large and most grids have no country
+    import holidays  # a large package, and most grids have no country
 
     years = range(_date(int(day[0])).year, _date(int(day[-1])).year + 1)
     try:

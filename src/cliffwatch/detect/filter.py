@@ -22,6 +22,8 @@ from cliffwatch.detect.slow import start
 from cliffwatch.detect.surprise import against_tail, evidence, follow, unskewed, value_per_event, what_is_new
 from cliffwatch.detect.tails import TINY, count_score, share_score
 
+NOTHING = 0.05  # a sum's smallest level; the log scale has no zero
+
 
 @dataclass(slots=True)
 class Parts:
@@ -109,6 +111,7 @@ def step(
         z = count_score(y, mean, noise + p_sum)
     elif family is Family.SUM:
         z = count_score(y / (mean * own), 1.0 / own, p_sum)
+        z[(y == 0.0) & (mean < NOTHING)] = 0.0  # nothing came where next to nothing was expected
     else:
         z = v / np.sqrt(q)
         z = unskewed(x, z, slope if family is Family.LINEAR else None, np.ones(len(z)) if both is None else both, tune)

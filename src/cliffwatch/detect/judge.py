@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cliffwatch.detect.model import HOUR_MS, WEEK_MS, Bools, Directions, Floats, Reason, Sensitivity
+from cliffwatch.detect.model import HOUR_MS, WEEK_MS, Bools, Directions, Floats, Reason, Scored, Sensitivity
 from cliffwatch.detect.tails import normal_quantile
-
 
 WINDOWS_PER_ALERT = 1.4  # a false alert of short windows lasts so long on average, measured on quiet series
 
@@ -29,8 +29,8 @@ def decide(value: Floats, expected: Floats, score: Floats, streak: Floats, limit
     """
     surprising = wanted(value, expected, score, limit, wish)
     side = np.copysign(surprising, score)
-    gone = np.isnan(score)
-    some_gone = gone.any(axis=1)
+    gone: Bools = np.asarray(np.isnan(score))
+    some_gone = np.asarray(gone.any(axis=1))
     flagged = surprising.copy() if wish.minimum_windows > 1 else surprising
     for i in range(len(score)):
         goes_on = side[i] * streak > 0
@@ -57,22 +57,22 @@ def wanted(value: Floats, expected: Floats, score: Floats, limit: float, wish: S
     return keep
 
 
-def reason(
-    value: float, expected: float, score: float, learning: bool, flagged: bool, limit: float, wish: Sensitivity
-) -> Reason:
-    """The one reason why a point was flagged or not."""
-    impact = abs(value - expected)
+def reasons(value: Floats, scored: Scored, wish: Sensitivity) -> NDArray[np.str_]:
+    """The one reason why each point was flagged or not, in the shape of `value`."""
+    impact = value - scored.expected
+    outside = (value < scored.lower) | (value > scored.upper)
     rules = (
-        (flagged, Reason.SURPRISING),
-        (bool(np.isnan(value)), Reason.MISSING),
-        (learning, Reason.LEARNING),
-        (not abs(score) >= limit, Reason.WITHIN_BAND),
-        (wish.directions is Directions.UP and score < 0, Reason.WRONG_DIRECTION),
-        (wish.directions is Directions.DOWN and score > 0, Reason.WRONG_DIRECTION),
-        (impact < wish.minimum_effect * abs(expected), Reason.SMALL_EFFECT),
-        (impact < wish.minimum_impact, Reason.SMALL_IMPACT),
+        (scored.flagged, Reason.SURPRISING),
+        (np.isnan(value), Reason.MISSING),
+        (scored.learning, Reason.LEARNING),
+        (~outside, Reason.WITHIN_BAND),
+        ((impact < 0) & (wish.directions is Directions.UP), Reason.WRONG_DIRECTION),
+        ((impact > 0) & (wish.directions is Directions.DOWN), Reason.WRONG_DIRECTION),
+        (np.abs(impact) < wish.minimum_effect * np.abs(scored.expected), Reason.SMALL_EFFECT),
+        (np.abs(impact) < wish.minimum_impact, Reason.SMALL_IMPACT),
+        (np.full(impact.shape, wish.minimum_windows > 1), Reason.TOO_SHORT),
     )
-    return next((why for holds, why in rules if holds), Reason.TOO_SHORT)
+    return np.select([holds for holds, _ in rules], [why.value for _, why in rules], Reason.WITHIN_BAND.value)
 
 
 def discoveries(p_values: Floats, rate: float) -> Bools:

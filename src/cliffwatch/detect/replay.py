@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
@@ -19,6 +20,7 @@ from cliffwatch.errors import InvalidInput
 BLOCK = 4096  # series: their memory stays in the cache
 CHUNK = 32  # windows that are judged together
 DEFAULT = Sensitivity()
+PARTS = ("level", "hour", "weekday", "holiday", "drift")
 
 
 def score(
@@ -91,19 +93,39 @@ def advance(
     return newest, _turned(out)
 
 
-def replay_block(
-    state: State, values: Floats, grid: Grid, weights: Floats | None, sensitivity: Sensitivity
-) -> tuple[Scored, Parts]:
-    """Score series of one measure family from `state`, and say of what the newest expectation is made."""
+def score_in_parts(
+    values: Floats,
+    grid: Grid,
+    measures: Sequence[Measure],
+    *,
+    weights: Floats | None = None,
+    sensitivity: Sensitivity = DEFAULT,
+    parents: Ints | None = None,
+) -> tuple[Scored, dict[str, Floats]]:
+    """Like `score` for series of one family of measures, and of what each expectation is made.
+
+    The parts (level, hour, weekday, holiday, drift) are matrices like the scores: level in the measure's unit,
+    the others factors for counts and sums, addends for the rest.
+    """
+    state = begin(measures, grid.step_ms, parents)
     cal = calendar(grid)
     out = _empty_scored(state.series, len(grid))
     trace: list[Parts] = []
-    rows = state.rows.copy()
     family = Family(int(state.families[0]))
-    _replay(
-        rows, _matrix(values, len(grid)), weights, cal, family, state, sensitivity, out, np.arange(state.series), trace
-    )
-    return _turned(out), trace[-1]
+    roots = _within(np.arange(state.series), _ancestors(state.parents, state.families))
+    shares = None if weights is None else _matrix(weights, len(grid), state.series)
+    matrix = _matrix(values, len(grid), state.series)
+    rows = state.rows.copy()
+    _replay(rows, matrix, shares, cal, family, state, sensitivity, out, slice(0, state.series), trace, roots)
+    parts = {}
+    for name in PARTS:
+        part = np.array([np.broadcast_to(getattr(each, name), state.series) for each in trace]).reshape(len(grid), -1)
+        if family.log:
+            part = np.exp(np.minimum(part, 60.0))
+            if name == "level":
+                part = part * cal.duration_h[:, None]
+        parts[name] = part.T
+    return _turned(out), parts
 
 
 def _replay(
@@ -127,8 +149,8 @@ def _replay(
     for first in range(0, values.shape[1], CHUNK):
         columns = np.ascontiguousarray(values[:, first : first + CHUNK].T)
         at = slice(first, first + len(columns))
-        present = ~np.isnan(columns)
-        full = present.all(axis=1)
+        present: Bools = np.asarray(np.isfinite(columns))
+        full = np.asarray(present.all(axis=1))
         filled = columns if full.all() else np.where(present, columns, 0.0)
         shares = None if weights is None else np.ascontiguousarray(np.nan_to_num(weights[:, at].T))
         mean, variance, points, news = np.empty((4, *columns.shape))
@@ -148,10 +170,11 @@ def _replay(
             got = step(
                 x, filled[i], None if full[i] else present[i], weight, cal, t, family, tune, mature=mature, roots=roots
             )
+            if mature:  # while learning, the step itself counts
+                x[Row.N] += present[i]
             mean[i], variance[i], points[i], news[i] = got.mean, got.variance, got.score, got.news
             if trace is not None:
-                trace.append(got.parts)
-        x[Row.N] += present[counted].sum(axis=0)
+                trace.append(copy.deepcopy(got.parts))  # they are views of the memory, which moves on
         lower, upper = _band(mean, variance, limit, family)
         if family is Family.RATIO:
             held = x[Row.FREE] == 0
@@ -233,4 +256,5 @@ def _turned(out: Scored) -> Scored:
 
 def _empty_scored(series: int, windows: int) -> Scored:
     shape = (windows, series)
-    return Scored(*(np.empty(shape) for _ in range(4)), learning=np.empty(shape, bool), flagged=np.empty(shape, bool))
+    expected, lower, upper, points = (np.empty(shape) for _ in range(4))
+    return Scored(expected, lower, upper, points, learning=np.empty(shape, bool), flagged=np.empty(shape, bool))

@@ -96,8 +96,8 @@ def batches(
         else:
             key = (kind, each.step_ms, each.start_ms.tobytes())
         groups[key].append(each)
-    for (kind, *_), members in groups.items():
-        yield _batch(members, values, Measure(str(kind)), time_zone, country)
+    for key, members in groups.items():
+        yield _batch(members, values, Measure(str(key[0])), time_zone, country)
 
 
 def _batch(members: list[Line], values: Floats, measure: Measure, time_zone: str, country: str | None) -> Batch:

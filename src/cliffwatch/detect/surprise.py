@@ -92,7 +92,8 @@ def value_per_event(x: Floats, y: Floats, weight: Floats, ok: Floats, tune: Tuni
     rate = np.maximum(rate, 1.0 / (x[Row.N] + 10.0)) * there
     usual += rate * safe * gap
     variance += rate * (np.minimum(gap * gap * events, 9.0 * variance) - variance)
-    return z
+    result: Floats = z
+    return result
 
 
 def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, news: Bools, tune: Tuning) -> None:

@@ -9,20 +9,23 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import itertools
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
+from numpy.typing import NDArray
 
 from cliffwatch.detect.classify import anomalies
+from cliffwatch.detect.judge import reasons
 from cliffwatch.detect.model import Bools, Floats, Ints, Measure, Reason, Sensitivity
-from cliffwatch.detect.replay import DEFAULT, score
+from cliffwatch.detect.replay import DEFAULT, PARTS, score, score_in_parts
 from cliffwatch.detect.spacing import Batch, Line, batches, line, to_utc
 from cliffwatch.errors import InvalidInput
 
@@ -43,12 +46,23 @@ class Summary:
     flagged: int
     anomalies: int
 
+    def __str__(self) -> str:
+        rows, series = _count(self.rows, "row"), _count(self.series, "series")
+        if self.learning == self.rows:
+            return f"{rows} of {series}: all of it is still being learned, so nothing could be judged."
+        found = _count(self.anomalies, "anomaly") if self.anomalies else "no anomaly"
+        return (
+            f"{rows} of {series}: {found} in {_count(self.flagged, 'flagged row')}, {self.learning:,} still learning."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Result:
     """Per row of the table, in its order."""
 
     numbers: dict[str, Floats]
+    parts: dict[str, Floats]
+    reason: NDArray[np.str_]
     learning: Bools
     flagged: Bools
 
@@ -69,25 +83,29 @@ def run(
     Timestamps are ISO 8601; one without a zone is read in `time_zone`. `measure` says what the values are; without
     it, series of whole numbers are counts and all others averages. A row that a later one of the same series and time
     replaces gets the later row's verdict. The new columns are empty while learning; `anomaly` is 0 or 1. `explain`
-    adds the column `reason`. Raises InvalidInput, before anything is written, for a file it cannot read.
+    adds what each expectation is made of (level, hour, weekday, holiday, drift: factors for counts) and the `reason`.
+    Raises InvalidInput, before anything is written, for a file it cannot read.
     """
     table = _read(input)
     names, codes = _series(table)
     times = _timestamps(table["timestamp"], time_zone)
     values = _values(table["value"])
     lines = _lines(codes, times, len(names), time_zone)
-    result = _Result(
-        {n: np.full(len(values), np.nan) for n in OUT[:4]}, np.ones(len(values), bool), np.zeros(len(values), bool)
-    )
+    result = _no_result(len(values))
     done = found = 0
     for batch in batches(lines, values, measure, time_zone, country):
-        found += _score(batch, sensitivity, result)
+        found += _score(batch, sensitivity, result, explain=explain)
         done += len(batch.rows)
         if progress is not None:
             progress(done, len(names))
     _copy_to_replaced(lines, codes, times, result)
-    _write(output, table, result, sensitivity if explain else None)
+    _write(output, table, result, explain=explain)
     return Summary(len(values), len(names), int(result.learning.sum()), int(result.flagged.sum()), found)
+
+
+def _count(number: int, noun: str) -> str:
+    plural = {"row": "rows", "series": "series", "anomaly": "anomalies", "flagged row": "flagged rows"}[noun]
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def _read(path: Path) -> pa.Table:
@@ -127,15 +145,15 @@ def _timestamps(column: pa.ChunkedArray, time_zone: str) -> Ints:
     zoned = pc.match_substring_regex(pc.utf8_slice_codeunits(column, 10), ZONED)
     some, every = pc.any(zoned).as_py(), pc.all(zoned).as_py()
     if some and not every:
+        _refuse_what_is_no_time(column)
         odd = pc.index(zoned, not zoned[0].as_py()).as_py()
         rule = "and the rows before it mix times with and without a zone."
         raise InvalidInput(_where(odd, "timestamp"), rule, "Give every row a zone (or Z), or none.")
     try:
         parsed = pc.cast(column, pa.timestamp("us", tz="UTC" if every else None))
     except pa.ArrowInvalid as error:
-        row = _first_bad(column, _is_time)
-        rule = f'"{column[row].as_py()}" is not a time.'
-        raise InvalidInput(_where(row, "timestamp"), rule, "Write it like 2026-03-01T14:00:00Z.") from error
+        _refuse_what_is_no_time(column)
+        raise InvalidInput("column timestamp", f"cannot be read ({error}).", "Write 2026-03-01T14:00:00Z.") from error
     millis: Ints = np.floor_divide(pc.cast(parsed, pa.int64()).to_numpy(), 1000)
     return millis if every or time_zone == "UTC" else to_utc(millis, time_zone)
 
@@ -150,6 +168,13 @@ def _values(column: pa.ChunkedArray) -> Floats:
         rule = f'"{column[row].as_py()}" is not a finite number.'
         raise InvalidInput(_where(row, "value"), rule, "Leave out the row of a window that has no value.")
     return values
+
+
+def _refuse_what_is_no_time(column: pa.ChunkedArray) -> None:
+    for row, text in enumerate(column.to_pylist()):
+        if not _is_time(text):
+            rule = f'"{text}" is not a time.'
+            raise InvalidInput(_where(row, "timestamp"), rule, "Write it like 2026-03-01T14:00:00Z.")
 
 
 def _where(row: int, column: str) -> str:
@@ -179,16 +204,36 @@ def _is_number(text: str) -> bool:
 def _lines(codes: Ints, times: Ints, count: int, time_zone: str) -> list[Line]:
     order = np.argsort(codes, kind="stable")
     edges = np.searchsorted(codes[order], np.arange(count + 1))
-    return [line(order[a:b], times[order[a:b]], time_zone) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [line(order[a:b], times[order[a:b]], time_zone) for a, b in itertools.pairwise(edges.tolist())]
 
 
-def _score(batch: Batch, wish: Sensitivity, result: _Result) -> int:
-    scored = score(batch.values, batch.grid, batch.measure, sensitivity=wish)
+def _no_result(rows: int) -> _Result:
+    empty = {name: np.full(rows, np.nan) for name in (*OUT[:4], *PARTS)}
+    return _Result(
+        numbers={name: empty[name] for name in OUT[:4]},
+        parts={name: empty[name] for name in PARTS},
+        reason=np.full(rows, Reason.LEARNING.value, dtype="U16"),
+        learning=np.ones(rows, bool),
+        flagged=np.zeros(rows, bool),
+    )
+
+
+def _score(batch: Batch, wish: Sensitivity, result: _Result, *, explain: bool) -> int:
+    parts: dict[str, Floats] = {}
+    if explain:
+        scored, parts = score_in_parts(batch.values, batch.grid, [batch.measure] * len(batch.values), sensitivity=wish)
+        why = reasons(batch.values, scored, wish)
+    else:
+        scored = score(batch.values, batch.grid, batch.measure, sensitivity=wish)
     for i, (rows, columns) in enumerate(zip(batch.rows, batch.columns, strict=True)):
         for name, out in result.numbers.items():
             out[rows] = getattr(scored, name)[i, columns]
+        for name, part in parts.items():
+            result.parts[name][rows] = part[i, columns]
         result.learning[rows] = scored.learning[i, columns]
         result.flagged[rows] = scored.flagged[i, columns]
+        if explain:
+            result.reason[rows] = why[i, columns]
     return len(anomalies(batch.values, batch.grid, scored, batch.measure, wish))
 
 
@@ -202,19 +247,25 @@ def _copy_to_replaced(lines: list[Line], codes: Ints, times: Ints, result: _Resu
     winner = {(int(codes[r]), int(times[r])): r for r in np.flatnonzero(kept).tolist()}
     for row in np.flatnonzero(~kept).tolist():
         source = winner[int(codes[row]), int(times[row])]
-        for column in (*result.numbers.values(), result.learning, result.flagged):
+        for column in (
+            *result.numbers.values(),
+            *result.parts.values(),
+            result.learning,
+            result.flagged,
+            result.reason,
+        ):
             column[row] = column[source]
 
 
-def _write(path: Path, table: pa.Table, result: _Result, explained: Sensitivity | None) -> None:
-    kept = [name for name in table.column_names if name not in (*OUT, "reason")]
+def _write(path: Path, table: pa.Table, result: _Result, *, explain: bool) -> None:
+    kept = [name for name in table.column_names if name not in (*OUT, *PARTS, "reason")]
     columns = {name: table[name] for name in kept}
     for name, numbers in result.numbers.items():
         short = significant(numbers)
         columns[name] = pa.array(short, mask=~np.isfinite(short))
     columns["anomaly"] = pa.array(result.flagged.astype(np.int8), mask=result.learning)
-    if explained is not None:
-        columns["reason"] = _reasons(result, explained)
+    if explain:
+        columns |= _why(result)
     header = io.StringIO()
     csv.writer(header, lineterminator="\n").writerow(columns)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -238,13 +289,15 @@ def _options(columns: dict[str, pa.Array]) -> pacsv.WriteOptions:
     return pacsv.WriteOptions(include_header=False, quoting_style="needed" if special else "none")
 
 
-def _reasons(result: _Result, wish: Sensitivity) -> pa.Array:
-    filters = replace(wish, minimum_effect=0.0, minimum_impact=0.0, minimum_windows=1) != wish
-    quiet = Reason.WITHIN_BAND if not filters else Reason.WITHIN_BAND
-    words = np.where(
-        result.flagged, Reason.SURPRISING.value, np.where(result.learning, Reason.LEARNING.value, quiet.value)
-    )
-    return pa.array(words.tolist())
+def _why(result: _Result) -> dict[str, pa.Array]:
+    """Columns that say what each expectation is made of, and the reason of each verdict."""
+    columns = {}
+    for name, parts in result.parts.items():
+        short = significant(parts)
+        columns[name] = pa.array(short, mask=~np.isfinite(short) | result.learning)
+    words = np.where(result.learning, Reason.LEARNING.value, result.reason)
+    columns["reason"] = pa.array(words.tolist())
+    return columns
 
 
 def significant(x: Floats, digits: int = 6) -> Floats:

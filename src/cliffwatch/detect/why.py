@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from cliffwatch.detect.calendar import calendar
-from cliffwatch.detect.filter import Parts
-from cliffwatch.detect.judge import reason, threshold
+from cliffwatch.detect.judge import reasons
 from cliffwatch.detect.model import Floats, Grid, Ints, Measure, Reason, Scored, Sensitivity
-from cliffwatch.detect.replay import DEFAULT, replay_block
-from cliffwatch.detect.state import FAMILIES, begin
+from cliffwatch.detect.replay import DEFAULT, score_in_parts
+from cliffwatch.detect.state import FAMILIES
 
 WORDS = {
     Reason.SURPRISING: "It was flagged: {actual} is {side} the {expected} that was expected ({relative}).",
@@ -21,7 +19,7 @@ WORDS = {
     Reason.LEARNING: "It was not judged: the series is still learning its rhythm.",
     Reason.MISSING: "There is no value in this window, so nothing was judged.",
     Reason.WRONG_DIRECTION: "It was not flagged: {actual} is surprising, but you asked only for the other direction.",
-    Reason.SMALL_EFFECT: "It was not flagged: the change ({relative}) is smaller than the minimum effect you asked for.",
+    Reason.SMALL_EFFECT: "It was not flagged: the change ({relative}) is below the minimum effect you asked for.",
     Reason.SMALL_IMPACT: "It was not flagged: the change is smaller than the minimum impact you asked for.",
     Reason.TOO_SHORT: "It was not flagged: it has not lasted as many windows as you asked for.",
 }
@@ -29,7 +27,7 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of an expectation. `effect` is a factor (1.2 = 20 % more) when `relative`, else in the measure's unit."""
+    """One part of an expectation: a factor (1.2 = 20 % more) when `relative`, else in the measure's unit."""
 
     name: str
     effect: float
@@ -70,9 +68,16 @@ def explain_point(
     matrix = np.asarray(values, np.float64)[line, : window + 1]
     shares = None if weights is None else np.asarray(weights, np.float64)[line, : window + 1]
     up = np.array([*range(1, len(line)), -1], np.int64)
-    state = begin([kinds[i] for i in line], grid.step_ms, up)
-    scored, trace = replay_block(state, matrix, grid.cut(0, window + 1), shares, sensitivity)
-    return _explain(matrix[0, -1], scored, trace, kinds[series], grid, window, sensitivity)
+    scored, parts = score_in_parts(
+        matrix,
+        grid.cut(0, window + 1),
+        [kinds[i] for i in line],
+        weights=shares,
+        sensitivity=sensitivity,
+        parents=up,
+    )
+    newest = {name: float(part[0, -1]) for name, part in parts.items()}
+    return _explain(float(matrix[0, -1]), scored, newest, FAMILIES[kinds[series]].log, sensitivity)
 
 
 def _lineage(series: int, parents: Ints | None) -> list[int]:
@@ -83,38 +88,29 @@ def _lineage(series: int, parents: Ints | None) -> list[int]:
 
 
 def _explain(
-    actual: float, scored: Scored, trace: Parts, measure: Measure, grid: Grid, window: int, wish: Sensitivity
+    actual: float, scored: Scored, newest: dict[str, float], relative: bool, wish: Sensitivity
 ) -> PointExplanation:
-    at = (0, window)
-    expected, lower, upper = (float(a[at]) for a in (scored.expected, scored.lower, scored.upper))
-    point = float(scored.score[at])
-    learning, flagged = bool(scored.learning[at]), bool(scored.flagged[at])
-    why = reason(actual, expected, point, learning, flagged, threshold(wish, grid.step_ms), wish)
-    relative = FAMILIES[measure].log
-    hours = float(calendar(grid.cut(window, window + 1)).duration_h[0]) if relative else 1.0
-    parts = tuple(_parts(trace, relative, hours))
+    last = (0, -1)
+    expected, lower, upper, point = (
+        float(a[last]) for a in (scored.expected, scored.lower, scored.upper, scored.score)
+    )
+    newest_only = Scored(*(getattr(scored, field.name)[:1, -1:] for field in fields(Scored)))
+    why = Reason(str(reasons(np.array([[actual]]), newest_only, wish)[0, 0]))
+    neutral = 1.0 if relative else 0.0
+    parts = tuple(
+        Part(name, effect, relative and name != "level")
+        for name, effect in newest.items()
+        if name == "level" or effect != neutral
+    )
     words = WORDS[why].format(
         actual=readable(actual),
         expected=readable(expected),
         lower=readable(lower),
         upper=readable(upper),
-        side="above" if point > 0 else "below",
+        side="above" if actual > expected else "below",
         relative=f"{(actual - expected) / abs(expected):+.0%}" if expected else "from nothing",
     )
     return PointExplanation(actual, expected, lower, upper, point, parts, why, f"{words} {in_words(parts)}".strip())
-
-
-def _parts(trace: Parts, relative: bool, hours: float) -> list[Part]:
-    def first(x: Floats | float) -> float:
-        return float(np.ravel(x)[0])
-
-    level = first(trace.level)
-    named = [("level", math.exp(min(level, 60.0)) * hours if relative else level, False)]
-    for name in ("hour", "weekday", "holiday", "drift"):
-        effect = first(getattr(trace, name))
-        if effect:
-            named.append((name, math.exp(effect) if relative else effect, relative))
-    return [Part(*each) for each in named]
 
 
 def in_words(parts: tuple[Part, ...]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from cliffwatch.detect import Found, Grid, Measure, Scored, Sensitivity, anomalies, score
 from cliffwatch.incidents.model import AnomalyReport
 from cliffwatch.store import PointBatch
-from cliffwatch.streams.model import TOTAL, Aggregation, Slice, Stream, Window, slice_key
+from cliffwatch.streams.model import Aggregation, Slice, Stream, Window, slice_key
 
 Floats = NDArray[np.float64]
 SeriesKey = tuple[str, Slice]
@@ -47,7 +46,11 @@ class Judged:
 
 
 def judge(stream: Stream, matrix: Matrix, *, country: str | None, sensitivity: Sensitivity) -> Judged:
-    """Score every point of the matrix against its own past and gather surprising ones into anomalies."""
+    """Score every point of the matrix against its own past and gather surprising ones into anomalies.
+
+    Slices are not given their total as parent: measured on counts of 60 an hour that halve for three hours, 92 % of
+    the series are found alone and 10 % with a borrowed rhythm, whose uncertainty hides the fall.
+    """
     grid = Grid(
         start_ms=np.array([window.start_ms for window in matrix.windows], dtype=np.int64),
         end_ms=np.array([window.end_ms for window in matrix.windows], dtype=np.int64),
@@ -61,7 +64,6 @@ def judge(stream: Stream, matrix: Matrix, *, country: str | None, sensitivity: S
         measures,
         weights=matrix.weights,
         sensitivity=sensitivity,
-        parents=parents_of(matrix.series),
     )
     return Judged(matrix, scored, tuple(anomalies(matrix.values, grid, scored, measures, sensitivity)))
 
@@ -69,12 +71,6 @@ def judge(stream: Stream, matrix: Matrix, *, country: str | None, sensitivity: S
 def noise_of(stream: Stream, measure_key: str) -> Measure:
     """How a measure's values scatter, in the words of `detect`."""
     return _NOISE.get(stream.definition.measure(measure_key).aggregation, Measure.PERCENTILE)
-
-
-def parents_of(series: Sequence[SeriesKey]) -> NDArray[np.int64]:
-    """For each series the row of its measure's total, -1 for the totals themselves."""
-    totals = {key: row for row, (key, slice_) in enumerate(series) if slice_ == TOTAL}
-    return np.array([-1 if slice_ == TOTAL else totals.get(key, -1) for key, slice_ in series], dtype=np.int64)
 
 
 def to_points(stream: Stream, judged: Judged, columns: slice, revisions: NDArray[np.int64]) -> PointBatch:
