@@ -8,9 +8,7 @@ from scipy import stats
 
 from cliffwatch.detect.tails import count_score, normal_quantile, share_score, two_sided
 
-THIN = pytest.param(
-    5, 1e-6, marks=pytest.mark.xfail(strict=False, reason="open: 0 where 5 are usual scores 0.4 too far")
-)
+THIN = pytest.param(5, 1e-6, marks=pytest.mark.xfail(strict=False, reason="open: 0 where 5 are usual scores too far"))
 
 
 @pytest.mark.parametrize(("mean", "dispersion"), [THIN, (20, 0.005), (1000, 1e-6), (1000, 0.05), (50_000, 0.004)])
