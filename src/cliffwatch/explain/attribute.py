@@ -18,6 +18,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.explain.cube import Rows
 from cliffwatch.explain.model import Cause, Explanation, Floats, Kind, Leaves, Limits, Reason
 from cliffwatch.explain.search import Deviations, Found, search
+from cliffwatch.explain.thin import counts_of_thin_leaves, thin_search
 
 SAME = 1e-9  # relative difference below which two sums are the same number
 CANCELLED = 0.25  # a total that moved by less than this fraction of its causes' moves is no measure of them
@@ -26,9 +27,11 @@ MIX_LOOK = 0.1  # fraction of a ratio's change from which on the mix is looked i
 RATE_WINDOWS = 4  # an expected rate comes from about so many windows' worth of events
 
 
-def explain(leaves: Leaves, *, limits: Limits | None = None) -> Explanation:
+def explain(leaves: Leaves, *, limits: Limits | None = None, event_size: float | None = None) -> Explanation:
     """The few slices that explain why `leaves.actual` differs from `leaves.expected`, most important first.
 
+    `event_size` says that an additive measure is the sum of single events, and gives its variance per unit: 1 for a
+    count, E[x^2] / E[x] for a sum of x. Then the noise of thin leaves is known; otherwise it is read off the leaves.
     Raises InvalidInput where a measure is not a finite number. Finding nothing is a valid answer; `reason` then says
     why. The order of leaves and dimensions does not matter, and leaves with the same values are added up.
     """
@@ -39,7 +42,9 @@ def explain(leaves: Leaves, *, limits: Limits | None = None) -> Explanation:
             raise InvalidInput(name, f"must be a finite number in every leaf; it is {column[row]} in leaf {row + 1}.")
     leaves = merged(leaves)
     if leaves.actual_weight is None or leaves.expected_weight is None:
-        return explain_sum(leaves, limits)
+        if event_size is None and counts_of_thin_leaves(leaves.actual, leaves.expected):
+            event_size = 1.0
+        return explain_sum(leaves, limits, event_size)
     return explain_ratio(leaves, leaves.actual_weight, leaves.expected_weight, limits)
 
 
@@ -89,12 +94,15 @@ def hopeless(leaves: Leaves) -> Reason | None:
     return Reason.ONE_LEAF if len(leaves.actual) == 1 else None
 
 
-def explain_sum(leaves: Leaves, limits: Limits) -> Explanation:
+def explain_sum(leaves: Leaves, limits: Limits, event_size: float | None) -> Explanation:
     actual, expected = float(leaves.actual.sum()), float(leaves.expected.sum())
     reason = hopeless(leaves)
     if reason:
         return Explanation((), actual, expected, 0.0 if reason is Reason.NO_CHANGE else 1.0, reason=reason)
-    look = looked(leaves, Deviations.of(leaves.actual, leaves.expected), limits)
+    if event_size is not None and min(leaves.actual.min(), leaves.expected.min()) >= 0:
+        look = thinly_looked(leaves, event_size, limits)
+    else:
+        look = looked(leaves, Deviations.of(leaves.actual, leaves.expected), limits)
     change = actual - expected
     whole = unit(change, [float(look.residual[f.rows].sum()) for f in look.found])
     causes = causes_of(leaves, look.found, added(look.residual), whole, Kind.VOLUME, limits)
@@ -220,6 +228,18 @@ def looked(leaves: Leaves, deviations: Deviations, limits: Limits) -> Look:
         deviations = deviations.beyond_level()
         first = found(deviations)
     return Look([f for f in first if f.codes], deviations.residual, evenly)
+
+
+def thinly_looked(leaves: Leaves, event_size: float, limits: Limits) -> Look:
+    """The same for sums of single events, whose noise is known."""
+    sizes = tuple(len(vocabulary) for vocabulary in leaves.values)
+    expected = leaves.expected
+    found = thin_search(leaves.codes, sizes, leaves.actual, expected, event_size, limits)
+    evenly = bool(found) and not found[0].codes
+    if evenly and expected.sum() > 0:
+        expected = expected * (leaves.actual.sum() / expected.sum())
+        found = thin_search(leaves.codes, sizes, leaves.actual, expected, event_size, limits)
+    return Look([f for f in found if f.codes], leaves.actual - expected, evenly)
 
 
 def causes_of(

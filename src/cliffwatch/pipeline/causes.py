@@ -22,7 +22,7 @@ from cliffwatch.streams.model import Aggregation, Measure, Slice, Stream
 Floats = NDArray[np.float64]
 
 WEEKS_BACK = 6
-MAX_LEAVES = 200_000
+EVENT_SPREAD = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,24 @@ def explain_stretch(
     cut = cut_leaves(store, stretch)
     if stretch.measure.aggregation.additive or stretch.measure.aggregation is Aggregation.USERS:
         wanted = expected_leaves(cut.codes, cut.past, expected)
-        return explain(Leaves(cut.dimensions, cut.codes, cut.values, cut.now, wanted))
+        leaves = Leaves(cut.dimensions, cut.codes, cut.values, cut.now, wanted)
+        return explain(leaves, event_size=event_size(stretch.measure, cut))
     wanted, weights = expected_ratio_leaves(cut.codes, cut.past, cut.past_weight, expected_weight, expected)
     return explain(Leaves(cut.dimensions, cut.codes, cut.values, cut.now, wanted, cut.now_weight, weights))
+
+
+def event_size(measure: Measure, cut: Cut) -> float | None:
+    """The variance per unit of a sum of events: 1 for counts; for sums what their mean event and its spread give.
+
+    The spread of single events is not stored; that of an exponential distribution (twice the square of the mean) is
+    between that of prices and that of heavy tails. The expectation's own noise, seen on few weeks, is added.
+    """
+    weeks = cut.past.shape[1]
+    of_expectation = 1.0 + 1.0 / weeks if weeks else 2.0
+    if measure.aggregation is not Aggregation.SUM:
+        return of_expectation
+    amount, events = cut.now.sum() + cut.past.sum(), cut.now_weight.sum() + cut.past_weight.sum()
+    return EVENT_SPREAD * float(amount / events) * of_expectation if amount > 0 and events > 0 else None
 
 
 @dataclass(frozen=True, slots=True)

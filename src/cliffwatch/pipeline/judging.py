@@ -90,7 +90,7 @@ def lay_out(
             revisions[row], known[row] = stored.revisions[old], stored.known[old]
     before = values[:, first_fresh:].copy()
     values[:, first_fresh:], weights[:, first_fresh:] = newest.values, newest.weights
-    same = (before == newest.values) | (np.isnan(before) & np.isnan(newest.values))
+    same = np.isclose(before, newest.values, rtol=1e-9, atol=0.0, equal_nan=True)  # sums differ in their last digits
     changed = known[:, first_fresh:] & ~same
     revisions[:, first_fresh:] += changed
     return Matrix(newest.series, tuple(grid), values, weights), revisions, int(changed.sum())

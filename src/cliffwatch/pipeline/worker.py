@@ -5,19 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy.orm import Session
 
-from cliffwatch.accounts import Accounts, Workspace
+from cliffwatch.accounts import Accounts
 from cliffwatch.clock import Clock
 from cliffwatch.db import Database
 from cliffwatch.detect import Sensitivity
 from cliffwatch.errors import CliffwatchError, InvalidInput
 from cliffwatch.explain import sentence
 from cliffwatch.incidents import AnomalyReport, Cause, Incidents
-from cliffwatch.incidents.headline import when
 from cliffwatch.jobs import Job, Jobs, LeaseLost
 from cliffwatch.notify import Outbox
 from cliffwatch.pipeline.causes import Stretch, explain_stretch, to_document
@@ -40,6 +38,8 @@ QUIET_MS = 2_000
 """Late events are counted when none has come for so long ..."""
 PATIENCE_MS = 15_000
 """... or at the latest after this."""
+LOOK_AROUND_MS = 60_000
+RECALLED_WINDOWS = 3
 
 
 class Late:
@@ -94,6 +94,7 @@ class Pipeline:
         self._clock = clock
         self._sensitivity = sensitivity or Sensitivity()
         self._late = Late()
+        self._looked_around_ms = 0
         self._steps: dict[str, Callable[[Job], None]] = {
             RUN: self._run,
             REVISE: self._revise,
@@ -105,6 +106,7 @@ class Pipeline:
     def start(self) -> None:
         """Begin to work: one thread runs jobs, one delivers messages, so that a slow mail server delays no run."""
         self._stop.clear()
+        self._recall_late(self._clock())
         for name, work in (("runs", self.work), ("delivery", self.deliver)):
             thread = threading.Thread(target=self._loop, args=(work,), name=f"cliffwatch-{name}", daemon=True)
             thread.start()
@@ -130,6 +132,8 @@ class Pipeline:
     def work(self) -> bool:
         """One pass: plan what is due, then run one job; whether there was one."""
         now = self._clock()
+        if now - self._looked_around_ms >= LOOK_AROUND_MS:
+            self._look_around(now)
         self._late.hear(self._projector.take_spans(), now)
         self._plan_revisions(now)
         self._runs.plan_due(now)
@@ -139,6 +143,23 @@ class Pipeline:
         for job in self._jobs.claim(kinds, now, LEASE_MS):
             self._do(job)
         return True
+
+    def _look_around(self, now: int) -> None:
+        """Once a minute: wake snoozed incidents, and close those of streams that nobody watches any more."""
+        self._looked_around_ms = now
+        with self._database.write() as session:
+            transitions = self._incidents.wake(session, now)
+            for stream_id in self._streams.stopped_with_anomalies(session):
+                transitions += self._incidents.stop_watching(session, stream_id, now)
+            self._outbox.enqueue(session, transitions, now)
+
+    def _recall_late(self, now: int) -> None:
+        """What was late when the last process ended was kept in its memory: look at the newest windows again."""
+        for stream in self._streams.projected():
+            next_window = self._runs.next_window_ms(stream.id)
+            if next_window is not None:
+                span = RECALLED_WINDOWS * stream.definition.schedule.frequency_minutes * 60_000
+                self._late.hear({stream.id: (next_window - span, next_window)}, now)
 
     def deliver(self) -> bool:
         """Let messages leave; whether any was sent or tried."""
@@ -232,7 +253,7 @@ class Pipeline:
         reports = to_reports(stream, update.judged, since_ms=update.fresh_from_ms)
 
         def cause(report: AnomalyReport) -> Cause | None:
-            return self._cause(workspace, stream, report, now)
+            return self._cause(stream, report)
 
         transitions = self._incidents.take(
             session,
@@ -247,16 +268,15 @@ class Pipeline:
         self._outbox.enqueue(session, transitions, now)
         return Outcome(len(update.judged.matrix.series), update.points_revised, len(reports))
 
-    def _cause(self, workspace: Workspace, stream: Stream, report: AnomalyReport, now: int) -> Cause | None:
+    def _cause(self, stream: Stream, report: AnomalyReport) -> Cause | None:
         if not stream.definition.dimensions:
             return None
         measure = stream.definition.measure(report.measure)
         stretch = Stretch(stream, measure, report.slice, report.start_ms, report.end_ms)
         explanation = explain_stretch(self._store, stretch, expected=report.expected)
         names = dimension_names(stream)
-        since = when(report.start_ms, ZoneInfo(workspace.time_zone), now)
-        text = sentence(explanation, measure=measure.name, since=since, names=names) if explanation.causes else ""
-        return Cause(to_document(explanation, names), text)
+        text = sentence(explanation, measure=measure.name, names=names) if explanation.causes else ""
+        return Cause(to_document(explanation, names), reason_alone(text))
 
     def explain_window(
         self, stream: Stream, measure_key: str, start_ms: int, end_ms: int, slice_: Slice = TOTAL
@@ -271,6 +291,12 @@ class Pipeline:
             raise InvalidInput(f"measure {measure_key!r}", "is not one of this stream.", f"It has: {known}") from None
         stretch = Stretch(stream, measure, slice_, start_ms, end_ms)
         return to_document(explain_stretch(self._store, stretch, expected=None), dimension_names(stream))
+
+
+def reason_alone(text: str) -> str:
+    """The part of an explanation's sentence that says why; what changed is the incident's headline."""
+    reason = text.partition("; ")[2]
+    return reason[:1].upper() + reason[1:] if reason else text
 
 
 def dimension_names(stream: Stream) -> dict[str, str]:

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
+from cliffwatch.db.incidents import AnomalyRow
 from cliffwatch.db.sources import SourceRow
 from cliffwatch.db.streams import DetectorStateRow, JobRow, RunRow, StreamRow
 from cliffwatch.errors import InvalidInput, NotFound
@@ -258,6 +259,17 @@ class Streams:
         row.live_from_ms, row.next_window_ms, row.next_due_ms = window.end_ms, window.start_ms, None
         if row.state != StreamState.PAUSED.value:
             self._start_backfill(session, row, now, retired)
+
+    def stopped_with_anomalies(self, session: Session) -> builtins.list[int]:
+        """Paused or deleted streams of which an anomaly still counts as ongoing."""
+        stopped = [StreamState.PAUSED.value, StreamState.DELETED.value]
+        query = (
+            select(StreamRow.id)
+            .join(AnomalyRow, AnomalyRow.stream_id == StreamRow.id)
+            .where(StreamRow.state.in_(stopped), AnomalyRow.ongoing)
+            .distinct()
+        )
+        return [*session.scalars(query)]
 
     def _start_backfill(self, session: Session, row: StreamRow, now: int, retired: Sequence[int] = ()) -> None:
         """`retired` are the facts of the definition before; they go when the new ones are there."""

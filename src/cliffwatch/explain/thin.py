@@ -1,0 +1,73 @@
+"""Find the slices that moved among thin leaves: few events each, so that counting is most of the noise.
+
+The noise needs not be read off the leaves, it is known: a sum of events of mean size `event_size` varies as a count of
+`amount / event_size` events does. Each slice is weighed by the log likelihood ratio of "its amount changed by one
+factor" against "it stayed", for a negative binomial whose dispersion allows a forecast to be a few percent off
+(McCullagh & Nelder, Generalized Linear Models, section 6.2). The cost of naming one slice out of all is taken off
+(minimum description length), the surest slice is named, its leaves are taken out, and the rest is weighed again.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cliffwatch.explain.cube import Cube
+from cliffwatch.explain.model import Codes, Floats, Limits
+from cliffwatch.explain.search import Found
+
+THIN = 20.0  # leaves are thin when half of them are expected to have fewer events
+OFF = 0.06  # a slice's forecast may be off by about this fraction
+FLOOR = 0.02  # events that are to be expected of a leaf that was never seen
+DOUBT = 2.0  # log odds before any evidence, beyond the cost of naming a slice, that it stayed
+
+
+def counts_of_thin_leaves(actual: Floats, expected: Floats) -> bool:
+    """Whether these are whole numbers, few per leaf: then they are counts of events."""
+    if not len(actual) or (actual < 0).any() or (expected < 0).any() or (actual != np.rint(actual)).any():
+        return False
+    return float(np.median(np.maximum(actual, expected))) < THIN
+
+
+def thin_search(
+    codes: Codes, sizes: tuple[int, ...], actual: Floats, expected: Floats, event_size: float, limits: Limits
+) -> list[Found]:
+    """The slices whose amount changed, surest first; the empty slice when everything changed evenly.
+
+    `codes` is (L, D), `actual` and `expected` are (L,) and not negative. The sizes of dimensions with one value are 1.
+    """
+    dims = [d for d, size in enumerate(sizes) if size > 1]
+    if len(codes) < 2 or not dims:
+        return []
+    cube = Cube(codes[:, dims], tuple(sizes[d] for d in dims), limits.max_depth)
+    events = np.stack([np.maximum(actual, 0.0), np.maximum(expected, FLOOR * event_size)]) / event_size
+    events = np.vstack([np.ones(len(codes)), events])  # the first column lets a cube forget empty slices
+    sums = cube.sums(events)
+    cost = np.concatenate([np.full(cube.cells(c), math.log(len(cube.cuboids) * cube.cells(c))) for c in cube.cuboids])
+    alive = np.ones(len(codes), bool)
+    found: list[Found] = []
+    for _ in range(limits.max_causes):
+        odds = changed(sums[1], sums[2]) - cost - DOUBT
+        best = int(np.argmax(odds))
+        if odds[best] <= 0:
+            break
+        place = cube.where(best)
+        members = cube.members(place)
+        rows = members[alive[members]]
+        found.append(Found({dims[d]: code for d, code in place.items()}, members, rows, float(odds[best])))
+        alive[rows] = False
+        if not place or not alive.any():
+            break
+        cube.remove(sums, events, rows)
+    return found
+
+
+def changed(actual: Floats, expected: Floats) -> Floats:
+    """Log likelihood ratio of a changed level against the expected one; all arrays are events, (M,)."""
+    k = OFF * OFF
+    seen = np.maximum(actual, 1e-12)
+    wanted = np.maximum(expected, 1e-12)
+    value = seen * np.log(seen / wanted) - (seen + 1 / k) * np.log1p(k * (seen - wanted) / (1 + k * wanted))
+    result: Floats = np.where(expected > 0, np.maximum(value, 0.0), 0.0)
+    return result
