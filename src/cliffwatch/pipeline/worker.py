@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -14,7 +15,7 @@ from cliffwatch.clock import Clock
 from cliffwatch.db import Database
 from cliffwatch.detect import Sensitivity
 from cliffwatch.errors import CliffwatchError, InvalidInput
-from cliffwatch.explain import sentence
+from cliffwatch.explain import Explanation, sentence
 from cliffwatch.incidents import AnomalyReport, Cause, Incidents
 from cliffwatch.jobs import Job, Jobs, LeaseLost
 from cliffwatch.notify import Outbox
@@ -40,6 +41,7 @@ PATIENCE_MS = 15_000
 """... or at the latest after this."""
 LOOK_AROUND_MS = 60_000
 RECALLED_WINDOWS = 3
+PLACES = ("country", "region", "city")  # people say "in DE", not "country DE"
 
 
 class Late:
@@ -275,7 +277,9 @@ class Pipeline:
         stretch = Stretch(stream, measure, report.slice, report.start_ms, report.end_ms)
         explanation = explain_stretch(self._store, stretch, expected=report.expected)
         names = dimension_names(stream)
-        text = sentence(explanation, measure=measure.name, names=names) if explanation.causes else ""
+        text = (
+            sentence(within(explanation, report.slice), measure=measure.name, names=names) if explanation.causes else ""
+        )
         return Cause(to_document(explanation, names), reason_alone(text))
 
     def explain_window(
@@ -293,9 +297,15 @@ class Pipeline:
         return to_document(explain_stretch(self._store, stretch, expected=None), dimension_names(stream))
 
 
+def within(explanation: Explanation, slice_: Slice) -> Explanation:
+    """The explanation with causes named in full: what was fixed before the search is a part of each."""
+    causes = tuple(replace(cause, slice_items=(*cause.slice_items, *slice_)) for cause in explanation.causes)
+    return replace(explanation, causes=causes)
+
+
 def reason_alone(text: str) -> str:
     """The part of an explanation's sentence that says why; what changed is the incident's headline."""
-    reason = text.partition("; ")[2]
+    reason = text.partition("; ")[2].replace(" of it is ", " of the change is ", 1)
     return reason[:1].upper() + reason[1:] if reason else text
 
 
