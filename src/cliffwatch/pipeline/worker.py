@@ -277,9 +277,10 @@ class Pipeline:
         stretch = Stretch(stream, measure, report.slice, report.start_ms, report.end_ms)
         explanation = explain_stretch(self._store, stretch, expected=report.expected)
         names = dimension_names(stream)
-        text = (
-            sentence(within(explanation, report.slice), measure=measure.name, names=names) if explanation.causes else ""
-        )
+        if not explanation.causes:
+            return Cause(to_document(explanation, names), "")
+        spoken = {path: "" if name in PLACES else name for path, name in names.items()}
+        text = sentence(within(explanation, report.slice), measure=measure.name, names=spoken)
         return Cause(to_document(explanation, names), reason_alone(text))
 
     def explain_window(
