@@ -130,8 +130,9 @@ def token() -> None:
 @DATA_DIR
 @click.option("--name", required=True, help="What the token is for.")
 @click.option("--scope", type=click.Choice(["read", "write", "admin"]), default="read", show_default=True)
+@click.option("--email", help="The person whom the token acts for; steps in incidents need one.")
 @clear_errors
-def token_create(data_dir: Path | None, name: str, scope: str) -> None:
+def token_create(data_dir: Path | None, name: str, scope: str, email: str | None) -> None:
     """Create an API token. It is printed once and kept only as a hash."""
     from cliffwatch.accounts import Scope
     from cliffwatch.app import opened_accounts
@@ -142,8 +143,12 @@ def token_create(data_dir: Path | None, name: str, scope: str) -> None:
             raise InvalidInput(
                 "this installation", "has no workspace yet.", "Create its owner first: cliffwatch admin create"
             )
+        home = accounts.workspaces()[0]
+        people = {member.person.email: member.person.id for member in accounts.members(home.id)}
+        if email is not None and email.lower() not in people:
+            raise InvalidInput(f"--email {email}", "is nobody in this workspace.", f"There are: {', '.join(people)}")
         _, plain = accounts.create_token(
-            accounts.workspaces()[0].id, None, name, Scope(scope), expires_ms=None, now=system_clock()
+            home.id, people[email.lower()] if email else None, name, Scope(scope), expires_ms=None, now=system_clock()
         )
         click.echo(plain)
 
