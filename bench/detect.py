@@ -40,9 +40,7 @@ def main() -> None:
     corpus = load(arguments.corpus)
     series, events = corpus.make_corpus(arguments.seed, arguments.series)
     console = Console()
-    table = Table(
-        "Method", "F1", "Precision", "Recall", "False alerts/series/week", "Median delay", "series/s", box=None
-    )
+    table = Table("Method", "F1", "Precision", "Recall", "False/series/week", "Median delay", box=None)
     for name, method in (("Cliffwatch", cliffwatch_flags), ("seasonal naive, MAD", naive_flags)):
         flags = {each[0]: judged(each, method(each)) for each in series}
         got = corpus.score(events, flags, {n: corpus.judged_weeks(t) for n, t, _ in series})
