@@ -24,9 +24,12 @@ CHROMIUM_FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless browser for the whole session; each test opens its own context."""
+    """A headless browser for a file's tests; each opens its own context.
+
+    Not for the whole session: while Playwright runs, its event loop does, and nobody else can run one in this thread.
+    """
     assert Path(CHROMIUM).exists(), f"{CHROMIUM} is not there; script/test installs it (apt install chromium)"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)

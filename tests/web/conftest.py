@@ -229,7 +229,7 @@ class Heard:
 Browse = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def contexts(chromium: Browser, house: House) -> Iterator[Callable[[str, int, str | None], BrowserContext]]:
     """One browser profile per theme, width and person: assets are fetched once, as they are in life."""
     known: dict[tuple[str, int, str | None], BrowserContext] = {}
