@@ -26,7 +26,7 @@ from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox, PointCharts
 from cliffwatch.pipeline import Pipeline
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
-from cliffwatch.store import open_store
+from cliffwatch.store import EventStore, open_store
 from cliffwatch.streams import StreamProjector, Streams
 from cliffwatch.web import create_pages
 
@@ -52,59 +52,7 @@ class Application:
         database = Database(settings.effective_metadata_url)
         database.migrate()
         store = open_store(settings.data_dir / "events.duckdb", memory_limit=settings.duckdb_memory)
-        accounts, sources, catalogue = Accounts(database), Sources(database), Catalogue(database)
-        jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database)
-        streams = Streams(database, store, jobs)
-        projector = StreamProjector(streams)
-        ingest = Ingest(
-            settings.data_dir / "journal",
-            database=database,
-            store=store,
-            sources=sources,
-            catalogue=catalogue,
-            projector=projector,
-            clock=clock,
-            strict_auth=settings.strict_auth,
-            base_url=settings.base_url,
-            max_queue_bytes=settings.max_queue_mb * 1_000_000,
-        )
-        outbox = Outbox(
-            database,
-            mail=mail_settings(settings),
-            base_url=settings.effective_base_url,
-            allow_private_urls=settings.allow_private_urls,
-            charts=PointCharts(store),
-        )
-        pipeline = Pipeline(
-            database=database,
-            store=store,
-            accounts=accounts,
-            streams=streams,
-            projector=projector,
-            jobs=jobs,
-            incidents=incidents,
-            outbox=outbox,
-            clock=clock,
-        )
-        return cls(
-            Services(
-                settings=settings,
-                clock=clock,
-                database=database,
-                store=store,
-                accounts=accounts,
-                sources=sources,
-                catalogue=catalogue,
-                ingest=ingest,
-                streams=streams,
-                jobs=jobs,
-                incidents=incidents,
-                channels=channels,
-                outbox=outbox,
-                pipeline=pipeline,
-                inbox=inbox,
-            )
-        )
+        return cls(build_services(settings, database, store, clock=clock, inbox=inbox))
 
     def start(self) -> None:
         """Begin to absorb events and to run what is due."""
@@ -128,6 +76,68 @@ class Application:
         pages = create_pages(self.services, lifespan=lifespan)
         pages.mount("/api/v1", create_api(self.services))
         return pages
+
+
+def build_services(
+    settings: Settings,
+    database: Database,
+    store: EventStore,
+    *,
+    clock: Clock = system_clock,
+    inbox: Inbox | None = None,
+) -> Services:
+    """Every room's service over these stores: the one wiring, for the command and for tests."""
+    accounts, sources, catalogue = Accounts(database), Sources(database), Catalogue(database)
+    jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database)
+    streams = Streams(database, store, jobs)
+    projector = StreamProjector(streams)
+    ingest = Ingest(
+        settings.data_dir / "journal",
+        database=database,
+        store=store,
+        sources=sources,
+        catalogue=catalogue,
+        projector=projector,
+        clock=clock,
+        strict_auth=settings.strict_auth,
+        base_url=settings.base_url,
+        max_queue_bytes=settings.max_queue_mb * 1_000_000,
+    )
+    outbox = Outbox(
+        database,
+        mail=mail_settings(settings),
+        base_url=settings.effective_base_url,
+        allow_private_urls=settings.allow_private_urls,
+        charts=PointCharts(store),
+    )
+    pipeline = Pipeline(
+        database=database,
+        store=store,
+        accounts=accounts,
+        streams=streams,
+        projector=projector,
+        jobs=jobs,
+        incidents=incidents,
+        outbox=outbox,
+        clock=clock,
+    )
+    return Services(
+        settings=settings,
+        clock=clock,
+        database=database,
+        store=store,
+        accounts=accounts,
+        sources=sources,
+        catalogue=catalogue,
+        ingest=ingest,
+        streams=streams,
+        jobs=jobs,
+        incidents=incidents,
+        channels=channels,
+        outbox=outbox,
+        pipeline=pipeline,
+        inbox=inbox,
+    )
 
 
 def serve_forever(settings: Settings, ready: Callable[[Application, str], None], *, inbox: Inbox | None = None) -> None:

@@ -15,18 +15,17 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from cliffwatch.accounts import SESSION_COOKIE, Accounts, Identity, Role, Scope
+from cliffwatch.accounts import SESSION_COOKIE, Identity, Role, Scope
 from cliffwatch.api import Rate, create_api
+from cliffwatch.app import build_services
 from cliffwatch.db import Database
-from cliffwatch.incidents import AnomalyReport, Cause, Incidents
-from cliffwatch.ingest import Catalogue, Ingest, Source, Sources
-from cliffwatch.jobs import Jobs
-from cliffwatch.notify import Channel, Channels, MailSettings, Outbox
-from cliffwatch.pipeline import Pipeline
+from cliffwatch.incidents import AnomalyReport, Cause
+from cliffwatch.ingest import Source
+from cliffwatch.notify import Channel
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
 from cliffwatch.store import PointBatch, open_store
-from cliffwatch.streams import Stream, StreamProjector, Streams, parse
+from cliffwatch.streams import Stream, parse
 
 HOUR = 3_600_000
 T0 = 1_795_953_600_000  # Sun 29 Nov 2026, 12:00 UTC
@@ -156,47 +155,8 @@ def mounted(services: Services, rate: Rate) -> TestClient:
 
 
 def open_services(folder: Path, clock: HandClock) -> Services:
-    database = Database(f"sqlite:///{folder / 'metadata.db'}")
-    store = open_store(None)
-    accounts, sources, catalogue = Accounts(database), Sources(database), Catalogue(database)
-    jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database)
-    streams = Streams(database, store, jobs)
-    projector = StreamProjector(streams)
-    outbox = Outbox(database, mail=MailSettings(), base_url="http://cliffwatch.example")
-    return Services(
-        settings=Settings(data_dir=folder),
-        clock=clock,
-        database=database,
-        store=store,
-        accounts=accounts,
-        sources=sources,
-        catalogue=catalogue,
-        ingest=Ingest(
-            folder / "journal",
-            database=database,
-            store=store,
-            sources=sources,
-            catalogue=catalogue,
-            projector=projector,
-            clock=clock,
-        ),
-        streams=streams,
-        jobs=jobs,
-        incidents=incidents,
-        channels=channels,
-        outbox=outbox,
-        pipeline=Pipeline(
-            database=database,
-            store=store,
-            accounts=accounts,
-            streams=streams,
-            projector=projector,
-            jobs=jobs,
-            incidents=incidents,
-            outbox=outbox,
-            clock=clock,
-        ),
-    )
+    settings = Settings(data_dir=folder, base_url="http://cliffwatch.example")
+    return build_services(settings, Database(settings.effective_metadata_url), open_store(None), clock=clock)
 
 
 def furnish(services: Services, owner: Identity, *, incidents: int = 1) -> Place:
