@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffwatch.detect import Sensitivity
-from cliffwatch.pipeline.scoring import Judged, Matrix, SeriesKey, judge, to_points
+from cliffwatch.pipeline.scoring import Judged, judge, to_points
 from cliffwatch.store import EventStore
-from cliffwatch.streams.aggregate import Collected, collect, monitored
+from cliffwatch.streams.aggregate import Collected, SeriesKey, collect, monitored
 from cliffwatch.streams.history import Stored, load
 from cliffwatch.streams.model import Stream, Window
 from cliffwatch.streams.schedule import windows
@@ -75,7 +75,7 @@ def grid_of(store: EventStore, stream: Stream, until_ms: int) -> list[Window]:
 
 def lay_out(
     stored: Stored, newest: Collected, grid: Sequence[Window], first_fresh: int
-) -> tuple[Matrix, NDArray[np.int64], int]:
+) -> tuple[Collected, NDArray[np.int64], int]:
     """Stored history and fresh windows as one matrix, with each point's revision and how many older ones changed.
 
     Only series that are still measured are kept. A stored point whose value changed gets the next revision.
@@ -93,4 +93,4 @@ def lay_out(
     same = np.isclose(before, newest.values, rtol=1e-9, atol=0.0, equal_nan=True)  # sums differ in their last digits
     changed = known[:, first_fresh:] & ~same
     revisions[:, first_fresh:] += changed
-    return Matrix(newest.series, tuple(grid), values, weights), revisions, int(changed.sum())
+    return Collected(newest.series, tuple(grid), values, weights), revisions, int(changed.sum())

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from cliffwatch.detect import Found, Grid, Measure, Scored, Sensitivity, anomalies, score
 from cliffwatch.incidents.model import AnomalyReport
 from cliffwatch.store import PointBatch
-from cliffwatch.streams.model import Aggregation, Slice, Stream, Window, slice_key
+from cliffwatch.streams.aggregate import Collected
+from cliffwatch.streams.model import Aggregation, Stream, slice_key
 
 Floats = NDArray[np.float64]
-SeriesKey = tuple[str, Slice]
 
 _NOISE = {
     Aggregation.COUNT: Measure.COUNT,
@@ -27,25 +27,15 @@ _NOISE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
-    """All series of a stream over windows that tile time: values and weights are (S, T), NaN = missing."""
-
-    series: tuple[SeriesKey, ...]
-    windows: tuple[Window, ...]
-    values: Floats
-    weights: Floats
-
-
-@dataclass(frozen=True, slots=True)
 class Judged:
     """A matrix with its scores and the anomalies in it."""
 
-    matrix: Matrix
+    matrix: Collected
     scored: Scored
     found: tuple[Found, ...]
 
 
-def judge(stream: Stream, matrix: Matrix, *, country: str | None, sensitivity: Sensitivity) -> Judged:
+def judge(stream: Stream, matrix: Collected, *, country: str | None, sensitivity: Sensitivity) -> Judged:
     """Score every point of the matrix against its own past and gather surprising ones into anomalies.
 
     Slices are not given their total as parent: measured on counts of 60 an hour that halve for three hours, 92 % of
