@@ -9,13 +9,10 @@ same hour (or weekday) of the last six weeks by median and MAD, and flags beyond
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import resource
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cliffwatch.detect import Grid, Measure, advance, begin, score
+from corpus import load
 
 HOUR_MS = 3_600_000
 Series = tuple[str, Any, Any]
@@ -35,8 +33,6 @@ def main() -> None:
     parser.add_argument("--series", type=int, default=100)
     parser.add_argument("--speed-series", type=int, default=5_000)
     arguments = parser.parse_args()
-    if not arguments.corpus.exists():
-        sys.exit(f"{arguments.corpus}: is not there. Name the corpus' Python file with --corpus.")
     corpus = load(arguments.corpus)
     series, events = corpus.make_corpus(arguments.seed, arguments.series)
     console = Console()
@@ -49,15 +45,6 @@ def main() -> None:
         table.add_row(name, *figures, alerts, f"{got['median_delay_buckets']}")
     console.print(table)
     console.print(speed(arguments.speed_series))
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("corpus", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def judged(series: Series, flagged: Any) -> Any:

@@ -9,12 +9,9 @@ milliseconds that a case takes, for Cliffwatch and for the base line in the same
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cliffwatch.explain import Leaves, explain
+from corpus import load
 
 Answer = list[dict[str, str]]
 
@@ -33,8 +31,6 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=30)
     parser.add_argument("--presets", default="small,deep,ratio,wide")
     arguments = parser.parse_args()
-    if not arguments.corpus.exists():
-        sys.exit(f"{arguments.corpus}: is not there. Name the corpus' Python file with --corpus.")
     corpus = load(arguments.corpus)
     table = Table("Preset", "Leaves", "Method", "F1", "Precision", "Recall", "ms/case", box=None)
     for preset in arguments.presets.split(","):
@@ -51,15 +47,6 @@ def main() -> None:
             figures = [f"{got[key]:.3f}" for key in ("f1", "precision", "recall")]
             table.add_row(preset, size, name, *figures, f"{1000 * seconds / len(leaves):.0f}")
     Console().print(table)
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("corpus", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def leaves_of(columns: list[str], rows: list[list[Any]]) -> Leaves:
