@@ -19,6 +19,7 @@ from cliffwatch.db.sources import SourceRow
 from cliffwatch.db.streams import StreamRow
 from cliffwatch.incidents import AnomalyReport, Cause, Incidents, Transition
 from cliffwatch.notify import Channels, ChartData, Inbox, MailSettings, Outbox
+from cliffwatch.notify.message import Message, Purpose
 
 HOUR = 3_600_000
 T0 = 1_636_891_200_000  # Sun 14 Nov 2021, 12:00 UTC
@@ -71,6 +72,26 @@ def chart_data(**changes: Any) -> ChartData:
         upper=(None, *[1150.0] * 9),
         anomalies=((T0, T0 + 2 * HOUR),),
         mark="31 % below",
+    )
+    return replace(base, **changes)
+
+
+def message(**changes: Any) -> Message:
+    """An incident of the shop, just opened."""
+    base = Message(
+        purpose=Purpose.OPENED,
+        workspace="Shop",
+        time_zone="Europe/Berlin",
+        subject="Revenue is 31 % below expected since 13:00 · Shop #1",
+        headline="Revenue is 31 % below expected since 13:00",
+        cause="App version 5.3.0 in Germany lost 96 % of its revenue.",
+        note="",
+        facts=(("Actual", "€690"), ("Expected", "€1,000")),
+        url="http://cliffwatch.example/incidents/1",
+        at_ms=T0,
+        direction=-1,
+        data={"incident": {"number": 1}},
+        chart=chart_data(),
     )
     return replace(base, **changes)
 

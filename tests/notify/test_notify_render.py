@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from html.parser import HTMLParser
-from typing import Any
 
 import pytest
-from tests.notify.conftest import T0, chart_data
+from tests.notify.conftest import chart_data, message
 
-from cliffwatch.notify.message import Message, Purpose, dump, load
+from cliffwatch.notify.message import Purpose, dump, load
 from cliffwatch.notify.render import chart_png, html_mail, plain_text
-
-
-def message(**changes: Any) -> Message:
-    base = Message(
-        purpose=Purpose.OPENED,
-        workspace="Shop",
-        time_zone="Europe/Berlin",
-        subject="Revenue is 31 % below expected since 13:00 · Shop #1",
-        headline="Revenue is 31 % below expected since 13:00",
-        cause="App version 5.3.0 in Germany lost 96 % of its revenue.",
-        note="",
-        facts=(("Actual", "€690"), ("Expected", "€1,000")),
-        url="http://cliffwatch.example/incidents/1",
-        at_ms=T0,
-        direction=-1,
-        data={"incident": {"number": 1}},
-        chart=chart_data(),
-    )
-    return replace(base, **changes)
 
 
 class Words(HTMLParser):

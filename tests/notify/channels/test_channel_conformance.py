@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.notify.conftest import T0, chart_data
+from tests.notify.conftest import T0, message
 
 from cliffwatch.errors import InvalidInput
 from cliffwatch.notify import KINDS, Inbox, MailSettings
 from cliffwatch.notify.channels.contract import Letter, Transports, dump_settings, parse_settings
-from cliffwatch.notify.message import Message, Purpose
 
 
 def entropy(size: int) -> bytes:
@@ -26,22 +25,7 @@ def entropy(size: int) -> bytes:
 
 
 def letter(**changes: Any) -> Letter:
-    message = Message(
-        purpose=Purpose.OPENED,
-        workspace="Shop",
-        time_zone="Europe/Berlin",
-        subject="Revenue is 31 % below expected since 13:00 · Shop #1",
-        headline="Revenue is 31 % below expected since 13:00",
-        cause="App version 5.3.0 in Germany lost 96 % of its revenue.",
-        note="",
-        facts=(("Actual", "€690"), ("Expected", "€1,000")),
-        url="http://cliffwatch.example/incidents/1",
-        at_ms=T0,
-        direction=-1,
-        data={"incident": {"number": 1}},
-        chart=chart_data(),
-    )
-    base = Letter(message, target="a@x.example", id="cw1", thread="cw1", begins_thread=True, attempt_ms=T0)
+    base = Letter(message(), target="a@x.example", id="cw1", thread="cw1", begins_thread=True, attempt_ms=T0)
     return dataclasses.replace(base, **changes)
 
 
