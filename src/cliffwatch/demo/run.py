@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +80,10 @@ class _Director:
 
     weeks: int
     fresh: bool
-    console: Console = None  # type: ignore[assignment]
+    console: Console = field(default_factory=lambda: Console(stderr=True))
     sender: subprocess.Popen[str] | None = None
 
     def begin(self, application: Application, address: str) -> None:
-        self.console = Console(stderr=True)
         threading.Thread(target=self._play, args=(application, address), daemon=True).start()
 
     def end(self) -> None:

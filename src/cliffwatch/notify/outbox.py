@@ -284,7 +284,7 @@ class Outbox:
         began = time.perf_counter()
         try:
             answer = kind_named(item.channel.kind).send(item.channel.settings, item.letter, self._transports)
-        except Exception as error:
+        except Exception as error:  # a fault in one kind of channel must not stop the others; it is logged and retried
             log.exception("delivery_broke", delivery=item.id, channel=item.channel.kind)
             answer = Answer.later(f"The channel broke: {type(error).__name__}: {error}")
         return self._settle(item, answer, round((time.perf_counter() - began) * 1000), now)
