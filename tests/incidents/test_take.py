@@ -111,6 +111,39 @@ def test_a_new_leading_cause_is_told_and_one_that_returns_is_not(world: World) -
     assert told == [True, True, False]
 
 
+def failed_checkouts(**changes):
+    told = {"measure": "count()", "measure_name": "Failed checkouts", "unit": None, "direction": 1, "kind": "spike"}
+    return report(**{**told, "actual": 90.0, "expected": 4.0, "score": 9.0, **changes})
+
+
+def only_failed_checkouts_know(asked):
+    found = {"properties.app_version": "4.2.1"} if asked.measure_name == "Failed checkouts" else None
+    return cause(found, sentence="All of it is 4.2.1.") if found else cause(sentence="")
+
+
+def test_where_the_headline_does_not_know_the_cause_another_measure_of_the_story_tells_it(world: World) -> None:
+    (opened,) = world.take([report(), failed_checkouts()], because=only_failed_checkouts_know)
+    assert opened.incident.measure_name == "Revenue"
+    assert opened.incident.cause == "Failed checkouts: All of it is 4.2.1."
+    assert opened.incident.explanation["of"]["measure"] == "count()"
+
+
+def test_a_cause_that_was_found_stays_when_money_takes_the_headline_and_finds_none(world: World) -> None:
+    world.take([failed_checkouts()], because=only_failed_checkouts_know)
+    end = T0 + 2 * HOUR
+    world.take([report(end_ms=end)], end=end, because=only_failed_checkouts_know)
+    incident = world.incidents.get(1, 1)
+    assert (incident.measure_name, incident.cause) == ("Revenue", "Failed checkouts: All of it is 4.2.1.")
+
+
+def test_a_cause_of_the_headlines_own_takes_the_place_of_a_witness(world: World) -> None:
+    world.take([report(), failed_checkouts()], because=only_failed_checkouts_know)
+    end = T0 + 2 * HOUR
+    own = cause({"properties.country": "DE"}, sentence="Germany lost 92 % of it.")
+    world.take([report(end_ms=end), failed_checkouts(end_ms=end)], end=end, because=own)
+    assert world.incidents.get(1, 1).cause == "Germany lost 92 % of it."
+
+
 def test_it_resolves_by_itself_once_a_window_is_back_in_band(world: World) -> None:
     world.take([report()])
     over = report(ongoing=False)

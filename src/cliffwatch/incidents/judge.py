@@ -34,6 +34,8 @@ ONSET_WINDOWS = 3
 
 ABOUT = 3
 """A story is about the first few slices that its cause names; the tail of a long list is often noise."""
+WITNESSES = 3
+"""Measures that are asked for the cause when the headline's own does not know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,19 @@ def _breadth(one: AnomalyReport | Anomaly, subjects: Mapping[MeasureKey, Subject
 def lead(reports: Sequence[AnomalyReport]) -> AnomalyReport:
     """The report that tells a cluster's story best."""
     return best_told(reports, {(report.stream_id, report.measure): report.subject for report in reports})
+
+
+def witnesses(told: AnomalyReport, reports: Sequence[AnomalyReport]) -> list[AnomalyReport]:
+    """Who else can say why: of each other measure in the story its broadest anomaly, the most surprising measure first.
+
+    Few orders at night may not show which app version broke; hundreds of failed checkouts do.
+    """
+    by_measure: dict[MeasureKey, list[AnomalyReport]] = {}
+    for report in reports:
+        if (report.stream_id, report.measure) != (told.stream_id, told.measure):
+            by_measure.setdefault((report.stream_id, report.measure), []).append(report)
+    best = [lead(of_measure) for of_measure in by_measure.values()]
+    return sorted(best, key=lambda one: (-abs(one.score), one.measure))[:WITNESSES]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from cliffwatch.streams.model import Slice
 
@@ -150,11 +150,42 @@ class Anomaly:
 class Cause:
     """Why a series changed: explain's answer for the page, and the same in one sentence.
 
-    `explanation["causes"]`, where there is one, is a list of `{"slice": {path: value}, ...}`, most important first.
+    `explanation["causes"]`, where there is one, is a list of `{"slice": {path: value}, ...}`, most important first;
+    `explanation["of"]` says which series it explains, which need not be the one that the headline tells of.
     """
 
     explanation: Mapping[str, Any]
     sentence: str
+
+    @classmethod
+    def of(cls, report: AnomalyReport, explanation: Mapping[str, Any], sentence: str) -> Self:
+        """The cause with the series that it explains, as it is kept with an incident."""
+        explained = {
+            "stream_id": report.stream_id,
+            "measure": report.measure,
+            "slice": dict(report.slice),
+            "name": report.measure_name,
+            "unit": report.unit,
+            "sentence": sentence,
+        }
+        return cls({**explanation, "of": explained}, sentence)
+
+    @classmethod
+    def kept(cls, explanation: Mapping[str, Any]) -> Self:
+        """The cause as it was when it was kept."""
+        return cls(explanation, str(explanation.get("of", {}).get("sentence", "")))
+
+    def told_for(self, measure: MeasureKey) -> str:
+        """The sentence, under the name of its own measure where the headline tells of another."""
+        of = self.explanation.get("of")
+        if not self.sentence or of is None or (of["stream_id"], of["measure"]) == measure:
+            return self.sentence
+        return f"{of['name']}: {self.sentence}"
+
+    @property
+    def found(self) -> bool:
+        """Whether it names anything: slices that changed, or a mix that did."""
+        return bool(self.explanation.get("causes") or self.explanation.get("mix"))
 
     @property
     def slices(self) -> tuple[Slice, ...]:

@@ -189,7 +189,10 @@ def _with_figures(before: Incident, told: Figures, subjects: Mapping[MeasureKey,
 
 
 def _explained(incident: Incident, cause: Cause | None) -> Incident:
-    return replace(incident, cause=cause.sentence, explanation=cause.explanation) if cause else incident
+    if cause is None:
+        return incident
+    told = cause.told_for((incident.stream_id, incident.measure))
+    return replace(incident, cause=told, explanation=cause.explanation)
 
 
 def _changed(before: Incident, after: Incident) -> bool:

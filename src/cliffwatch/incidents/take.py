@@ -25,6 +25,7 @@ from cliffwatch.incidents.judge import (
     home_in_stream,
     lead,
     match,
+    witnesses,
 )
 from cliffwatch.incidents.model import (
     Anomaly,
@@ -234,7 +235,7 @@ class Take:
         reports = [item.report for item in group]
         story = home_in_stream(reports, stories)
         if story is None:
-            cause = self._cause(lead(reports))
+            cause = self._cause_of(lead(reports), reports)
             story = home_by_cause(reports, stories, cause.slices if cause else ())
             if story is None:
                 return [self._open(group, cause, stories)]
@@ -295,20 +296,35 @@ class Take:
         return transition
 
     def _fresh_cause(self, before: Incident, after: Incident, members: Sequence[Anomaly]) -> Cause | None:
-        """A new explanation where the headline's series moved on in this run."""
+        """A new explanation where the headline's series moved on in this run.
+
+        What was found is kept, under its measure's name, when nothing is found any more while the story goes on.
+        """
         if after.series == before.series and after.last_window_ms == before.last_window_ms:
             return None
-        for member in members:
-            report = self._reported.get(member.id)
-            if report is not None and member.series == after.series and member.end_ms == after.last_window_ms:
-                return self._cause(report)
-        return None
+        said = [report for member in members if (report := self._reported.get(member.id)) is not None]
+        for report in said:
+            if report.series == after.series and report.end_ms == after.last_window_ms:
+                cause = self._cause_of(report, said)
+                kept = Cause.kept(before.explanation)
+                return kept if kept.found and not (cause and cause.found) else cause
+        return Cause.kept(before.explanation) if after.series != before.series else None
+
+    def _cause_of(self, told: AnomalyReport, reports: Sequence[AnomalyReport]) -> Cause | None:
+        """Why the story's headline series changed or, where its own events do not say, what explains its witnesses."""
+        first = self._cause(told)
+        if first is not None and not first.found:
+            for witness in witnesses(told, reports):
+                cause = self._cause(witness)
+                if cause is not None and cause.found:
+                    return cause
+        return first
 
     def _cause(self, report: AnomalyReport) -> Cause | None:
         key = (report.series, report.start_ms)
         if key not in self._known_causes:
             cause = self._explain(report)
-            self._known_causes[key] = Cause(plain(cause.explanation), cause.sentence) if cause else None
+            self._known_causes[key] = Cause.of(report, plain(cause.explanation), cause.sentence) if cause else None
         return self._known_causes[key]
 
     def _subjects_said(self, members: Sequence[Anomaly]) -> dict[MeasureKey, Subject]:

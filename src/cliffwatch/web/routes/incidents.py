@@ -54,7 +54,7 @@ def incident_page(visit: Reading, number: int) -> Response:
         status_note=_status_note(visit, incident),
         facts=views.facts(incident, visit.zone, visit.now),
         why=why,
-        why_rows=[(cause, _cause_href(stream, incident, cause)) for cause in why.causes],
+        why_rows=[(cause, _cause_href(why, cause)) for cause in why.causes],
         chart=_chart(visit, incident, stream),
         heat=_heat(visit, incident, stream),
         moved=[(item, _moved_href(item)) for item in moved],
@@ -182,13 +182,17 @@ def _series_href(stream: Stream | None, measure: str, piece: Slice) -> str:
     return f"/streams/{stream.id}?{urlencode({'measure': measure, 'slice': slice_key(piece)})}"
 
 
-def _cause_href(stream: Stream | None, incident: Incident, cause: views.CauseRow) -> str:
+def _cause_href(why: views.Why, cause: views.CauseRow) -> str:
     """The chart of a cause; combinations of values have none, because only single values are series."""
-    return _series_href(stream, incident.measure, cause.slice) if len(cause.slice) == 1 else ""
+    return _chart_href(*why.of, cause.slice) if len(cause.slice) == 1 else ""
 
 
 def _moved_href(item: views.Moved) -> str:
-    return f"/streams/{item.stream_id}?{urlencode({'measure': item.measure, 'slice': slice_key(item.slice)})}"
+    return _chart_href(item.stream_id, item.measure, item.slice)
+
+
+def _chart_href(stream_id: int, measure: str, slice_: Slice) -> str:
+    return f"/streams/{stream_id}?{urlencode({'measure': measure, 'slice': slice_key(slice_)})}"
 
 
 def _timeline(visit: Visit, incident: Incident) -> list[views.Step]:

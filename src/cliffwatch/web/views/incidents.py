@@ -133,6 +133,8 @@ class Why:
     note: str
     unexplained: str
     effects: tuple[tuple[str, str], ...]
+    of: tuple[int, str]  # the measure that is explained: another than the headline's where that does not know why
+    seen_in: str  # its name, where it is another
 
 
 _KINDS = {"volume": "Volume", "rate": "Rate", "mix": "Mix"}
@@ -141,21 +143,27 @@ _KINDS = {"volume": "Volume", "rate": "Rate", "mix": "Mix"}
 def why(incident: Incident) -> Why:
     """Read what `explain` stored. An incident without an explanation has an empty one."""
     document = incident.explanation
-    unit = formats.shown_unit(incident.measure, incident.unit)
+    of = document.get("of") or {}  # the series that is explained: a witness where the headline's own does not know
+    told = (incident.stream_id, incident.measure)
+    key = (int(of["stream_id"]), str(of["measure"])) if of else told
+    unit = formats.shown_unit(key[1], of["unit"] if of else incident.unit)
+    explained = make_slice(of["slice"]) if of else incident.slice
     unexplained = float(document.get("unexplained") or 0.0)
     effects = tuple(
         (label, formats.signed_percent(float(document[key]) / abs(float(document["expected"]))))
         for label, key in (("What people did (rate)", "rate_effect"), ("Who came (mix)", "mix_effect"))
         if document.get(key) is not None and document.get("expected")
     )
-    causes = tuple(_cause(cause, unit, incident.slice) for cause in document.get("causes", ()))
+    causes = tuple(_cause(cause, unit, explained) for cause in document.get("causes", ()))
     return Why(
         cause_words(incident),
         causes,
-        tuple(_cause(cause, unit, incident.slice) for cause in document.get("mix", ())),
+        tuple(_cause(cause, unit, explained) for cause in document.get("mix", ())),
         str(document.get("note") or ""),
         formats.percent(unexplained) if causes and abs(unexplained) >= 0.01 else "",
         effects,
+        key,
+        str(of["name"]) if key != told else "",
     )
 
 
