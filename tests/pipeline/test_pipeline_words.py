@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cliffwatch.explain import Cause, Explanation, sentence
-from cliffwatch.pipeline.worker import Late, reason_alone, within
+from cliffwatch.pipeline.late import Late
+from cliffwatch.pipeline.telling import reason_alone, within
 
 EXPLAINED = Explanation((Cause((("properties.app_version", "4.2.1"),), 677, 8420, 0.93, 1.0),), 4991, 13321, 0.07)
 NAMES = {"properties.app_version": "app version", "properties.country": ""}

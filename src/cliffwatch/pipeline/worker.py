@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import structlog
-from sqlalchemy.orm import Session
 
 from cliffwatch.accounts import Accounts
 from cliffwatch.clock import Clock
 from cliffwatch.db import Database
 from cliffwatch.detect import Sensitivity
-from cliffwatch.errors import CliffwatchError, InvalidInput
-from cliffwatch.explain import Explanation, sentence
-from cliffwatch.incidents import AnomalyReport, Cause, Incidents
+from cliffwatch.errors import CliffwatchError
+from cliffwatch.incidents import Incidents
 from cliffwatch.jobs import Job, Jobs, LeaseLost
 from cliffwatch.notify import Outbox
-from cliffwatch.pipeline.causes import Stretch, explain_stretch, to_document
 from cliffwatch.pipeline.judging import Update, bring_up_to_date
-from cliffwatch.pipeline.scoring import to_reports
+from cliffwatch.pipeline.late import Late
+from cliffwatch.pipeline.telling import Telling
 from cliffwatch.store import EventStore
 from cliffwatch.streams import Runs, Stream, StreamProjector, Streams
 from cliffwatch.streams.backfill import Cursor, fill
@@ -35,36 +32,8 @@ log = structlog.get_logger(__name__)
 REVISE = "revise"
 LEASE_MS = 120_000
 IDLE_SECONDS = 0.25
-QUIET_MS = 2_000
-"""Late events are counted when none has come for so long ..."""
-PATIENCE_MS = 15_000
-"""... or at the latest after this."""
 LOOK_AROUND_MS = 60_000
 RECALLED_WINDOWS = 3
-PLACES = ("country", "region", "city")  # people say "in DE", not "country DE"
-
-
-class Late:
-    """Streams whose past windows changed, until they are quiet enough to be aggregated again."""
-
-    def __init__(self) -> None:
-        self._since: dict[int, tuple[int, int, int]] = {}  # stream -> oldest fact, first heard, last heard
-
-    def hear(self, spans: Mapping[int, tuple[int, int]], now: int) -> None:
-        for stream_id, (oldest, _) in spans.items():
-            known = self._since.get(stream_id)
-            self._since[stream_id] = (min(oldest, known[0]), known[1], now) if known else (oldest, now, now)
-
-    def take(self, now: int) -> dict[int, int]:
-        """Stream id -> time of its oldest new fact, for those that are quiet or have waited long enough."""
-        ready = {
-            stream_id: oldest
-            for stream_id, (oldest, first, last) in self._since.items()
-            if now - last >= QUIET_MS or now - first >= PATIENCE_MS
-        }
-        for stream_id in ready:
-            del self._since[stream_id]
-        return ready
 
 
 class Pipeline:
@@ -95,6 +64,7 @@ class Pipeline:
         self._outbox = outbox
         self._clock = clock
         self._sensitivity = sensitivity or Sensitivity()
+        self._telling = Telling(store, accounts, incidents, outbox)
         self._late = Late()
         self._looked_around_ms = 0
         self._steps: dict[str, Callable[[Job], None]] = {
@@ -199,7 +169,7 @@ class Pipeline:
             if stream is not None:
                 outcome = Outcome(0, 0, 0)
                 if update is not None:
-                    outcome = self._tell(session, stream, update, now)
+                    outcome = self._telling.tell(session, stream, update, now)
                 self._runs.finish(session, stream.id, start, outcome, now)
             self._jobs.finish(session, job, now)
 
@@ -213,7 +183,7 @@ class Pipeline:
         with self._database.write() as session:
             now = self._clock()
             if stream is not None and update is not None:
-                self._tell(session, stream, update, now)
+                self._telling.tell(session, stream, update, now)
             self._jobs.finish(session, job, now)
 
     def _backfill(self, job: Job) -> None:
@@ -234,7 +204,7 @@ class Pipeline:
             now = self._clock()
             if stream is not None:
                 if update is not None:
-                    self._tell(session, stream, update, now)
+                    self._telling.tell(session, stream, update, now)
                 self._runs.activate(session, stream, now)
             self._jobs.finish(session, job, now)
 
@@ -249,67 +219,8 @@ class Pipeline:
             sensitivity=self._sensitivity,
         )
 
-    def _tell(self, session: Session, stream: Stream, update: Update, now: int) -> Outcome:
-        """Anomalies into incidents and messages, in one transaction with the end of the run."""
-        workspace = self._accounts.workspace(stream.workspace_id)
-        reports = to_reports(stream, update.judged, since_ms=update.fresh_from_ms)
-
-        def cause(report: AnomalyReport) -> Cause | None:
-            return self._cause(stream, report)
-
-        transitions = self._incidents.take(
-            session,
-            workspace,
-            reports,
-            cause,
-            now,
-            stream_id=stream.id,
-            window_end_ms=update.until_ms,
-            rescored_from_ms=update.fresh_from_ms,
-        )
-        self._outbox.enqueue(session, transitions, now)
-        return Outcome(len(update.judged.matrix.series), update.points_revised, len(reports))
-
-    def _cause(self, stream: Stream, report: AnomalyReport) -> Cause | None:
-        if not stream.definition.dimensions:
-            return None
-        measure = stream.definition.measure(report.measure)
-        stretch = Stretch(stream, measure, report.slice, report.start_ms, report.end_ms)
-        explanation = explain_stretch(self._store, stretch, expected=report.expected)
-        names = dimension_names(stream)
-        if not explanation.causes:
-            return Cause(to_document(explanation, names), "")
-        spoken = {path: "" if name in PLACES else name for path, name in names.items()}
-        text = sentence(within(explanation, report.slice), measure=measure.name, names=spoken)
-        return Cause(to_document(explanation, names), reason_alone(text))
-
     def explain_window(
         self, stream: Stream, measure_key: str, start_ms: int, end_ms: int, slice_: Slice = TOTAL
     ) -> dict[str, Any]:
         """Why a measure was what it was in any period, against the same hours of earlier weeks. Raises InvalidInput."""
-        if end_ms <= start_ms:
-            raise InvalidInput("period", "ends after it starts.")
-        try:
-            measure = stream.definition.measure(measure_key)
-        except KeyError:
-            known = ", ".join(measure.key for measure in stream.definition.measures)
-            raise InvalidInput(f"measure {measure_key!r}", "is not one of this stream.", f"It has: {known}") from None
-        stretch = Stretch(stream, measure, slice_, start_ms, end_ms)
-        return to_document(explain_stretch(self._store, stretch, expected=None), dimension_names(stream))
-
-
-def within(explanation: Explanation, slice_: Slice) -> Explanation:
-    """The explanation with causes named in full: what was fixed before the search is a part of each."""
-    causes = tuple(replace(cause, slice_items=(*cause.slice_items, *slice_)) for cause in explanation.causes)
-    return replace(explanation, causes=causes)
-
-
-def reason_alone(text: str) -> str:
-    """The part of an explanation's sentence that says why; what changed is the incident's headline."""
-    reason = text.partition("; ")[2].replace(" of it is ", " of the change is ", 1)
-    return reason[:1].upper() + reason[1:] if reason else text
-
-
-def dimension_names(stream: Stream) -> dict[str, str]:
-    """Path -> what people call the dimension."""
-    return {dimension.path: dimension.name.replace("_", " ") for dimension in stream.definition.dimensions}
+        return self._telling.explain_window(stream, measure_key, start_ms, end_ms, slice_)

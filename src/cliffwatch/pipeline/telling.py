@@ -1,0 +1,98 @@
+"""What a run found, told: anomalies into incidents with their cause, and those into messages to send."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from cliffwatch.accounts import Accounts
+from cliffwatch.errors import InvalidInput
+from cliffwatch.explain import Explanation, sentence
+from cliffwatch.incidents import AnomalyReport, Cause, Incidents
+from cliffwatch.notify import Outbox
+from cliffwatch.pipeline.causes import Stretch, explain_stretch, to_document
+from cliffwatch.pipeline.judging import Update
+from cliffwatch.pipeline.scoring import to_reports
+from cliffwatch.store import EventStore
+from cliffwatch.streams import Stream
+from cliffwatch.streams.model import TOTAL, Slice
+from cliffwatch.streams.runs import Outcome
+
+PLACES = ("country", "region", "city")  # people say "in DE", not "country DE"
+
+
+class Telling:
+    """Takes a run's anomalies to people."""
+
+    def __init__(self, store: EventStore, accounts: Accounts, incidents: Incidents, outbox: Outbox) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._incidents = incidents
+        self._outbox = outbox
+
+    def tell(self, session: Session, stream: Stream, update: Update, now: int) -> Outcome:
+        """Anomalies into incidents and messages, in one transaction with the end of the run."""
+        workspace = self._accounts.workspace(stream.workspace_id)
+        reports = to_reports(stream, update.judged, since_ms=update.fresh_from_ms)
+
+        def cause(report: AnomalyReport) -> Cause | None:
+            return self._cause(stream, report)
+
+        transitions = self._incidents.take(
+            session,
+            workspace,
+            reports,
+            cause,
+            now,
+            stream_id=stream.id,
+            window_end_ms=update.until_ms,
+            rescored_from_ms=update.fresh_from_ms,
+        )
+        self._outbox.enqueue(session, transitions, now)
+        return Outcome(len(update.judged.matrix.series), update.points_revised, len(reports))
+
+    def _cause(self, stream: Stream, report: AnomalyReport) -> Cause | None:
+        if not stream.definition.dimensions:
+            return None
+        measure = stream.definition.measure(report.measure)
+        stretch = Stretch(stream, measure, report.slice, report.start_ms, report.end_ms)
+        explanation = explain_stretch(self._store, stretch, expected=report.expected)
+        names = dimension_names(stream)
+        if not explanation.causes:
+            return Cause(to_document(explanation, names), "")
+        spoken = {path: "" if name in PLACES else name for path, name in names.items()}
+        text = sentence(within(explanation, report.slice), measure=measure.name, names=spoken)
+        return Cause(to_document(explanation, names), reason_alone(text))
+
+    def explain_window(
+        self, stream: Stream, measure_key: str, start_ms: int, end_ms: int, slice_: Slice = TOTAL
+    ) -> dict[str, Any]:
+        """Why a measure was what it was in any period, against the same hours of earlier weeks. Raises InvalidInput."""
+        if end_ms <= start_ms:
+            raise InvalidInput("period", "ends after it starts.")
+        try:
+            measure = stream.definition.measure(measure_key)
+        except KeyError:
+            known = ", ".join(measure.key for measure in stream.definition.measures)
+            raise InvalidInput(f"measure {measure_key!r}", "is not one of this stream.", f"It has: {known}") from None
+        stretch = Stretch(stream, measure, slice_, start_ms, end_ms)
+        return to_document(explain_stretch(self._store, stretch, expected=None), dimension_names(stream))
+
+
+def within(explanation: Explanation, slice_: Slice) -> Explanation:
+    """The explanation with causes named in full: what was fixed before the search is a part of each."""
+    causes = tuple(replace(cause, slice_items=(*cause.slice_items, *slice_)) for cause in explanation.causes)
+    return replace(explanation, causes=causes)
+
+
+def reason_alone(text: str) -> str:
+    """The part of an explanation's sentence that says why; what changed is the incident's headline."""
+    reason = text.partition("; ")[2].replace(" of it is ", " of the change is ", 1)
+    return reason[:1].upper() + reason[1:] if reason else text
+
+
+def dimension_names(stream: Stream) -> dict[str, str]:
+    """Path -> what people call the dimension."""
+    return {dimension.path: dimension.name.replace("_", " ") for dimension in stream.definition.dimensions}
