@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cliffwatch.detect import Grid, Measure, Sensitivity, State, advance, begin, score
+from cliffwatch.detect import Directions, Grid, Measure, Sensitivity, State, advance, begin, score
 from cliffwatch.errors import InvalidInput
 
 HOUR = 3_600_000
@@ -172,3 +172,56 @@ def test_ten_points_of_history_are_learning_and_never_alert(windows: int, even_g
     assert scored.learning.all()
     assert not scored.flagged.any()
     assert np.isnan(scored.expected).all()
+
+
+def test_each_series_may_have_its_own_sensitivity(shop, even_grid) -> None:
+    values, grid = shop(3, 3, 24 * 35), even_grid(24 * 35)
+    values[:, -6:-3] *= 0.4
+    wishes = [Sensitivity(), Sensitivity(directions=Directions.UP), Sensitivity(width=2.5, minimum_windows=2)]
+    together = score(values, grid, Measure.COUNT, sensitivity=wishes)
+    for series, wish in enumerate(wishes):
+        alone = score(values[series : series + 1], grid, Measure.COUNT, sensitivity=wish)
+        for field in ("expected", "lower", "upper", "score", "flagged"):
+            np.testing.assert_array_equal(getattr(together, field)[series], getattr(alone, field)[0])
+    assert together.flagged[0, -6:-3].any()
+    assert not together.flagged[1, -6:-3].any()
+
+
+def test_a_wider_band_is_as_much_wider_as_it_says(shop, even_grid) -> None:
+    values, grid = shop(4, 1, 24 * 35, level=5000.0), even_grid(24 * 35)
+    usual = score(values, grid, Measure.COUNT)
+    wide = score(values, grid, Measure.COUNT, sensitivity=Sensitivity(width=1.12))
+    share = (wide.upper[0, -50:] - wide.lower[0, -50:]) / (usual.upper[0, -50:] - usual.lower[0, -50:])
+    np.testing.assert_allclose(share, 1.12, atol=0.01)
+    np.testing.assert_array_equal(wide.score, usual.score)
+
+
+def test_series_of_two_memories_go_on_together_as_they_would_alone(shop, even_grid) -> None:
+    values, grid = shop(5, 4, 24 * 30), even_grid(24 * 30)
+    cut = 24 * 25
+    state, _ = advance(begin([Measure.COUNT] * 4, HOUR), values[:, :cut], grid.cut(0, cut))
+    mixed = state.take([3, 0]).joined(state.take([2]))
+    _, scored = advance(mixed, values[[3, 0, 2], cut:], grid.cut(cut, 24 * 30))
+    _, whole = advance(state, values[:, cut:], grid.cut(cut, 24 * 30))
+    np.testing.assert_array_equal(scored.score, whole.score[[3, 0, 2]])
+
+
+def test_memories_that_have_seen_other_windows_are_not_joined(shop, even_grid) -> None:
+    values, grid = shop(5, 2, 24 * 30), even_grid(24 * 30)
+    state, _ = advance(begin([Measure.COUNT] * 2, HOUR), values, grid)
+    with pytest.raises(InvalidInput, match="same windows"):
+        state.joined(begin([Measure.COUNT], HOUR))
+
+
+@pytest.mark.parametrize("measure", [Measure.COUNT, Measure.SUM, Measure.MEAN])
+def test_a_level_that_a_person_has_named_is_expected_from_the_next_window_on(measure: Measure, shop, even_grid) -> None:
+    values, grid = shop(6, 1, 24 * 36), even_grid(24 * 36)
+    cut = 24 * 35
+    usual = float(values[:, :cut].mean())
+    values[:, cut:] = values[:, cut:] + usual if measure is Measure.MEAN else values[:, cut:] * 2.0
+    state, _ = advance(begin([measure], HOUR), values[:, :cut], grid.cut(0, cut))
+    after = grid.cut(cut, 24 * 36)
+    _, told = advance(state, values[:, cut:], after)
+    _, known = advance(state.at_level(0, 2.0, usual), values[:, cut:], after)
+    assert told.flagged.any()
+    assert not known.flagged.any()

@@ -23,7 +23,11 @@ BRIDGE = 1  # windows between two flags of one direction that do not end an anom
 
 
 def anomalies(
-    values: Floats, grid: Grid, scored: Scored, measures: Sequence[Measure] | Measure, sensitivity: Sensitivity
+    values: Floats,
+    grid: Grid,
+    scored: Scored,
+    measures: Sequence[Measure] | Measure,
+    sensitivity: Sensitivity | Sequence[Sensitivity],
 ) -> list[Found]:
     """The anomalies of a scored matrix, by series and time.
 
@@ -35,7 +39,8 @@ def anomalies(
     kinds = [measures] * len(matrix) if isinstance(measures, Measure) else list(measures)
     found = []
     for series in np.flatnonzero(scored.flagged.any(axis=1)).tolist():
-        for start, end in _runs(scored.flagged[series], np.sign(scored.score[series]), sensitivity.minimum_windows):
+        wish = sensitivity if isinstance(sensitivity, Sensitivity) else sensitivity[series]
+        for start, end in _runs(scored.flagged[series], np.sign(scored.score[series]), wish.minimum_windows):
             found.append(_describe(series, start, end, matrix[series], grid, scored, kinds[series]))
     return found
 

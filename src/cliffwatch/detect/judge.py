@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffwatch.detect.model import HOUR_MS, WEEK_MS, Bools, Directions, Floats, Reason, Scored, Sensitivity
+from cliffwatch.detect.model import HOUR_MS, WEEK_MS, Bools, Directions, Floats, Ints, Reason, Scored, Sensitivity
 from cliffwatch.detect.tails import normal_quantile
 
 WINDOWS_PER_ALERT = 1.4  # a false alert of short windows lasts so long on average, measured on quiet series
@@ -18,20 +21,61 @@ def threshold(sensitivity: Sensitivity, step_ms: int) -> float:
     """
     together = WINDOWS_PER_ALERT if step_ms < 20 * HOUR_MS else 1.0
     chance = min(sensitivity.false_alerts_per_series_week * together * step_ms / WEEK_MS, 0.5)
-    return -normal_quantile(chance / 2)
+    return -normal_quantile(chance / 2) * sensitivity.width
 
 
-def decide(value: Floats, expected: Floats, score: Floats, streak: Floats, limit: float, wish: Sensitivity) -> Bools:
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is wanted of every series of a block: a number each, or an array with one per series."""
+
+    limit: Floats | float  # the |score| from which a point is surprising
+    minimum_effect: Floats | float
+    minimum_impact: Floats | float
+    up: Bools | bool
+    down: Bools | bool
+    minimum_windows: Ints | int
+
+    def of(self, who: Ints) -> Wishes:
+        """The wishes of the series `who`."""
+        if not isinstance(self.limit, np.ndarray):
+            return self
+        return Wishes(*(np.asarray(getattr(self, name))[who] for name in self.__slots__))
+
+
+def wishes(sensitivity: Sensitivity | Sequence[Sensitivity], step_ms: int) -> Wishes:
+    """One sensitivity for all series, or one for each, as `decide` reads them."""
+    if isinstance(sensitivity, Sensitivity):
+        return Wishes(
+            threshold(sensitivity, step_ms),
+            sensitivity.minimum_effect,
+            sensitivity.minimum_impact,
+            sensitivity.directions is not Directions.DOWN,
+            sensitivity.directions is not Directions.UP,
+            sensitivity.minimum_windows,
+        )
+    limits = {each: threshold(each, step_ms) for each in set(sensitivity)}
+    return Wishes(
+        np.array([limits[each] for each in sensitivity]),
+        np.array([each.minimum_effect for each in sensitivity]),
+        np.array([each.minimum_impact for each in sensitivity]),
+        np.array([each.directions is not Directions.DOWN for each in sensitivity]),
+        np.array([each.directions is not Directions.UP for each in sensitivity]),
+        np.array([each.minimum_windows for each in sensitivity], np.int64),
+    )
+
+
+def decide(value: Floats, expected: Floats, score: Floats, streak: Floats, wish: Wishes) -> Bools:
     """Which points (windows, series) are flagged. NaN scores (missing, learning) never are.
 
     `streak` (series) holds the surprising windows in a row before these, signed; it is moved on in place. A missing
     window neither ends nor feeds a streak.
     """
-    surprising = wanted(value, expected, score, limit, wish)
+    surprising = wanted(value, expected, score, wish)
+    lasting = bool(np.any(np.asarray(wish.minimum_windows) > 1))
     side = np.copysign(surprising, score)
     gone: Bools = np.asarray(np.isnan(score))
     some_gone = np.asarray(gone.any(axis=1))
-    flagged = surprising.copy() if wish.minimum_windows > 1 else surprising
+    flagged = surprising.copy() if lasting else surprising
     for i in range(len(score)):
         goes_on = side[i] * streak > 0
         if some_gone[i]:
@@ -39,20 +83,19 @@ def decide(value: Floats, expected: Floats, score: Floats, streak: Floats, limit
             side[i][gone[i]] = 0.0
         streak *= goes_on
         streak += side[i]
-        if wish.minimum_windows > 1:
+        if lasting:
             flagged[i] &= np.abs(streak) >= wish.minimum_windows
     return flagged
 
 
-def wanted(value: Floats, expected: Floats, score: Floats, limit: float, wish: Sensitivity) -> Bools:
-    """Points that surprise by at least `limit`, in a wanted direction and with the wished effect and impact."""
-    if wish.directions is Directions.BOTH:
-        keep: Bools = np.abs(score) >= limit
-    else:
-        keep = score >= limit if wish.directions is Directions.UP else score <= -limit
-    if wish.minimum_effect > 0:
+def wanted(value: Floats, expected: Floats, score: Floats, wish: Wishes) -> Bools:
+    """Points that surprise by at least the limit, in a wanted direction and with the wished effect and impact."""
+    keep: Bools = np.asarray(np.abs(score) >= wish.limit)
+    if not (np.all(wish.up) and np.all(wish.down)):
+        keep &= np.where(score > 0, wish.up, wish.down)
+    if np.any(np.asarray(wish.minimum_effect) > 0):
         keep &= np.abs(value - expected) >= wish.minimum_effect * np.abs(expected)
-    if wish.minimum_impact > 0:
+    if np.any(np.asarray(wish.minimum_impact) > 0):
         keep &= np.abs(value - expected) >= wish.minimum_impact
     return keep
 

@@ -106,7 +106,8 @@ class Sensitivity:
 
     `false_alerts_per_series_week` is the promise: on a series where nothing happens, so many alerts per week.
     `minimum_effect` is relative to the expectation (0.1 = 10 %), `minimum_impact` in the measure's own unit;
-    `minimum_windows` is how many consecutive windows must be surprising before the point is flagged.
+    `minimum_windows` is how many consecutive windows must be surprising before the point is flagged. `width` makes the
+    band of the budget so many times as wide: what false alarms have taught about a series.
     """
 
     false_alerts_per_series_week: float = 0.003
@@ -114,12 +115,15 @@ class Sensitivity:
     minimum_impact: float = 0.0
     directions: Directions = Directions.BOTH
     minimum_windows: int = 1
+    width: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 < self.false_alerts_per_series_week <= 50:
             raise InvalidInput("sensitivity", "is between 0 and 50 false alerts a week.", "1 a week is a good start.")
         if self.minimum_effect < 0 or self.minimum_impact < 0 or self.minimum_windows < 1:
             raise InvalidInput("sensitivity", "minimum effect and impact are not negative, windows at least 1.")
+        if not 0.1 <= self.width <= 10:
+            raise InvalidInput("sensitivity", "makes a band 0.1 to 10 times as wide.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cliffwatch.detect.calendar import Calendar, calendar
 from cliffwatch.detect.filter import Parts, step
-from cliffwatch.detect.judge import decide, threshold
+from cliffwatch.detect.judge import Wishes, decide, wishes
 from cliffwatch.detect.layout import Family, Row
 from cliffwatch.detect.model import Bools, Floats, Grid, Ints, Measure, Scored, Sensitivity
 from cliffwatch.detect.slow import close_day
@@ -29,13 +29,14 @@ def score(
     measures: Sequence[Measure] | Measure,
     *,
     weights: Floats | None = None,
-    sensitivity: Sensitivity = DEFAULT,
+    sensitivity: Sensitivity | Sequence[Sensitivity] = DEFAULT,
     parents: Ints | None = None,
 ) -> Scored:
     """Score every point of `values` (series, windows), NaN = missing, from its past alone.
 
     `weights` has the shape of `values`: the events or the denominator under a mean, ratio or percentile.
-    `parents` is the index of each series' parent in the same matrix, -1 for none.
+    `parents` is the index of each series' parent in the same matrix, -1 for none. `sensitivity` is one for all series,
+    or one for each.
     Raises InvalidInput for infinite values or shapes that do not fit.
     """
     matrix = _matrix(values, len(grid))
@@ -47,7 +48,12 @@ def score(
 
 
 def advance(
-    state: State, values: Floats, grid: Grid, *, weights: Floats | None = None, sensitivity: Sensitivity = DEFAULT
+    state: State,
+    values: Floats,
+    grid: Grid,
+    *,
+    weights: Floats | None = None,
+    sensitivity: Sensitivity | Sequence[Sensitivity] = DEFAULT,
 ) -> tuple[State, Scored]:
     """Score the next windows of known series; costs only the new points, whatever the length of the past.
 
@@ -58,6 +64,9 @@ def advance(
     shares = None if weights is None else _matrix(weights, len(grid), state.series)
     if len(grid) and state.last_end_ms is not None and int(grid.start_ms[0]) < state.last_end_ms:
         raise InvalidInput("grid", "starts before the end of what was already scored.", "Replay from an older state.")
+    if not isinstance(sensitivity, Sensitivity) and len(sensitivity) != state.series:
+        raise InvalidInput("sensitivity", f"is one, or one for each of {state.series} series, not {len(sensitivity)}.")
+    wish = wishes(sensitivity, state.step_ms)
     cal = calendar(grid)
     rows = state.rows.copy()
     out = _empty_scored(state.series, len(grid))
@@ -74,7 +83,7 @@ def advance(
                 cal,
                 family,
                 state,
-                sensitivity,
+                wish.of(who),
                 out,
                 _as_slice(who),
                 roots=_within(who, ancestors),
@@ -116,7 +125,8 @@ def score_in_parts(
     shares = None if weights is None else _matrix(weights, len(grid), state.series)
     matrix = _matrix(values, len(grid), state.series)
     rows = state.rows.copy()
-    _replay(rows, matrix, shares, cal, family, state, sensitivity, out, slice(0, state.series), trace, roots)
+    wish = wishes(sensitivity, state.step_ms)
+    _replay(rows, matrix, shares, cal, family, state, wish, out, slice(0, state.series), trace, roots)
     parts = {}
     for name in PARTS:
         part = np.array([np.broadcast_to(getattr(each, name), state.series) for each in trace]).reshape(len(grid), -1)
@@ -135,7 +145,7 @@ def _replay(
     cal: Calendar,
     family: Family,
     state: State,
-    wish: Sensitivity,
+    wish: Wishes,
     out: Scored,
     who: Ints | slice,
     trace: list[Parts] | None = None,
@@ -143,7 +153,6 @@ def _replay(
 ) -> None:
     """Run the filter over all windows for one block of series; `x` is their memory, `who` their rows in `out`."""
     tune = state.tuning
-    limit = threshold(wish, state.step_ms)
     day, weekday, holiday = state.day, state.weekday, state.holiday
     log, mature = family.log, False
     for first in range(0, values.shape[1], CHUNK):
@@ -175,7 +184,7 @@ def _replay(
             mean[i], variance[i], points[i], news[i] = got.mean, got.variance, got.score, got.news
             if trace is not None:
                 trace.append(copy.deepcopy(got.parts))  # they are views of the memory, which moves on
-        lower, upper = _band(mean, variance, limit, family)
+        lower, upper = _band(mean, variance, wish.limit, family)
         if family is Family.RATIO:
             held = x[Row.FREE] == 0
             np.maximum(lower, 0.0, out=lower, where=held)
@@ -189,10 +198,10 @@ def _replay(
             news[unknown] = np.nan
         out.expected[at, who], out.lower[at, who], out.upper[at, who] = mean, lower, upper
         out.score[at, who], out.learning[at, who] = news, learning
-        out.flagged[at, who] = decide(columns, mean, points, x[Row.STREAK], limit, wish)
+        out.flagged[at, who] = decide(columns, mean, points, x[Row.STREAK], wish)
 
 
-def _band(mean: Floats, variance: Floats, limit: float, family: Family) -> tuple[Floats, Floats]:
+def _band(mean: Floats, variance: Floats, limit: Floats | float, family: Family) -> tuple[Floats, Floats]:
     root = np.sqrt(variance)
     if not family.log:
         return mean - limit * root, mean + limit * root

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cliffwatch.detect.layout import ROWS, Family, Tuning, empty, tuning
-from cliffwatch.detect.model import Floats, Ints, Measure
+from cliffwatch.detect.layout import ROWS, Family, Row, Tuning, empty, tuning
+from cliffwatch.detect.model import Bools, Floats, Ints, Measure
 from cliffwatch.errors import InvalidInput
 
 MAGIC = b"CWDS"
@@ -56,6 +56,54 @@ class State:
     @property
     def families(self) -> Ints:
         return np.array([FAMILIES[m] for m in self.measures], np.int64)
+
+    @property
+    def learned(self) -> Bools:
+        """Which series have passed their learning (series)."""
+        return np.asarray(self.rows[Row.N] >= self.tuning.learn_points)
+
+    @property
+    def points_to_learn(self) -> Ints:
+        """How many more points each series needs before it is judged (series)."""
+        left: Floats = np.maximum(self.tuning.learn_points - self.rows[Row.N], 0.0)
+        return left.astype(np.int64)
+
+    def take(self, who: Sequence[int]) -> State:
+        """The memory of the series `who`, in that order. They must not have parents."""
+        self._without_parents()
+        at = np.asarray(who, np.int64)
+        measures = tuple(self.measures[i] for i in at.tolist())
+        return replace(self, rows=self.rows[:, at], measures=measures, parents=self.parents[at])
+
+    def joined(self, other: State) -> State:
+        """This memory with the series of another after its own; both have seen the same windows last."""
+        self._without_parents()
+        other._without_parents()
+        if (self.step_ms, self.last_end_ms, self.day) != (other.step_ms, other.last_end_ms, other.day):
+            raise InvalidInput("detection state", "has not seen the same windows as the other one.", "Replay both.")
+        return replace(
+            self,
+            rows=np.concatenate([self.rows, other.rows], axis=1),
+            measures=self.measures + other.measures,
+            parents=np.concatenate([self.parents, other.parents]),
+        )
+
+    def at_level(self, series: int, ratio: float, difference: float) -> State:
+        """The memory as if one series' level were another: `ratio` times for counts and sums, else by `difference`.
+
+        The rhythm stays; evidence that has gathered for another level is forgotten.
+        """
+        log = FAMILIES[self.measures[series]].log
+        gap = float(np.log(ratio)) if log else difference
+        rows = self.rows.copy()
+        rows[Row.SLOW, series] += gap
+        for row in (Row.RUN, Row.GAP, Row.DAY_SUM, Row.DAY_DRIFT, Row.DAY_WEIGHT, Row.SHORT, Row.LONG, Row.STREAK):
+            rows[row, series] = 0.0
+        return replace(self, rows=rows)
+
+    def _without_parents(self) -> None:
+        if np.any(self.parents >= 0):
+            raise InvalidInput("detection state", "has series with parents, which cannot be told apart.")
 
     def to_bytes(self) -> bytes:
         """The state as bytes, in a format with a version."""
