@@ -192,7 +192,7 @@ def test_a_flagged_point_is_explained_in_parts_and_words(shop, even_grid) -> Non
     assert why.reason is Reason.SURPRISING
     assert why.expected == scored.expected[1, 850]
     assert why.score == scored.score[1, 850]
-    assert [p.name for p in why.parts[:3]] == ["level", "hour", "weekday"]
+    assert [p.name for p in why.parts[:3]] == ["level", "trend", "hour"]
     assert np.prod([p.effect for p in why.parts]) == pytest.approx(why.expected)
     assert "above" in why.sentence
     assert "level of" in why.sentence

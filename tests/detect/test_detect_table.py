@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cliffwatch.detect import Sensitivity
+from cliffwatch.detect.replay import PARTS
 from cliffwatch.detect.table import run
 from cliffwatch.errors import InvalidInput
 
@@ -117,7 +118,7 @@ def test_explain_says_what_an_expectation_is_made_of(tmp_path: Path, counts) -> 
     run(source, tmp_path / "out.csv", explain=True)
     row = read(tmp_path / "out.csv")[851]
     assert row["reason"] == "surprising"
-    product = np.prod([float(row[name]) for name in ("level", "hour", "weekday", "holiday", "drift")])
+    product = np.prod([float(row[name]) for name in PARTS])
     assert product == pytest.approx(float(row["expected"]), rel=1e-3)
     assert read(tmp_path / "out.csv")[3]["reason"] == "learning"
 

@@ -4,6 +4,11 @@ Takes a matrix of values (series x windows, NaN = missing) with its grid of wind
 windows. Gives, per point, what was expected, the band, the score and whether the user wants to hear of it; and the
 anomalies with kind, direction and impact. `table` does the same for a CSV file. It never reads a clock, a database or
 the network, never looks at a point's future, and never sees a window that is not yet complete.
+
+What else it may be told: own events (`Grid.events`: campaigns, releases; the effect of each kind is learned from those
+before, and while a kind is unknown the band is wide), the number of events or the denominator under each value
+(`weights`), which series descends from which (`parents`: a slice takes what it does not know of its rhythm from them),
+and a `sensitivity` for each series instead of one for all.
 """
 
 from cliffwatch.detect.classify import anomalies
@@ -14,6 +19,7 @@ from cliffwatch.detect.model import (
     Found,
     Grid,
     Measure,
+    OwnEvent,
     Reason,
     Scored,
     Sensitivity,
@@ -28,6 +34,7 @@ __all__ = [
     "Found",
     "Grid",
     "Measure",
+    "OwnEvent",
     "Part",
     "PointExplanation",
     "Reason",

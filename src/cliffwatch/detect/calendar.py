@@ -21,7 +21,9 @@ class Calendar:
 
     `hours` holds (slot, share) pairs: the hours of day whose rhythm a window feels. A window of at least 20
     hours feels none; one of at least 2 days has no weekday. `day` numbers local days; `slot` is the hour that a
-    window teaches.
+    window teaches. `month` is 0 on the last day of a month, 1 on the first, else -1 (also for windows below a day:
+    their memory sees too few months). `own` names the kinds of own events that a window feels, with the share of it
+    that they cover and whether one begins in it.
     """
 
     hours: tuple[tuple[tuple[int, float], ...], ...]
@@ -31,6 +33,8 @@ class Calendar:
     holiday: Bools
     day: Ints
     duration_h: Floats
+    month: Ints
+    own: tuple[tuple[tuple[str, float, bool], ...], ...]
     has_hours: bool
     has_weekdays: bool
 
@@ -57,6 +61,8 @@ def calendar(grid: Grid) -> Calendar:
         holiday=holiday,
         day=day,
         duration_h=length / HOUR_MS,
+        month=_months(day) if has_weekdays and not has_hours and grid.months else np.full(len(grid), -1),
+        own=_own_events(grid),
         has_hours=has_hours,
         has_weekdays=has_weekdays,
     )
@@ -115,6 +121,28 @@ def _holidays(day: Ints, country: str | None) -> Bools:
         raise InvalidInput(f'country "{country}"', "has no known holidays.", 'Use a code such as "DE".') from error
     unique, where = np.unique(day, return_inverse=True)
     return np.array([_date(int(d)) in known for d in unique], bool)[where]
+
+
+def _months(day: Ints) -> Ints:
+    if not len(day):
+        return np.zeros(0, np.int64)
+    dates = day.astype("datetime64[D]")
+    last = (dates + 1).astype("datetime64[M]") != dates.astype("datetime64[M]")
+    first = dates.astype("datetime64[M]").astype("datetime64[D]") == dates
+    return np.where(last, 0, np.where(first, 1, -1))
+
+
+def _own_events(grid: Grid) -> tuple[tuple[tuple[str, float, bool], ...], ...]:
+    felt: list[dict[str, tuple[float, bool]]] = [{} for _ in range(len(grid))]
+    for event in sorted(grid.events, key=lambda e: (e.start_ms, e.kind)):
+        first = int(np.searchsorted(grid.end_ms, event.start_ms, side="right"))
+        last = int(np.searchsorted(grid.start_ms, event.end_ms, side="left"))
+        for t in range(first, last):
+            start, end = int(grid.start_ms[t]), int(grid.end_ms[t])
+            share = (min(end, event.end_ms) - max(start, event.start_ms)) / (end - start)
+            before, began = felt[t].get(event.kind, (0.0, False))
+            felt[t][event.kind] = (min(1.0, before + share), began or event.start_ms >= start)
+    return tuple(tuple((kind, *what) for kind, what in each.items()) for each in felt)
 
 
 def _date(day: int) -> dt.date:

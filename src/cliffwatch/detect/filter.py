@@ -16,12 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from cliffwatch.detect.calendar import Calendar
-from cliffwatch.detect.layout import HOLIDAY, SLOW, WEEKDAY, Family, Row, Tuning
+from cliffwatch.detect.layout import HOLIDAY, SLOPE, SLOW, WEEKDAY, Family, Row, Tuning
 from cliffwatch.detect.model import Bools, Floats, Ints
 from cliffwatch.detect.slow import start
 from cliffwatch.detect.surprise import against_tail, evidence, follow, unskewed, value_per_event, what_is_new
 from cliffwatch.detect.tails import TINY, count_score, share_score
 
+Felt = tuple[tuple[int, float], ...]
+"""(slot, share): of which events a window feels how much."""
 NOTHING = 0.05  # a sum's smallest level; the log scale has no zero
 
 
@@ -30,9 +32,11 @@ class Parts:
     """What an expectation is made of, in the link's scale (logs of factors, or addends); they sum to the centre."""
 
     level: Floats
+    trend: Floats  # of the last week, in the level
     weekday: Floats | float
     holiday: Floats | float
     hour: Floats | float
+    event: Floats | float
     drift: Floats
 
 
@@ -72,18 +76,19 @@ def step(
     *,
     mature: bool,
     roots: Ints | None = None,
+    events: Felt = (),
 ) -> Step:
     """Forecast window `t`, score the values `y` (0 where not `present`, None = all are) against it and learn.
 
-    Changes the memory `x` (ROWS, series). `mature` says that every series has passed its learning; then the caller
-    counts the points in `x[Row.N]`.
+    `events` are the slots of events that the window feels. Changes the memory `x` (ROWS, series). `mature` says that
+    every series has passed its learning; then the caller counts the points in `x[Row.N]`.
     """
     linear = not family.log
     ok = None if present is None else present.astype(np.float64)
     old = None if mature else (x[Row.N] >= tune.learn_points).astype(np.float64)
     both = old if ok is None else ok if old is None else ok * old
     hours = 1.0 if linear else float(cal.duration_h[t])
-    ahead = predict(x, cal, t, tune, roots)
+    ahead = predict(x, cal, t, tune, roots, events)
     noise = np.maximum(x[Row.NOISE], 1e-6 * x[Row.UNIT] if linear else 1e-6)
     p_sum = ahead.p_all + ahead.p_drift
     slope: Floats | None = None  # of the variance in the noise
@@ -167,7 +172,7 @@ def step(
     return Step(mean, q, np.copysign(far, side), np.copysign(news, side), ahead.parts)
 
 
-def predict(x: Floats, cal: Calendar, t: int, tune: Tuning, roots: Ints | None = None) -> Forecast:
+def predict(x: Floats, cal: Calendar, t: int, tune: Tuning, roots: Ints | None = None, events: Felt = ()) -> Forecast:
     """The forecast of window `t`, before its values are seen.
 
     `roots` names, for each series of the block, the ancestor whose rhythm it borrows (itself: none): its own season is
@@ -177,7 +182,7 @@ def predict(x: Floats, cal: Calendar, t: int, tune: Tuning, roots: Ints | None =
     cov = x[Row.P_SLOW :].reshape(SLOW, SLOW, -1)
     spread = np.maximum(x[Row.COVARIANCE] * (1.0 / tune.rho), 1e-6 * x[Row.UNIT])
     borrows = 0.0 if roots is None else (roots != np.arange(len(roots))).astype(np.float64)
-    parts = Parts(slow[0].copy(), 0.0, 0.0, 0.0, x[Row.DRIFT] * tune.rho)
+    parts = Parts(slow[0].copy(), slow[SLOPE], 0.0, 0.0, 0.0, 0.0, x[Row.DRIFT] * tune.rho)
     centre = parts.level + parts.drift
     p_slow = cov[0, 0]
     if cal.has_weekdays:
@@ -206,6 +211,12 @@ def predict(x: Floats, cal: Calendar, t: int, tune: Tuning, roots: Ints | None =
         p_all = p_all + (x[p_row] if share == 1.0 else share * share * x[p_row])
     if season:
         centre += parts.hour
+    for slot, share in events:
+        season.append((Row.EVENT + slot, Row.P_EVENT + slot, share))
+        parts.event = parts.event + share * x[Row.EVENT + slot]
+        p_all = p_all + share * share * x[Row.P_EVENT + slot]
+    if events:
+        centre += parts.event
     p_drift = x[Row.P_DRIFT] * tune.rho**2 + (1 - tune.rho**2) * spread
     return Forecast(parts, centre, spread, p_drift, p_slow, p_all, season)
 
@@ -230,8 +241,9 @@ def _learn(
             k = base * p if share == 1.0 else base * (share * p)
             x[row] += k * left
             p -= k * p if share == 1.0 else k * (share * p)
-            p *= forget
-            np.minimum(p, most, out=p)
+            if row < Row.EVENT:
+                p *= forget
+                np.minimum(p, most, out=p)
         precise = trust / (own + (ahead.p_all - ahead.p_slow))
     else:
         precise = trust / own

@@ -26,6 +26,7 @@ class Family(enum.IntEnum):
 
 SLOW = 10  # level, slope, seven weekdays, holiday
 SLOPE, WEEKDAY, HOLIDAY = 1, 2, 9
+MONTH, OWN, EVENTS = 0, 2, 8  # slots: two days of a month, then kinds of own events; further kinds share the last one
 
 
 class Row(enum.IntEnum):
@@ -69,7 +70,9 @@ class Row(enum.IntEnum):
     WEEKEND = 79
     P_WEEKEND = 103
     SLOW = 127
-    P_SLOW = 139
+    EVENT = 139  # what the last and the first day of a month do, and own events by kind
+    P_EVENT = 147
+    P_SLOW = 155
 
 
 ROWS = Row.P_SLOW + SLOW * SLOW
@@ -117,6 +120,10 @@ class Tuning:
     prior_weekend: float = 0.02
     prior_weekday: float = 0.1
     prior_holiday: float = 0.1
+    prior_month: float = 0.03**2
+    prior_event: float = 0.3
+    linear_event_prior: float = 4.0
+    q_event: float = 0.1**2  # from one event of a kind to the next
     tail_from: float = 2.3  # score from which a surprise is measured by the series' own past ones
     tail_prior: float = 0.15  # mean of log(score / tail_from) above it when scores are normal
     tail_rate: float = 0.02  # how often normal scores come so far

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,18 +65,37 @@ class Reason(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnEvent:
+    """Something of the user's own that explains a change: a campaign, a release; lasts [start_ms, end_ms).
+
+    What events of one `kind` do to a series is learned from those before; until then the band is wide while one lasts.
+    """
+
+    kind: str
+    start_ms: int
+    end_ms: int
+
+    def __post_init__(self) -> None:
+        if not self.kind or self.end_ms <= self.start_ms:
+            raise InvalidInput("own event", "has a kind, and ends after it starts.", "Give it a kind and two times.")
+
+
+@dataclass(frozen=True, slots=True)
 class Grid:
     """The time axis of a matrix: T half-open windows [start_ms, end_ms) in ascending order, Unix milliseconds.
 
     Windows may have unequal length (clock changes): counts, sums and uniques are compared per hour. A window
     without a value is NaN in the matrix. Hours and weekdays are read in `time_zone`; holidays are those of
-    `country` (ISO 3166-1 alpha-2), none when it is None.
+    `country` (ISO 3166-1 alpha-2), none when it is None. `events` are the user's own, in any order; events that overlap
+    no window do nothing. `months` says that the last and the first day of a month may differ from other days.
     """
 
     start_ms: Ints
     end_ms: Ints
     time_zone: str = "UTC"
     country: str | None = None
+    events: tuple[OwnEvent, ...] = ()
+    months: bool = True
 
     def __post_init__(self) -> None:
         start, end = np.asarray(self.start_ms, np.int64), np.asarray(self.end_ms, np.int64)
@@ -97,7 +116,7 @@ class Grid:
 
     def cut(self, start: int, end: int) -> Grid:
         """The windows [start, end) of this grid."""
-        return Grid(self.start_ms[start:end], self.end_ms[start:end], self.time_zone, self.country)
+        return replace(self, start_ms=self.start_ms[start:end], end_ms=self.end_ms[start:end])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,19 @@ from dataclasses import fields, replace
 import numpy as np
 
 from cliffwatch.detect.calendar import Calendar, calendar
-from cliffwatch.detect.filter import Parts, step
+from cliffwatch.detect.filter import Felt, Parts, step
 from cliffwatch.detect.judge import Wishes, decide, wishes
-from cliffwatch.detect.layout import Family, Row
+from cliffwatch.detect.layout import EVENTS, MONTH, OWN, Family, Row, Tuning
 from cliffwatch.detect.model import Bools, Floats, Grid, Ints, Measure, Scored, Sensitivity
-from cliffwatch.detect.slow import close_day
+from cliffwatch.detect.slow import begin_event, close_day
 from cliffwatch.detect.state import State, begin
 from cliffwatch.errors import InvalidInput
 
 BLOCK = 4096  # series: their memory stays in the cache
 CHUNK = 32  # windows that are judged together
+WEEK_DAYS = 7
 DEFAULT = Sensitivity()
-PARTS = ("level", "hour", "weekday", "holiday", "drift")
+PARTS = ("level", "trend", "hour", "weekday", "holiday", "event", "drift")
 
 
 def score(
@@ -68,6 +69,7 @@ def advance(
         raise InvalidInput("sensitivity", f"is one, or one for each of {state.series} series, not {len(sensitivity)}.")
     wish = wishes(sensitivity, state.step_ms)
     cal = calendar(grid)
+    kinds = _kinds(state.kinds, cal)
     rows = state.rows.copy()
     out = _empty_scored(state.series, len(grid))
     families = state.families
@@ -82,7 +84,7 @@ def advance(
                 part,
                 cal,
                 family,
-                state,
+                replace(state, kinds=kinds),
                 wish.of(who),
                 out,
                 _as_slice(who),
@@ -98,6 +100,7 @@ def advance(
         day=int(cal.day[-1]),
         weekday=int(cal.weekday[-1]) if cal.has_weekdays else -1,
         holiday=bool(cal.holiday[-1]),
+        kinds=kinds,
     )
     return newest, _turned(out)
 
@@ -113,11 +116,12 @@ def score_in_parts(
 ) -> tuple[Scored, dict[str, Floats]]:
     """Like `score` for series of one family of measures, and of what each expectation is made.
 
-    The parts (level, hour, weekday, holiday, drift) are matrices like the scores: level in the measure's unit,
-    the others factors for counts and sums, addends for the rest.
+    The parts (PARTS) are matrices like the scores: level in the measure's unit, the others factors for counts and
+    sums, addends for the rest. Level is that of a week ago, trend what the slope made of it since.
     """
     state = begin(measures, grid.step_ms, parents)
     cal = calendar(grid)
+    state = replace(state, kinds=_kinds((), cal))
     out = _empty_scored(state.series, len(grid))
     trace: list[Parts] = []
     family = Family(int(state.families[0]))
@@ -126,16 +130,23 @@ def score_in_parts(
     matrix = _matrix(values, len(grid), state.series)
     rows = state.rows.copy()
     wish = wishes(sensitivity, state.step_ms)
-    _replay(rows, matrix, shares, cal, family, state, wish, out, slice(0, state.series), trace, roots)
+    everybody = slice(0, state.series)
+    _replay(rows, matrix, shares, cal, family, state, wish, out, everybody, trace, roots)
     parts = {}
     for name in PARTS:
         part = np.array([np.broadcast_to(getattr(each, name), state.series) for each in trace]).reshape(len(grid), -1)
-        if family.log:
-            part = np.exp(np.minimum(part, 60.0))
-            if name == "level":
-                part = part * cal.duration_h[:, None]
-        parts[name] = part.T
-    return _turned(out), parts
+        parts[name] = part.astype(np.float64).T
+    parts["trend"] = WEEK_DAYS * parts["trend"]
+    parts["level"] = parts["level"] - parts["trend"]
+    if family.log:
+        parts = {name: np.exp(np.minimum(part, 60.0)) for name, part in parts.items()}
+        parts["level"] = parts["level"] * cal.duration_h
+    scored = _turned(out)
+    others = [parts[name] for name in PARTS if name != "drift"]
+    with np.errstate(over="ignore"):
+        rest = scored.expected / np.prod(others, axis=0) if family.log else scored.expected - np.sum(others, axis=0)
+    parts["drift"] = np.where(np.isfinite(rest), rest, parts["drift"])  # what keeps a mean within its bounds, too
+    return scored, parts
 
 
 def _replay(
@@ -155,6 +166,7 @@ def _replay(
     tune = state.tuning
     day, weekday, holiday = state.day, state.weekday, state.holiday
     log, mature = family.log, False
+    eventful = [month >= 0 or bool(own) for month, own in zip(cal.month.tolist(), cal.own, strict=True)]
     for first in range(0, values.shape[1], CHUNK):
         columns = np.ascontiguousarray(values[:, first : first + CHUNK].T)
         at = slice(first, first + len(columns))
@@ -176,9 +188,9 @@ def _replay(
                 learning[i] = x[Row.N] < tune.learn_points
             counted[i] = mature
             weight = None if shares is None else shares[i]
-            got = step(
-                x, filled[i], None if full[i] else present[i], weight, cal, t, family, tune, mature=mature, roots=roots
-            )
+            there = None if full[i] else present[i]
+            felt = _felt(x, cal, t, state.kinds, tune, log=log) if eventful[t] else ()
+            got = step(x, filled[i], there, weight, cal, t, family, tune, mature=mature, roots=roots, events=felt)
             if mature:  # while learning, the step itself counts
                 x[Row.N] += present[i]
             mean[i], variance[i], points[i], news[i] = got.mean, got.variance, got.score, got.news
@@ -199,6 +211,22 @@ def _replay(
         out.expected[at, who], out.lower[at, who], out.upper[at, who] = mean, lower, upper
         out.score[at, who], out.learning[at, who] = news, learning
         out.flagged[at, who] = decide(columns, mean, points, x[Row.STREAK], wish)
+
+
+def _kinds(known: tuple[str, ...], cal: Calendar) -> tuple[str, ...]:
+    """The kinds of own events in the order in which they came up."""
+    return tuple(dict.fromkeys((*known, *(kind for own in cal.own for kind, _, _ in own))))
+
+
+def _felt(x: Floats, cal: Calendar, t: int, kinds: tuple[str, ...], tune: Tuning, *, log: bool) -> Felt:
+    """The events that window `t` feels, as places in the memory; what begins is less certain than what goes on."""
+    felt = [(MONTH + int(cal.month[t]), 1.0)] if cal.month[t] >= 0 else []
+    for kind, share, begins in cal.own[t]:
+        slot = min(OWN + kinds.index(kind), EVENTS - 1)
+        if begins:
+            begin_event(x, slot, log=log, tune=tune)
+        felt.append((slot, share))
+    return tuple(felt)
 
 
 def _band(mean: Floats, variance: Floats, limit: Floats | float, family: Family) -> tuple[Floats, Floats]:

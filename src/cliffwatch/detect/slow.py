@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cliffwatch.detect.layout import HOLIDAY, SLOPE, SLOW, WEEKDAY, Family, Row, Tuning
+from cliffwatch.detect.layout import EVENTS, HOLIDAY, OWN, SLOPE, SLOW, WEEKDAY, Family, Row, Tuning
 from cliffwatch.detect.model import Bools, Floats, Ints
 
 LOWEST = -7.0  # logarithm of the lowest level
@@ -34,6 +34,9 @@ def start(x: Floats, who: Bools, family: Family, tune: Tuning, roots: Ints | Non
     season = unit if roots is None else unit * np.where(roots != np.arange(len(roots)), tune.kin, 1.0)[who]
     for row, prior in ((Row.P_HOUR, tune.prior_hour), (Row.P_WEEKEND, tune.prior_weekend)):
         x[row : row + 24, who] = prior * season
+    own_event = tune.prior_event if family.log else tune.linear_event_prior
+    x[Row.P_EVENT : Row.P_EVENT + OWN, who] = tune.prior_month * unit
+    x[Row.P_EVENT + OWN : Row.P_EVENT + EVENTS, who] = own_event * unit
     slow = (tune.prior_level, tune.prior_slope, *[tune.prior_weekday] * 7, tune.prior_holiday)
     for i, prior in enumerate(slow):
         x[Row.P_SLOW + i * SLOW + i, who] = prior * (season if WEEKDAY <= i < HOLIDAY else unit)
@@ -81,6 +84,13 @@ def close_day(x: Floats, weekday: int, *, holiday: bool, days: float, log: bool,
     cov[SLOPE, SLOPE] += tune.q_slope * grown
     for i in range(WEEKDAY, HOLIDAY):
         cov[i, i] += tune.q_weekday * grown
+
+
+def begin_event(x: Floats, slot: int, *, log: bool, tune: Tuning) -> None:
+    """Another own event of a kind begins: no two are alike."""
+    p = x[Row.P_EVENT + slot]
+    p += tune.q_event * x[Row.UNIT] * (x[Row.TRUST] > 0)
+    np.minimum(p, (tune.prior_event if log else tune.linear_event_prior) * x[Row.UNIT], out=p)
 
 
 def adopt(x: Floats, who: Ints, noise: Floats, weekday: int, tune: Tuning) -> None:

@@ -116,8 +116,10 @@ def _batch(members: list[Line], values: Floats, measure: Measure, time_zone: str
             leads, start = [0] * len(members), members[0].start_ms
     end = start + step
     end[:-1] = np.minimum(end[:-1], start[1:]) if members[0].step_ms % DAY_MS or not members[0].even else start[1:]
+    # series of different weeks share a grid in UTC, so their windows have an hour and a weekday but no date
+    grid = Grid(start, end, time_zone, country, months=time_zone != "UTC" or country is not None)
     matrix = np.full((len(members), len(start)), np.nan)
     columns = tuple(m.place + lead for m, lead in zip(members, leads, strict=True))
     for i, (m, column) in enumerate(zip(members, columns, strict=True)):
         matrix[i, column] = values[m.rows]
-    return Batch(matrix, Grid(start, end, time_zone, country), measure, tuple(m.rows for m in members), columns)
+    return Batch(matrix, grid, measure, tuple(m.rows for m in members), columns)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cliffwatch.detect.layout import ROWS, Family, Row, Tuning, empty, tuning
+from cliffwatch.detect.layout import EVENTS, OWN, ROWS, Family, Row, Tuning, empty, tuning
 from cliffwatch.detect.model import Bools, Floats, Ints, Measure
 from cliffwatch.errors import InvalidInput
 
 MAGIC = b"CWDS"
-VERSION = 1
+VERSION = 2
 HEAD = struct.Struct("<4sHI")
 
 FAMILIES = {
@@ -33,7 +33,8 @@ class State:
     """The memory of S series that share one grid; about 2 KB a series.
 
     `rows` is (ROWS, S); `measures` and `parents` (-1 = none) say what each series is; `last_end_ms` is the end of
-    the newest window seen, `day` the local day that is still open with its weekday (-1 = none) and holiday.
+    the newest window seen, `day` the local day that is still open with its weekday (-1 = none) and holiday; `kinds` are
+    the kinds of own events seen so far, in the order of their places in the memory.
     """
 
     rows: Floats
@@ -44,6 +45,7 @@ class State:
     day: int | None = None
     weekday: int = -1
     holiday: bool = False
+    kinds: tuple[str, ...] = ()
 
     @property
     def series(self) -> int:
@@ -81,12 +83,25 @@ class State:
         other._without_parents()
         if (self.step_ms, self.last_end_ms, self.day) != (other.step_ms, other.last_end_ms, other.day):
             raise InvalidInput("detection state", "has not seen the same windows as the other one.", "Replay both.")
+        kinds = tuple(dict.fromkeys((*self.kinds, *other.kinds)))
         return replace(
             self,
-            rows=np.concatenate([self.rows, other.rows], axis=1),
+            kinds=kinds,
+            rows=np.concatenate([self.rows, other._rows_by(kinds)], axis=1),
             measures=self.measures + other.measures,
             parents=np.concatenate([self.parents, other.parents]),
         )
+
+    def _rows_by(self, kinds: tuple[str, ...]) -> Floats:
+        """The rows with what own events do in the places that `kinds` gives them."""
+        if self.kinds == kinds[: len(self.kinds)]:
+            return self.rows
+        rows, fresh = self.rows.copy(), self.rows[[Row.EVENT + EVENTS - 1, Row.P_EVENT + EVENTS - 1]]
+        for place, kind in enumerate(kinds[: EVENTS - OWN]):
+            known = kind in self.kinds[: EVENTS - OWN]
+            for i, row in enumerate((Row.EVENT + OWN, Row.P_EVENT + OWN)):
+                rows[row + place] = self.rows[row + self.kinds.index(kind)] if known else fresh[i]
+        return rows
 
     def at_level(self, series: int, ratio: float, difference: float) -> State:
         """The memory as if one series' level were another: `ratio` times for counts and sums, else by `difference`.
@@ -115,6 +130,7 @@ class State:
             "day": self.day,
             "weekday": self.weekday,
             "holiday": self.holiday,
+            "kinds": self.kinds,
         }
         text = json.dumps(head, separators=(",", ":")).encode()
         return HEAD.pack(MAGIC, VERSION, len(text)) + text + np.ascontiguousarray(self.rows, "<f8").tobytes()
@@ -140,6 +156,7 @@ class State:
             day=head["day"],
             weekday=head["weekday"],
             holiday=head["holiday"],
+            kinds=tuple(head["kinds"]),
         )
 
 
