@@ -186,7 +186,7 @@ def test_a_window_is_explained(shared: World) -> None:
     answer = shared.ask("GET", f"/streams/{shared.home.stream.id}/explain", params=params).json()
     assert answer["start"] == "2026-11-29T12:00:00.000Z"
     assert answer["causes"] == []
-    assert answer["note"] == "There is no data to compare."
+    assert answer["note"] == "The stream's history does not reach back far enough to compare it with anything."
 
 
 def test_runs_tell_what_came_of_each_window(world: World) -> None:

@@ -133,6 +133,8 @@ def test_every_function_has_its_value(store: EventStore) -> None:
     assert value(store, Aggregate(Function.MAX, 0)) == 4
     assert value(store, Aggregate(Function.QUANTILE, 0, 0.5)) == 2.5
     assert value(store, Aggregate(Function.QUANTILE, 0, 0.75)) == 3.25
+    assert value(store, Aggregate(Function.ABOVE, 0, threshold=2.5)) == 1
+    assert value(store, Aggregate(Function.ABOVE, 0, threshold=4)) == 0
 
 
 def test_an_empty_set_is_zero_for_what_adds_up_and_missing_otherwise(store: EventStore) -> None:
@@ -192,6 +194,7 @@ def test_a_sum_is_the_same_each_time_it_is_asked_for(store: EventStore) -> None:
         (AggregateQuery(1, [T0, T0 + 1], [Aggregate(Function.QUANTILE, 0, 1.0)]), "between 0 and 1"),
         (AggregateQuery(1, [T0, T0 + 1], [COUNT], [-1]), "from 0 on"),
         (AggregateQuery(1, [T0, T0 + 1], [Aggregate(Function.SUM, -1)]), "from 0 on"),
+        (AggregateQuery(1, [T0, T0 + 1], [Aggregate(Function.ABOVE, 0)]), "finite threshold"),
     ],
 )
 def test_a_query_without_meaning_is_refused(store: EventStore, query: AggregateQuery, rule: str) -> None:

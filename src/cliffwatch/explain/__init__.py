@@ -3,15 +3,15 @@
 Takes leaves (distinct dimension values with what was measured and what was expected) and gives an explanation: causes
 with their share and probability, what remains unexplained, and one plain sentence. Also gives the expected values of
 leaves from their history. Never reads a clock, a database or a socket, and never guesses: nothing found is an answer
-with a
-reason. Only `table` touches a file, for the command line.
+with a reason. Only `table` touches a file, for the command line.
 """
 
 from cliffwatch.explain.attribute import explain
 from cliffwatch.explain.document import to_json
 from cliffwatch.explain.expected import expected_leaves, expected_ratio_leaves
 from cliffwatch.explain.model import Cause, Explanation, Kind, Leaves, Limits, Reason
-from cliffwatch.explain.sentence import sentence
+from cliffwatch.explain.restate import restated
+from cliffwatch.explain.sentence import change, sentence
 
 __all__ = [
     "Cause",
@@ -20,9 +20,11 @@ __all__ = [
     "Leaves",
     "Limits",
     "Reason",
+    "change",
     "expected_leaves",
     "expected_ratio_leaves",
     "explain",
+    "restated",
     "sentence",
     "to_json",
 ]

@@ -40,7 +40,7 @@ def explain(leaves: Leaves, *, limits: Limits | None = None, event_size: float |
         if not np.isfinite(column).all():
             row = int(np.flatnonzero(~np.isfinite(column))[0])
             raise InvalidInput(name, f"must be a finite number in every leaf; it is {column[row]} in leaf {row + 1}.")
-    leaves = merged(leaves)
+    leaves = merged(leaves, with_empty=not leaves.is_ratio and (event_size is not None or not leaves.expected.any()))
     if leaves.actual_weight is None or leaves.expected_weight is None:
         if event_size is None and counts_of_thin_leaves(leaves.actual, leaves.expected):
             event_size = 1.0
@@ -48,10 +48,13 @@ def explain(leaves: Leaves, *, limits: Limits | None = None, event_size: float |
     return explain_ratio(leaves, leaves.actual_weight, leaves.expected_weight, limits)
 
 
-def merged(leaves: Leaves) -> Leaves:
-    """The same leaves with each combination of values once (its rows added up) and without the empty ones."""
+def merged(leaves: Leaves, *, with_empty: bool = False) -> Leaves:
+    """The same leaves with each combination of values once (its rows added up) and without the empty ones.
+
+    Where few events were expected, or none, empty leaves tell where it stayed so: `with_empty`.
+    """
     codes, columns = leaves.codes, [column for _, column in leaves.measures()]
-    keep = np.zeros(len(codes), bool)
+    keep = np.full(len(codes), with_empty)
     for column in columns:
         keep |= column != 0
     if not keep.all():

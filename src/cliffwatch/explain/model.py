@@ -31,6 +31,7 @@ class Reason(enum.StrEnum):
     """Why an explanation names no cause."""
 
     NO_LEAVES = "no_leaves"
+    NO_HISTORY = "no_history"
     NO_DIMENSION = "no_dimension"
     ONE_LEAF = "one_leaf"
     NO_CHANGE = "no_change"
@@ -46,6 +47,7 @@ class Reason(enum.StrEnum):
 
 _SENTENCES: Mapping[Reason, str] = {
     Reason.NO_LEAVES: "There is no data to compare.",
+    Reason.NO_HISTORY: "The stream's history does not reach back far enough to compare it with anything.",
     Reason.NO_DIMENSION: "There is no dimension to look into; choose dimensions to see what changed.",
     Reason.ONE_LEAF: "All of it is one single combination of values, so there is nothing to compare it with.",
     Reason.NO_CHANGE: "It is as expected in every slice.",

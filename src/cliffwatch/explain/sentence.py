@@ -9,14 +9,16 @@ from cliffwatch.explain.model import Cause, Explanation, Kind, Slice
 NAMED = 3  # causes that fit into a sentence
 
 
-def sentence(explanation: Explanation, *, measure: str, since: str = "", names: Mapping[str, str] | None = None) -> str:
+def sentence(
+    explanation: Explanation, *, measure: str, since: str = "", names: Mapping[str, str] | None = None, head: str = ""
+) -> str:
     """`Revenue is 31 % below expected since 14:00; 94 % of it is app version 4.2.1 in DE.`
 
     `measure` is the measure's name, `since` a time as the reader writes it ("" leaves it out), `names` maps a
-    dimension to
-    what people call it; a dimension mapped to "" is told by its value alone.
+    dimension to what people call it; a dimension mapped to "" is told by its value alone. `head` says what changed
+    where the explanation's own sums do not (a percentile is explained by what lies above it).
     """
-    head = change(explanation.actual_value, explanation.expected_value, measure)
+    head = head or change(explanation.actual_value, explanation.expected_value, measure)
     if since:
         head += f" since {since}"
     causes = explanation.causes or explanation.mix

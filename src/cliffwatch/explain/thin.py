@@ -16,10 +16,13 @@ import numpy as np
 from cliffwatch.explain.cube import Cube
 from cliffwatch.explain.model import Codes, Floats, Limits
 from cliffwatch.explain.search import Found
+from cliffwatch.explain.settle import ALIKE
 
 THIN = 20.0  # leaves are thin when half of them are expected to have fewer events
 OFF = 0.06  # a slice's forecast may be off by about this fraction
-FLOOR = 0.02  # events that are to be expected of a leaf that was never seen
+FLOOR = 0.02  # events that are to be expected of a leaf that was never seen, ...
+FLOORS = 0.05  # ... but not more of all such leaves than this fraction of what is expected at all
+REST = 0.1  # fraction of what is expected that must have stayed for slices to stand out from an even change
 DOUBT = 2.0  # log odds before any evidence, beyond the cost of naming a slice, that it stayed
 
 
@@ -41,26 +44,56 @@ def thin_search(
     if len(codes) < 2 or not dims:
         return []
     cube = Cube(codes[:, dims], tuple(sizes[d] for d in dims), limits.max_depth)
-    events = np.stack([np.maximum(actual, 0.0), np.maximum(expected, FLOOR * event_size)]) / event_size
+    floor = min(FLOOR, FLOORS * float(expected.sum()) / event_size / len(codes)) if expected.any() else FLOOR
+    events = np.stack([np.maximum(actual / event_size, 0.0), np.maximum(expected / event_size, floor)])
     events = np.vstack([np.ones(len(codes)), events])  # the first column lets a cube forget empty slices
-    sums = cube.sums(events)
     cost = np.concatenate([np.full(cube.cells(c), math.log(len(cube.cuboids) * cube.cells(c))) for c in cube.cuboids])
-    alive = np.ones(len(codes), bool)
+    found = picked(cube, events, cost, limits, even=True)
+    if found and not found[0].codes:
+        apart = picked(cube, events, cost, limits, even=False)
+        if stands_out(apart, found[0].odds, events):
+            found = apart
+    return [Found({dims[d]: code for d, code in f.codes.items()}, f.members, f.rows, f.odds) for f in found]
+
+
+def picked(cube: Cube, events: Floats, cost: Floats, limits: Limits, *, even: bool) -> list[Found]:
+    """The surest slice, then the surest of what is left, and so on; `even` allows the whole to be one of them."""
+    sums = cube.sums(events)
+    total = cube.number({})
+    alive = np.ones(cube.leaves, bool)
     found: list[Found] = []
     for _ in range(limits.max_causes):
         odds = changed(sums[1], sums[2]) - cost - DOUBT
+        if not even:
+            odds[total] = -math.inf
         best = int(np.argmax(odds))
         if odds[best] <= 0:
             break
         place = cube.where(best)
         members = cube.members(place)
         rows = members[alive[members]]
-        found.append(Found({dims[d]: code for d, code in place.items()}, members, rows, float(odds[best])))
+        found.append(Found(place, members, rows, float(odds[best])))
         alive[rows] = False
         if not place or not alive.any():
             break
         cube.remove(sums, events, rows)
     return found
+
+
+def stands_out(found: list[Found], whole: float, events: Floats) -> bool:
+    """Whether slices tell more together than "everything moved", with odds `whole`, because the rest stayed.
+
+    Two slices in which failures appear are each less sure than their sum, and yet nothing happened elsewhere.
+    """
+    if sum(f.odds for f in found) <= whole:
+        return False
+    rest = np.ones(events.shape[1], bool)
+    for f in found:
+        rest[f.rows] = False
+    (actual, expected), (left, left_expected) = events[1:].sum(axis=1), events[1:, rest].sum(axis=1)
+    move = (actual - expected) / max(actual, expected)
+    stayed = (left - left_expected) / max(left, left_expected, 1e-300)
+    return bool(left_expected >= REST * expected and stayed * np.sign(move) < ALIKE * abs(move))
 
 
 def changed(actual: Floats, expected: Floats) -> Floats:

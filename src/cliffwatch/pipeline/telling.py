@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,15 +10,16 @@ from sqlalchemy.orm import Session
 
 from cliffwatch.accounts import Accounts
 from cliffwatch.errors import InvalidInput
-from cliffwatch.explain import Explanation, sentence
+from cliffwatch.explain import Explanation
 from cliffwatch.incidents import AnomalyReport, Cause, Incidents
 from cliffwatch.notify import Outbox
-from cliffwatch.pipeline.causes import Stretch, explain_stretch, to_document
+from cliffwatch.pipeline.causes import Forecast, Stretch, explain_stretch, to_document, to_sentence
 from cliffwatch.pipeline.judging import Update
+from cliffwatch.pipeline.periods import Base
 from cliffwatch.pipeline.scoring import to_reports
 from cliffwatch.store import EventStore
 from cliffwatch.streams import Stream
-from cliffwatch.streams.model import TOTAL, Slice
+from cliffwatch.streams.model import TOTAL, Slice, Window
 from cliffwatch.streams.runs import Outcome
 
 PLACES = ("country", "region", "city")  # people say "in DE", not "country DE"
@@ -58,18 +60,28 @@ class Telling:
             return None
         measure = stream.definition.measure(report.measure)
         stretch = Stretch(stream, measure, report.slice, report.start_ms, report.end_ms)
-        explanation = explain_stretch(self._store, stretch, expected=report.expected)
+        answer = explain_stretch(self._store, stretch, Forecast(report.actual, report.expected))
         names = dimension_names(stream)
-        if not explanation.causes:
-            return Cause(to_document(explanation, names), "")
-        spoken = {path: "" if name in PLACES else name for path, name in names.items()}
-        text = sentence(within(explanation, report.slice), measure=measure.name, names=spoken)
-        return Cause(to_document(explanation, names), reason_alone(text))
+        document = to_document(answer, stretch, names)
+        if not answer.explanation.causes:
+            return Cause(document, "")
+        text = to_sentence(answer, measure.name, spoken(names), within(answer.explanation, report.slice))
+        return Cause(document, reason_alone(text))
 
     def explain_window(
-        self, stream: Stream, measure_key: str, start_ms: int, end_ms: int, slice_: Slice = TOTAL
+        self,
+        stream: Stream,
+        measure_key: str,
+        start_ms: int,
+        end_ms: int,
+        slice_: Slice = TOTAL,
+        base: Base = Base.WEEKS,
+        chosen: Window | None = None,
     ) -> dict[str, Any]:
-        """Why a measure was what it was in any period, against the same hours of earlier weeks. Raises InvalidInput."""
+        """Why a measure was what it was in any period, against a base line. Raises InvalidInput.
+
+        The document has, beside what an incident's has, the whole `sentence`.
+        """
         if end_ms <= start_ms:
             raise InvalidInput("period", "ends after it starts.")
         try:
@@ -77,8 +89,11 @@ class Telling:
         except KeyError:
             known = ", ".join(measure.key for measure in stream.definition.measures)
             raise InvalidInput(f"measure {measure_key!r}", "is not one of this stream.", f"It has: {known}") from None
-        stretch = Stretch(stream, measure, slice_, start_ms, end_ms)
-        return to_document(explain_stretch(self._store, stretch, expected=None), dimension_names(stream))
+        stretch = Stretch(stream, measure, slice_, start_ms, end_ms, base, chosen)
+        answer = explain_stretch(self._store, stretch)
+        names = dimension_names(stream)
+        text = to_sentence(answer, measure.name, spoken(names), within(answer.explanation, slice_))
+        return {**to_document(answer, stretch, names), "sentence": text}
 
 
 def within(explanation: Explanation, slice_: Slice) -> Explanation:
@@ -91,6 +106,11 @@ def reason_alone(text: str) -> str:
     """The part of an explanation's sentence that says why; what changed is the incident's headline."""
     reason = text.partition("; ")[2].replace(" of it is ", " of the change is ", 1)
     return reason[:1].upper() + reason[1:] if reason else text
+
+
+def spoken(names: Mapping[str, str]) -> dict[str, str]:
+    """Dimension names as a sentence says them: a place needs none."""
+    return {path: "" if name in PLACES else name for path, name in names.items()}
 
 
 def dimension_names(stream: Stream) -> dict[str, str]:

@@ -18,11 +18,12 @@ from cliffwatch.jobs import Job, Jobs, LeaseLost
 from cliffwatch.notify import Outbox
 from cliffwatch.pipeline.judging import Update, bring_up_to_date
 from cliffwatch.pipeline.late import Late
+from cliffwatch.pipeline.periods import Base
 from cliffwatch.pipeline.telling import Telling
 from cliffwatch.store import EventStore
 from cliffwatch.streams import Runs, Stream, StreamProjector, Streams
 from cliffwatch.streams.backfill import Cursor, fill
-from cliffwatch.streams.model import TOTAL, Slice
+from cliffwatch.streams.model import TOTAL, Slice, Window
 from cliffwatch.streams.runs import Outcome
 from cliffwatch.streams.schedule import window_of
 from cliffwatch.streams.store import BACKFILL, RUN
@@ -220,7 +221,14 @@ class Pipeline:
         )
 
     def explain_window(
-        self, stream: Stream, measure_key: str, start_ms: int, end_ms: int, slice_: Slice = TOTAL
+        self,
+        stream: Stream,
+        measure_key: str,
+        start_ms: int,
+        end_ms: int,
+        slice_: Slice = TOTAL,
+        base: Base = Base.WEEKS,
+        chosen: Window | None = None,
     ) -> dict[str, Any]:
-        """Why a measure was what it was in any period, against the same hours of earlier weeks. Raises InvalidInput."""
-        return self._telling.explain_window(stream, measure_key, start_ms, end_ms, slice_)
+        """Why a measure was what it was in any period, against a base line. Raises InvalidInput."""
+        return self._telling.explain_window(stream, measure_key, start_ms, end_ms, slice_, base, chosen)

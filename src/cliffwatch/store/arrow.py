@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from cliffwatch.errors import InvalidInput
-from cliffwatch.store.contract import ArchiveBatch, FactBatch, Floats, Ints, PointBatch
+from cliffwatch.store.contract import ArchiveBatch, Coded, FactBatch, Floats, Ints, PointBatch
 
 _TEXT = pa.string()
 _TEXTS = pa.list_(pa.string())
@@ -114,6 +114,12 @@ def ints(column: pa.ChunkedArray) -> Ints:
 def floats(column: pa.ChunkedArray) -> Floats:
     """NULL becomes NaN."""
     return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def coded(column: pa.ChunkedArray) -> Coded:
+    """A column of texts as codes; NULL becomes "" (a dimension that an earlier revision of its stream did not have)."""
+    encoded = column.combine_chunks().fill_null("").dictionary_encode()
+    return Coded(np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int32), encoded.dictionary.to_pylist())
 
 
 def _table(

@@ -9,9 +9,9 @@ they are written, or tell them apart when it reads. What a query gives is of one
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,21 +78,23 @@ class Function(enum.StrEnum):
     MIN = "min"
     MAX = "max"
     QUANTILE = "quantile"
+    ABOVE = "above"  # how many facts have a number above a threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
     """One column of an aggregate query over facts.
 
-    `number` is the index into `nums` (not for COUNT and USERS), `quantile` in (0, 1) for QUANTILE, `event` restricts
-    to facts whose `dims[0]` equals it. COUNT with a `number` counts the facts where that number is set. The value of
-    an empty set is 0 for COUNT, USERS and SUM, NaN otherwise.
+    `number` is the index into `nums` (not for COUNT and USERS), `quantile` in (0, 1) for QUANTILE, `threshold` a finite
+    number for ABOVE, `event` restricts to facts whose `dims[0]` equals it. COUNT with a `number` counts the facts where
+    that number is set. The value of an empty set is 0 for COUNT, USERS, SUM and ABOVE, NaN otherwise.
     """
 
     function: Function
     number: int | None = None
     quantile: float | None = None
     event: str | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,49 @@ class AggregateQuery:
     aggregates: Sequence[Aggregate]
     group_by: Sequence[int] = ()
     where: Sequence[tuple[int, str]] = ()
+
+
+class Coded(Sequence[str]):
+    """R texts as codes into their distinct values: hundreds of thousands of groups without as many Python strings."""
+
+    __slots__ = ("codes", "values")
+
+    def __init__(self, codes: NDArray[np.int32], values: Sequence[str]) -> None:
+        """`codes` is (R,) with 0 <= code < len(values)."""
+        self.codes = codes
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Coded: ...
+    def __getitem__(self, index: int | slice) -> str | Coded:
+        if isinstance(index, slice):
+            return Coded(self.codes[index], self.values)
+        return self.values[int(self.codes[index])]
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.values.__getitem__, self.codes.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment] # like a list
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Coded:
+        """Any column of texts, coded."""
+        if isinstance(texts, Coded):
+            return texts
+        known: dict[str, int] = {}
+        codes = np.fromiter((known.setdefault(text, len(known)) for text in texts), np.int32, len(texts))
+        return cls(codes, list(known))
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,7 +258,7 @@ def _aggregate(reader: duckdb.DuckDBPyConnection, query: AggregateQuery, stretch
     table = table_of(reader, sql, values)
     return AggregateTable(
         window=arrow.ints(table["w"]) + stretch.first_window,
-        groups=[table[f"g{i}"].to_pylist() for i in range(len(query.group_by))],
+        groups=[arrow.coded(table[f"g{i}"]) for i in range(len(query.group_by))],
         values=[plan.steady(arrow.floats(table[f"v{i}"])) for i in range(len(query.aggregates))],
     )
 
@@ -278,6 +278,9 @@ def _column(aggregate: Aggregate) -> str:
             return f"count(DISTINCT actor_hash){filtered}"
         case Function.QUANTILE:
             return f"quantile_cont({number}, {aggregate.quantile}){filtered}"
+        case Function.ABOVE:
+            above = f"{number} > {float(aggregate.threshold or 0.0)!r}"
+            return f"count(*) FILTER (WHERE {' AND '.join([*conditions, above])})"
         case function:
             column = f"{_AGGREGATES[function]}({number}){filtered}"
             return f"coalesce({column}, 0)" if function is Function.SUM else column

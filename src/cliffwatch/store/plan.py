@@ -46,6 +46,9 @@ def check(query: AggregateQuery) -> None:
             raise InvalidInput(f"aggregate {aggregate.function.value}", "names its number by an index, from 0 on.")
         if aggregate.function is Function.QUANTILE and not 0 < (aggregate.quantile or 0) < 1:
             raise InvalidInput("aggregate quantile", "lies between 0 and 1.")
+        threshold = np.nan if aggregate.threshold is None else aggregate.threshold
+        if aggregate.function is Function.ABOVE and not np.isfinite(threshold):
+            raise InvalidInput("aggregate above", "needs a finite threshold.")
 
 
 def stretches(edges_ms: Sequence[int]) -> list[Stretch]:
