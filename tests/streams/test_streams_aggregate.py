@@ -14,7 +14,8 @@ import pytest
 
 from cliffwatch.spec import Event
 from cliffwatch.spec.paths import as_number
-from cliffwatch.streams.aggregate import Collected, collect, monitored
+from cliffwatch.streams.aggregate import Collected, collect
+from cliffwatch.streams.governor import monitored
 from cliffwatch.streams.model import OTHER, TOTAL, Slice, Stream, Window, make_slice
 from cliffwatch.streams.schedule import windows
 

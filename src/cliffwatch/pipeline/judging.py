@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from cliffwatch.detect import Sensitivity
 from cliffwatch.pipeline.scoring import Judged, judge, to_points
 from cliffwatch.store import EventStore
-from cliffwatch.streams.aggregate import Collected, SeriesKey, collect, monitored
+from cliffwatch.streams.aggregate import Collected, SeriesKey, collect
+from cliffwatch.streams.governor import monitored
 from cliffwatch.streams.history import Stored, load
 from cliffwatch.streams.model import Stream, Window
 from cliffwatch.streams.schedule import windows

@@ -19,7 +19,11 @@ from cliffwatch.store.contract import (
     PointBatch,
     PointQuery,
     Position,
+    SliceQuery,
+    SliceTable,
     StoreStats,
+    TopQuery,
+    TopValues,
 )
 from cliffwatch.store.duckdb import DuckDBStore
 
@@ -46,6 +50,10 @@ __all__ = [
     "PointBatch",
     "PointQuery",
     "Position",
+    "SliceQuery",
+    "SliceTable",
     "StoreStats",
+    "TopQuery",
+    "TopValues",
     "open_store",
 ]

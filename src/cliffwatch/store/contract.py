@@ -168,6 +168,60 @@ class AggregateTable:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceQuery:
+    """Measures per window of any number of streams that ask for the same ones: their totals, and chosen values.
+
+    `chosen` are (stream id, index into `dims`, value): each is a slice of its own. What it costs depends on how many
+    are chosen, not on how many values a dimension has.
+    """
+
+    stream_ids: Sequence[int]
+    edges_ms: Sequence[int]
+    aggregates: Sequence[Aggregate]
+    chosen: Sequence[tuple[int, int, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SliceTable:
+    """R rows in order of stream, window and slice. Slices without facts in a window have no row."""
+
+    stream_id: Ints
+    window: Ints
+    chosen: Ints  # place in the query's `chosen`, -1 = the stream's total
+    values: Sequence[Floats]  # one array of R numbers per aggregate
+
+
+@dataclass(frozen=True, slots=True)
+class TopQuery:
+    """The most frequent values of one dimension (an index into `dims`) in [start_ms, end_ms), `limit` at most.
+
+    Values with less than `minimum_share` of the facts are left out; that share (at least 1 in 20,000) is what keeps the
+    memory of the answer small, however many distinct values there are.
+    """
+
+    stream_id: int
+    dimension: int
+    start_ms: int
+    end_ms: int
+    limit: int
+    minimum_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class TopValues:
+    """Values with their number of facts, the most frequent first (equal ones by value); exact. `facts` counts all."""
+
+    values: Sequence[str]
+    counts: Sequence[int]
+    facts: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether no other value occurred."""
+        return sum(self.counts) == self.facts
+
+
+@dataclass(frozen=True, slots=True)
 class PointBatch:
     """Points with their forecast, column by column, N rows. NaN = not there (missing, or not scored yet)."""
 
@@ -252,12 +306,21 @@ class EventStore(Protocol):
 
     def aggregate(self, query: AggregateQuery) -> AggregateTable: ...
 
+    def aggregate_slices(self, query: SliceQuery) -> SliceTable: ...
+
+    def top_values(self, query: TopQuery) -> TopValues: ...
+
+    def fact_spans(self, stream_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Stream id -> first and last `ts_ms` of its facts, for those that have any."""
+        ...
+
     def fact_span(self, stream_id: int) -> tuple[int, int] | None:
         """First and last `ts_ms` of a stream's facts; None when it has none."""
         ...
 
-    def write_points(self, points: PointBatch) -> None:
-        """Write points; one with the same (stream, measure, slice, window start) is replaced."""
+    def write_points(self, *batches: PointBatch) -> None:
+        """Write points of any number of streams together; one with the same (stream, measure, slice, window start) is
+        replaced. Of several in one call, the last counts."""
         ...
 
     def read_points(self, query: PointQuery) -> PointBatch:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from cliffwatch.errors import Unavailable
-from cliffwatch.store import arrow, plan
+from cliffwatch.store import arrow, duckdb_slices, plan
 from cliffwatch.store.contract import (
     DUPLICATE_SLACK_MS,
     Aggregate,
@@ -31,7 +31,11 @@ from cliffwatch.store.contract import (
     PointBatch,
     PointQuery,
     Position,
+    SliceQuery,
+    SliceTable,
     StoreStats,
+    TopQuery,
+    TopValues,
 )
 from cliffwatch.store.duckdb_file import DuckDBFile, registered, run, table_of
 
@@ -125,24 +129,52 @@ class DuckDBStore(EventStore):
             reader.commit()
         return plan.join(tables, query)
 
+    def aggregate_slices(self, query: SliceQuery) -> SliceTable:
+        plan.check_slices(query)
+        columns = [_column(aggregate) for aggregate in query.aggregates]
+        with self._file.reader() as reader:
+            reader.begin()  # all stretches are of one moment
+            tables = [
+                duckdb_slices.aggregate_slices(reader, query, stretch, columns)
+                for stretch in plan.stretches(query.edges_ms)
+            ]
+            reader.commit()
+        return plan.join_slices(tables)
+
+    def top_values(self, query: TopQuery) -> TopValues:
+        plan.check_top(query)
+        with self._file.reader() as reader:
+            reader.begin()
+            found = duckdb_slices.top_values(reader, query)
+            reader.commit()
+        return found
+
+    def fact_spans(self, stream_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        with self._file.reader() as reader:
+            return duckdb_slices.fact_spans(reader, stream_ids)
+
     def fact_span(self, stream_id: int) -> tuple[int, int] | None:
         with self._file.reader() as reader:
             first, last = run(reader, "SELECT min(ts), max(ts) FROM facts WHERE stream_id = ?", [stream_id])[0]
         return None if first is None else (int(first), int(last))
 
-    def write_points(self, points: PointBatch) -> None:
-        if not len(points):
+    def write_points(self, *batches: PointBatch) -> None:
+        batches = tuple(batch for batch in batches if len(batch))
+        if not batches:
             return
-        table = _points_once(points)
-        stretch = [points.stream_id, int(points.window_start_ms.min()), int(points.window_start_ms.max())]
-        old = "points.stream_id = ? AND points.window_start BETWEEN ? AND ?"
+        table = _points_once(batches)
+        streams = [batch.stream_id for batch in batches]
+        first = min(int(batch.window_start_ms.min()) for batch in batches)
+        last = max(int(batch.window_start_ms.max()) for batch in batches)
+        old = "points.stream_id IN (SELECT unnest(?::BIGINT[])) AND points.window_start BETWEEN ? AND ?"
+        stretch = [streams, first, last]
         with self._file.transaction() as writer, registered(writer, table) as new:
             if run(writer, f"SELECT 1 FROM points WHERE {old} LIMIT 1", stretch):  # noqa: S608 - half the cost of DELETE
                 run(
                     writer,
                     f"""DELETE FROM points USING {new} AS new
-                    WHERE {old} AND points.measure = new.measure AND points.slice = new.slice
-                        AND points.window_start = new.window_start""",  # noqa: S608
+                    WHERE {old} AND points.stream_id = new.stream_id AND points.measure = new.measure
+                        AND points.slice = new.slice AND points.window_start = new.window_start""",  # noqa: S608
                     stretch,
                 )
             run(writer, f"INSERT INTO points SELECT * FROM {new}")  # noqa: S608
@@ -206,8 +238,23 @@ def _facts_once(batch: FactBatch) -> pa.Table:
     return table if np.array_equal(order, np.arange(len(batch))) else table.take(pa.array(order))
 
 
-def _points_once(batch: PointBatch) -> pa.Table:
-    """The batch's points; of several with one key the last, as if they had been written one after the other."""
+def _points_once(batches: Sequence[PointBatch]) -> pa.Table:
+    """The points of all batches; of several with one key the last, as if they had been written one after the other."""
+    tables = [_once_each(batch) for batch in batches]
+    if len({batch.stream_id for batch in batches}) == len(batches):
+        return pa.concat_tables(tables)
+    last: dict[tuple[int, str, str, int], tuple[int, int]] = {}
+    for place, (batch, table) in enumerate(zip(batches, tables, strict=True)):
+        measures, slices = table["measure"].to_pylist(), table["slice"].to_pylist()
+        for row, key in enumerate(zip(measures, slices, arrow.ints(table["window_start"]).tolist(), strict=True)):
+            last[batch.stream_id, *key] = place, row
+    kept: list[list[int]] = [[] for _ in batches]
+    for place, row in last.values():
+        kept[place].append(row)
+    return pa.concat_tables([t.take(pa.array(rows, pa.int64())) for t, rows in zip(tables, kept, strict=True)])
+
+
+def _once_each(batch: PointBatch) -> pa.Table:
     table = arrow.point_table(batch)
     keys = zip(batch.measure, batch.slice, batch.window_start_ms.tolist(), strict=True)
     last = {key: row for row, key in enumerate(keys)}

@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffwatch.errors import InvalidInput
-from cliffwatch.store.contract import AggregateQuery, AggregateTable, Floats, Function, Ints
+from cliffwatch.store.contract import (
+    Aggregate,
+    AggregateQuery,
+    AggregateTable,
+    Floats,
+    Function,
+    Ints,
+    SliceQuery,
+    SliceTable,
+    TopQuery,
+)
 
 Flags = NDArray[np.bool_]
 
@@ -29,16 +39,42 @@ class Stretch:
     length_ms: int
 
 
+SMALLEST_SHARE = 1 / 20_000
+
+
 def check(query: AggregateQuery) -> None:
     """Refuse a query that has no meaning. Raises InvalidInput."""
-    edges = np.asarray(query.edges_ms, dtype=np.int64)
+    _check_measures(query.edges_ms, query.aggregates)
+    _check_dimensions([*query.group_by, *(index for index, _ in query.where)])
+
+
+def check_slices(query: SliceQuery) -> None:
+    """Refuse a query that has no meaning. Raises InvalidInput."""
+    _check_measures(query.edges_ms, query.aggregates)
+    _check_dimensions([index for _, index, _ in query.chosen])
+    if len(set(query.chosen)) != len(query.chosen):
+        raise InvalidInput("slice query", "chooses each slice once.")
+
+
+def check_top(query: TopQuery) -> None:
+    """Refuse a query that has no meaning. Raises InvalidInput."""
+    _check_dimensions([query.dimension])
+    if query.limit < 1 or not SMALLEST_SHARE <= query.minimum_share <= 1:
+        raise InvalidInput("top values", f"are at least one, each of a share from {SMALLEST_SHARE:g} to 1.")
+
+
+def _check_dimensions(indices: Sequence[int]) -> None:
+    if any(index < 0 for index in indices):
+        raise InvalidInput("aggregate query", "names dimensions by their index, from 0 on.")
+
+
+def _check_measures(edges_ms: Sequence[int], aggregates: Sequence[Aggregate]) -> None:
+    edges = np.asarray(edges_ms, dtype=np.int64)
     if len(edges) < 2 or np.any(np.diff(edges) <= 0):
         raise InvalidInput("aggregate query", "needs at least two ascending edges.")
-    if not query.aggregates:
+    if not aggregates:
         raise InvalidInput("aggregate query", "needs at least one aggregate.")
-    if any(index < 0 for index in (*query.group_by, *(index for index, _ in query.where))):
-        raise InvalidInput("aggregate query", "names dimensions by their index, from 0 on.")
-    for aggregate in query.aggregates:
+    for aggregate in aggregates:
         needs_number = aggregate.function not in (Function.COUNT, Function.USERS)
         if needs_number and aggregate.number is None:
             raise InvalidInput(f"aggregate {aggregate.function.value}", "needs the index of a number.")
@@ -72,6 +108,18 @@ def join(tables: Sequence[AggregateTable], query: AggregateQuery) -> AggregateTa
             np.concatenate([table.values[position] for table in tables]) for position in range(len(query.aggregates))
         ],
     )
+
+
+def join_slices(tables: Sequence[SliceTable]) -> SliceTable:
+    """The tables of all stretches as one, in order of stream, window and slice."""
+    if len(tables) == 1:
+        return tables[0]
+    stream, window, chosen = (
+        np.concatenate([getattr(table, name) for table in tables]) for name in ("stream_id", "window", "chosen")
+    )
+    order = np.lexsort((chosen, window, stream))
+    columns = [np.concatenate([table.values[i] for table in tables])[order] for i in range(len(tables[0].values))]
+    return SliceTable(stream[order], window[order], chosen[order], columns)
 
 
 def steady(values: Floats) -> Floats:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffwatch.store import Aggregate, AggregateQuery, AggregateTable, EventStore, Function
+from cliffwatch.store import Aggregate, EventStore, Function, SliceQuery, SliceTable
+from cliffwatch.streams.governor import saw_rest
 from cliffwatch.streams.model import (
     OTHER,
     TOTAL,
@@ -32,11 +32,6 @@ from cliffwatch.streams.projection import numeric_paths
 Floats = NDArray[np.float64]
 SeriesKey = tuple[str, Slice]
 
-DAY_MS = 24 * 3_600_000
-LOOK_BACK_MS = 28 * DAY_MS
-"""A dimension's top values are those of the last four weeks ..."""
-LOOK_BACK_WINDOWS = 8
-"""... or of this many windows, where these are longer."""
 _ADD_UP = (Function.COUNT, Function.SUM)
 _ROUNDING = 1e-9
 """What is left of a total after its parts, relative to them, when nothing is left."""
@@ -102,55 +97,24 @@ def columns_of(definition: Definition, measure: Measure) -> Columns:
     return Columns(measure, value, events, divides=measure.aggregation is Aggregation.AVERAGE)
 
 
-def monitored(store: EventStore, stream: Stream, until_ms: int) -> Mapping[str, tuple[str, ...]]:
-    """Dimension path -> its values with a series of their own, the most frequent first; `OTHER` last if there are more.
-
-    They are the `top` most frequent of the last four weeks before the day of `until_ms` (UTC), so that they stay the
-    same all day and are counted once a day; of a stream that has not seen a whole day yet, of all that there is.
-    """
-    midnight = until_ms - until_ms % DAY_MS
-    today = _of_today.setdefault(store, {})
-    known = today.get(stream.facts_id)
-    asked = (midnight, stream.definition)
-    if known is None or known[0] != asked:
-        chosen, steady = _ranked(store, stream, until_ms, midnight)
-        known = (asked, chosen)
-        if steady:
-            today[stream.facts_id] = known
-    return known[1]
-
-
-_Values = dict[str, tuple[str, ...]]
-_of_today: WeakKeyDictionary[EventStore, dict[int, tuple[tuple[int, Definition], _Values]]] = WeakKeyDictionary()
-"""Per store and facts_id: the monitored values of a day (its first moment) under a definition."""
-
-
-def _ranked(store: EventStore, stream: Stream, until_ms: int, midnight: int) -> tuple[_Values, bool]:
-    """The monitored values, and whether they hold all day."""
+def question(stream: Stream, windows: Sequence[Window], values: Mapping[str, Sequence[str]]) -> SliceQuery:
+    """What `collect` asks the event store for: runs that are due together are asked for together."""
     definition = stream.definition
-    look_back_ms = max(LOOK_BACK_MS, LOOK_BACK_WINDOWS * definition.schedule.frequency_minutes * 60_000)
-    chosen: _Values = {}
-    steady = True
-    for index, dimension in enumerate(definition.dimensions, start=1):
-        counts = _counts(store, stream, index, [midnight - look_back_ms, midnight - DAY_MS, midnight])
-        if counts is None:
-            steady = False
-            counts = _counts(store, stream, index, [until_ms - look_back_ms, until_ms]) or {}
-        ranked = sorted(counts, key=lambda value: (-counts[value], value))
-        top = [value for value in ranked[: dimension.top] if value != OTHER]
-        chosen[dimension.path] = (*top, OTHER) if len(top) < len(ranked) else tuple(top)
-    return chosen, steady
-
-
-def _counts(store: EventStore, stream: Stream, dimension: int, edges: Sequence[int]) -> dict[str, float] | None:
-    """Value -> number of facts between the outer edges; None when there are none before the second edge."""
-    table = store.aggregate(AggregateQuery(stream.facts_id, edges, [Aggregate(Function.COUNT)], [dimension]))
-    if not len(table.window) or table.window[0] > 0:
-        return None
-    counts: dict[str, float] = {}
-    for value, count in zip(table.groups[0], table.values[0].tolist(), strict=True):
-        counts[value] = counts.get(value, 0.0) + count
-    return counts
+    columns: dict[Aggregate, None] = {Aggregate(Function.COUNT): None}
+    for measure in definition.measures:
+        plan = columns_of(definition, measure)
+        columns |= {column: None for column in (plan.first, plan.second) if column is not None}
+    return SliceQuery(
+        stream_ids=(stream.facts_id,),
+        edges_ms=(*(window.start_ms for window in windows), windows[-1].end_ms),
+        aggregates=tuple(columns),
+        chosen=tuple(
+            (stream.facts_id, index, value)
+            for index, dimension in enumerate(definition.dimensions, start=1)
+            for value in values.get(dimension.path, ())
+            if value != OTHER
+        ),
+    )
 
 
 def collect(
@@ -160,19 +124,10 @@ def collect(
 
     A window without facts is 0 for counts, sums and unique users, and missing for everything else.
     """
-    definition = stream.definition
-    plans = [columns_of(definition, measure) for measure in definition.measures]
-    asked = [column for plan in plans for column in (plan.first, plan.second) if column is not None]
-    edges = [window.start_ms for window in windows] + [windows[-1].end_ms]
-    totals = _total(store.aggregate(AggregateQuery(stream.facts_id, edges, asked)), asked, len(windows))
-    parts: dict[str, tuple[list[str], Floats, bool]] = {}
-    for index, dimension in enumerate(definition.dimensions, start=1):
-        chosen = values.get(dimension.path, ())
-        kept = [value for value in chosen if value != OTHER]
-        if kept:
-            table = store.aggregate(AggregateQuery(stream.facts_id, edges, asked, [index]))
-            cells, has_more = _cells(table, kept, asked, len(windows))
-            parts[dimension.path] = (kept, cells, has_more or OTHER in chosen)
+    query = question(stream, windows, values)
+    cells = _cells(store.aggregate_slices(query), query)
+    parts = _parts(stream, query, cells, values)
+    saw_rest(store, stream, {path: part.rest_share for path, part in parts.items()})
     series: list[SeriesKey] = []
     rows: list[tuple[Floats, Floats]] = []
 
@@ -180,16 +135,17 @@ def collect(
         series.append((plan.measure.key, slice_))
         rows.append(_finish(plan, columns))
 
-    position = 0
-    for plan in plans:
-        span = slice(position, position + (1 if plan.second is None else 2))
-        position = span.stop
-        add(plan, TOTAL, totals[span])
-        for path, (kept, cells, has_more) in parts.items():
-            for value, cell in zip(kept, cells[:, span], strict=True):
+    for measure in stream.definition.measures:
+        plan = columns_of(stream.definition, measure)
+        span = [query.aggregates.index(column) for column in (plan.first, plan.second) if column is not None]
+        total = cells[0][span]
+        add(plan, TOTAL, total)
+        for path, part in parts.items():
+            of_measure = part.cells[:, span]
+            for value, cell in zip(part.kept, of_measure, strict=True):
                 add(plan, make_slice({path: value}), cell)
-            if has_more and plan.has_rest:
-                add(plan, make_slice({path: OTHER}), _rest(totals[span], cells[:, span]))
+            if part.has_more and plan.has_rest:
+                add(plan, make_slice({path: OTHER}), _rest(total, of_measure))
     return Collected(
         tuple(series),
         tuple(windows),
@@ -198,22 +154,40 @@ def collect(
     )
 
 
-def _total(table: AggregateTable, asked: Sequence[Aggregate], width: int) -> Floats:
-    """(columns, windows), with the value of an empty set where there is no row."""
-    cell = _empty(asked, width)
-    cell[:, table.window] = table.values
-    return cell
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One dimension: `cells` is (kept values, columns, windows)."""
+
+    kept: list[str]
+    cells: Floats
+    has_more: bool  # other values occurred, now or before
+    rest_share: float  # of the facts of the newest window
 
 
-def _cells(table: AggregateTable, kept: Sequence[str], asked: Sequence[Aggregate], width: int) -> tuple[Floats, bool]:
-    """(values, columns, windows) of the kept values of one dimension, and whether others occurred."""
-    place = {value: row for row, value in enumerate(kept)}
-    codes = np.array([place.get(value, -1) for value in table.groups[0]], dtype=np.int64)
-    known = codes >= 0
-    cells = np.repeat(_empty(asked, width)[None], len(kept), axis=0)
+def _cells(table: SliceTable, query: SliceQuery) -> Floats:
+    """(1 + chosen, columns, windows): the total first; the value of an empty set where there is no row."""
+    empty = _empty(query.aggregates, len(query.edges_ms) - 1)
+    cells = np.repeat(empty[None], 1 + len(query.chosen), axis=0)
     for column, numbers in enumerate(table.values):
-        cells[codes[known], column, table.window[known]] = numbers[known]
-    return cells, not bool(known.all())
+        cells[table.chosen + 1, column, table.window] = numbers
+    return cells
+
+
+def _parts(stream: Stream, query: SliceQuery, cells: Floats, values: Mapping[str, Sequence[str]]) -> dict[str, _Part]:
+    count = query.aggregates.index(Aggregate(Function.COUNT))
+    parts = {}
+    for index, dimension in enumerate(stream.definition.dimensions, start=1):
+        places = [place for place, (_, where, _) in enumerate(query.chosen, start=1) if where == index]
+        if places:
+            rest = cells[0, count] - cells[places, count].sum(axis=0)
+            newest = cells[0, count, -1]
+            parts[dimension.path] = _Part(
+                kept=[query.chosen[place - 1][2] for place in places],
+                cells=cells[places],
+                has_more=bool(rest.any()) or OTHER in values.get(dimension.path, ()),
+                rest_share=float(rest[-1] / newest) if newest else 0.0,
+            )
+    return parts
 
 
 def _rest(total: Floats, cells: Floats) -> Floats:

@@ -1,0 +1,131 @@
+"""Which values of a dimension have series of their own, however many values there are.
+
+A value has one when it is among the `top` most frequent and has at least a thousandth of the events. Those are chosen
+once a day, by the larger of their shares in the last four weeks and in the last day, and none of them leaves before the
+next day. A new value that suddenly matters does not wait for it: when much of a window lies beside the monitored
+values, the newest windows are searched for it. A stream has no more series than `MAX_SERIES`, whatever its definition
+asks for; what is beyond is part of `(other)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from cliffwatch.store import EventStore, TopQuery, TopValues
+from cliffwatch.streams.model import OTHER, Definition, Stream
+
+DAY_MS = 24 * 3_600_000
+LOOK_BACK_MS = 28 * DAY_MS
+"""A dimension's top values are those of the last four weeks ..."""
+LOOK_BACK_WINDOWS = 8
+"""... or of this many windows, where these are longer."""
+MAX_SERIES = 4_000
+"""Of one stream. The detector remembers 2 KB of each."""
+MINIMUM_SHARE = 0.001
+"""Of a dimension's events; a value with less has no series of its own."""
+JOIN_SHARE = 0.05
+"""A new value with such a share of the newest windows' events, ..."""
+JOIN_FACTS = 50
+"""... and so many of them, has a series at once."""
+JOIN_WINDOWS = 3
+
+Values = dict[str, tuple[str, ...]]
+
+
+@dataclass
+class _Chosen:
+    """The monitored values of a stream, and how much of its newest window lay beside them."""
+
+    asked: tuple[int, Definition]
+    values: Values
+    rest: Mapping[str, float] = field(default_factory=dict)
+
+
+_chosen: WeakKeyDictionary[EventStore, dict[int, _Chosen]] = WeakKeyDictionary()
+"""Per store and facts_id: what was chosen for a day (its first moment) under a definition."""
+
+
+def monitored(store: EventStore, stream: Stream, until_ms: int) -> Mapping[str, tuple[str, ...]]:
+    """Dimension path -> its values with a series of their own, the most frequent first; `OTHER` last if there are more.
+
+    They are chosen for the day (UTC) that holds `until_ms`; of a stream that has not seen a whole day yet, from all
+    that there is.
+    """
+    of_store = _chosen.setdefault(store, {})
+    known = of_store.get(stream.facts_id)
+    asked = (until_ms - until_ms % DAY_MS, stream.definition)
+    if known is None or known.asked != asked:
+        values, steady = _ranked(store, stream, until_ms)
+        known = _Chosen(asked, values)
+        if steady:
+            of_store[stream.facts_id] = known
+    elif any(share >= JOIN_SHARE for share in known.rest.values()):
+        known.values = _joined(store, stream, until_ms, known)
+        known.rest = {}
+    return known.values
+
+
+def saw_rest(store: EventStore, stream: Stream, shares: Mapping[str, float]) -> None:
+    """Tell the governor which share of the newest window's events lay beside the monitored values, per dimension."""
+    known = _chosen.setdefault(store, {}).get(stream.facts_id)
+    if known is not None and known.asked[1] == stream.definition:
+        known.rest = shares
+
+
+def most_values(definition: Definition, top: int) -> int:
+    """How many values of a dimension may have series: `top`, unless the stream would have more than MAX_SERIES."""
+    slices = MAX_SERIES // len(definition.measures) - 1
+    return max(1, min(top, slices // max(len(definition.dimensions), 1) - 1))
+
+
+def _ranked(store: EventStore, stream: Stream, until_ms: int) -> tuple[Values, bool]:
+    """The monitored values, and whether they hold all day."""
+    definition = stream.definition
+    midnight = until_ms - until_ms % DAY_MS
+    look_back_ms = max(LOOK_BACK_MS, LOOK_BACK_WINDOWS * definition.schedule.frequency_minutes * 60_000)
+    chosen: Values = {}
+    steady = True
+    for index, dimension in enumerate(definition.dimensions, start=1):
+        most = most_values(definition, dimension.top)
+        found = _top(store, stream, index, midnight - look_back_ms, midnight, most)
+        newest = _top(store, stream, index, midnight - DAY_MS, midnight, most)
+        if found.facts == newest.facts:  # it has not seen a whole day yet
+            steady = False
+            found = _top(store, stream, index, until_ms - look_back_ms, until_ms, most)
+            newest = TopValues((), (), 0)
+        shares = {value: count / found.facts for value, count in zip(found.values, found.counts, strict=True)}
+        for value, count in zip(newest.values, newest.counts, strict=True):
+            if count >= JOIN_FACTS:
+                shares[value] = max(shares.get(value, 0.0), count / newest.facts)
+        ranked = sorted((value for value in shares if value != OTHER), key=lambda value: (-shares[value], value))
+        top = ranked[:most]
+        everything = found.complete and set(found.values) == set(top)
+        chosen[dimension.path] = tuple(top) if everything else (*top, OTHER)
+    return chosen, steady
+
+
+def _joined(store: EventStore, stream: Stream, until_ms: int, known: _Chosen) -> Values:
+    """The monitored values with those that matter since a few windows."""
+    since_ms = until_ms - JOIN_WINDOWS * stream.definition.schedule.frequency_minutes * 60_000
+    values = dict(known.values)
+    for index, dimension in enumerate(stream.definition.dimensions, start=1):
+        if known.rest.get(dimension.path, 0.0) < JOIN_SHARE:
+            continue
+        most = most_values(stream.definition, dimension.top)
+        found = store.top_values(TopQuery(stream.facts_id, index, since_ms, until_ms, 2 * most, JOIN_SHARE))
+        before = values[dimension.path]
+        new = [
+            value
+            for value, count in zip(found.values, found.counts, strict=True)
+            if count >= JOIN_FACTS and value not in before
+        ]
+        if new:
+            old = [value for value in before if value != OTHER]
+            values[dimension.path] = (*[*old, *new][: 2 * most], OTHER)
+    return values
+
+
+def _top(store: EventStore, stream: Stream, dimension: int, start_ms: int, end_ms: int, most: int) -> TopValues:
+    return store.top_values(TopQuery(stream.facts_id, dimension, start_ms, end_ms, most + 1, MINIMUM_SHARE))
