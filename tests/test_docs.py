@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 import pytest
 
 from cliffwatch import cli
+from cliffwatch.notify import KINDS
 from cliffwatch.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -45,6 +47,13 @@ def test_each_command_and_option_is_documented(path: tuple[str, ...], command: c
     for parameter in command.params:
         for option in parameter.opts if isinstance(parameter, click.Option) else ():
             assert f"`{option}" in section, f"{option} of {' '.join(path)} is not documented"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_each_kind_of_channel_is_documented_with_its_settings(kind: str) -> None:
+    (line,) = [row for row in (ROOT / "docs/channels.md").read_text().splitlines() if row.startswith(f"| `{kind}` |")]
+    for field in dataclasses.fields(KINDS[kind].settings):
+        assert f"`{field.name}`" in line
 
 
 def test_each_cliffwatch_command_in_the_readme_exists() -> None:

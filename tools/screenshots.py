@@ -95,7 +95,8 @@ def pages(page: Page, address: str) -> dict[str, str]:
     """Name -> path of everything there is to see."""
     found = {"home": "/", "streams": "/streams", "incidents": "/incidents", "incidents-all": "/incidents?show=all"}
     found |= {"sources": "/sources", "source-new": "/sources/new", "channels": "/channels"}
-    found |= {"channel-email": "/channels/new?kind=email", "channel-webhook": "/channels/new?kind=webhook"}
+    found |= {"channel-new": "/channels/new", "channel-email": "/channels/new?kind=email"}
+    found |= {"channel-slack": "/channels/new?kind=slack"}
     found |= {"settings": "/settings/workspace", "members": "/settings/members", "tokens": "/settings/tokens"}
     found["not-found"] = "/nowhere"
     if stream := first(page, f"{address}/streams", r"^/streams/\d+$"):

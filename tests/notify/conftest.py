@@ -189,6 +189,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: str
+    raw: bytes = b""
 
 
 @dataclass
@@ -198,13 +199,21 @@ class Receiver:
     server: http.server.ThreadingHTTPServer
     requests: list[Request] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str], str]] = field(default_factory=lambda: [(200, {}, "ok")])
+    at_path: dict[str, tuple[int, dict[str, str], str]] = field(default_factory=dict)  # ends of paths, before `answers`
     hang_seconds: float = 0.0
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_address[1]}/hook"
 
-    def answer(self) -> tuple[int, dict[str, str], str]:
+    @property
+    def root(self) -> str:
+        return self.url.removesuffix("/hook")
+
+    def answer(self, path: str = "") -> tuple[int, dict[str, str], str]:
+        for end, said in self.at_path.items():
+            if path.partition("?")[0].endswith(end):
+                return said
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
@@ -217,10 +226,11 @@ def receiver() -> Iterator[Callable[[], Receiver]]:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"])).decode()
-                receiver.requests.append(Request(self.path, dict(self.headers), body))
+                raw = self.rfile.read(int(self.headers["content-length"]))
+                body = raw.decode("utf-8", "replace")
+                receiver.requests.append(Request(self.path, dict(self.headers), body, raw))
                 time.sleep(receiver.hang_seconds)
-                status, headers, text = receiver.answer()
+                status, headers, text = receiver.answer(self.path)
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)

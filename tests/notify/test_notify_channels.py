@@ -18,7 +18,7 @@ def test_a_channel_is_what_was_asked_for(desk: Desk) -> None:
 
 
 def test_an_unknown_kind_is_refused_with_those_that_there_are(desk: Desk) -> None:
-    with pytest.raises(InvalidInput, match="email, webhook"):
+    with pytest.raises(InvalidInput, match="email, slack"):
         desk.channels.create(1, "pigeon", "Roof", {}, 0)
 
 

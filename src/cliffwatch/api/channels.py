@@ -38,7 +38,14 @@ class ChannelShown(Shown):
 class ChannelGiven(Body):
     """A channel to create. What `settings` holds depends on the kind."""
 
-    kind: Annotated[Text, Field(max_length=24, description="`email` or `webhook`.", examples=["email"])]
+    kind: Annotated[
+        Text,
+        Field(
+            max_length=24,
+            description="`email`, `slack`, `teams`, `discord`, `telegram`, `pagerduty`, `opsgenie` or `webhook`.",
+            examples=["email"],
+        ),
+    ]
     name: Annotated[Name, Field(examples=["Team inbox"])]
     settings: Annotated[dict[str, SettingValue], Field(max_length=20, examples=[{"to": ["team@example.com"]}])]
 

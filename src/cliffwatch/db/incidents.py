@@ -124,6 +124,7 @@ class DeliveryRow(Base):
     created_ms: Mapped[Ms]
     sent_ms: Mapped[OptionalMs]
     answer: Mapped[Long]  # what the other side said last
+    reference: Mapped[str] = mapped_column(String(200), default="", server_default="")  # what it calls the message
 
 
 class DeliveryAttemptRow(Base):

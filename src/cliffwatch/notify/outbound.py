@@ -17,7 +17,7 @@ import httpx2
 
 from cliffwatch.errors import InvalidInput, Unavailable
 
-MAX_REPLY_BYTES = 2_000
+MAX_REPLY_BYTES = 64_000
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -34,8 +34,9 @@ class Unreachable(Unavailable):
 @dataclass(frozen=True, slots=True)
 class Reply:
     status: int
-    text: str  # the beginning of the body
+    text: str  # the beginning of the body, for people
     retry_after: str
+    body: bytes = b""  # the body as it came, as far as it is read
 
 
 def check_url(field: str, url: str) -> httpx2.URL:
@@ -133,17 +134,22 @@ async def _post_to(
                     raise
                 continue
             try:
-                return Reply(response.status_code, await _beginning(response), response.headers.get("retry-after", ""))
+                body = await _beginning(response)
+                return Reply(response.status_code, _readable(body), response.headers.get("retry-after", ""), body)
             finally:
                 await response.aclose()
     raise Unreachable(url.host, "has no address.")
 
 
-async def _beginning(response: httpx2.Response) -> str:
+async def _beginning(response: httpx2.Response) -> bytes:
     held = b""
     async for chunk in response.aiter_raw():
         held += chunk
         if len(held) >= MAX_REPLY_BYTES:
             break
-    text = held[:MAX_REPLY_BYTES].decode("utf-8", "replace")
+    return held[:MAX_REPLY_BYTES]
+
+
+def _readable(body: bytes) -> str:
+    text = body[:2_000].decode("utf-8", "replace")
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]

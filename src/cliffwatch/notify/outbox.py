@@ -275,7 +275,7 @@ class Outbox:
                 row.lease_until_ms = now + LEASE_MS
                 row.fence += 1
                 row.attempts += 1
-                claimed.append(_claimed(row, channel, now))
+                claimed.append(_claimed(row, channel, _reference(session, row), now))
         return claimed
 
     def _attempt(self, item: Claimed, now: int) -> str:
@@ -294,7 +294,7 @@ class Outbox:
         state = SENT if answer.ok else PENDING if answer.retry and item.attempt < MAX_ATTEMPTS else FAILED
         values: dict[str, Any] = {"state": state, "answer": answer.text, "lease_until_ms": 0}
         if state == SENT:
-            values["sent_ms"] = now
+            values |= {"sent_ms": now, "reference": answer.reference[:200]}
         elif state == PENDING:
             values["next_attempt_ms"] = now + self._wait_ms(item.attempt, answer.retry_after_ms)
         with self._database.write() as session:
@@ -386,7 +386,25 @@ def _is_due(now: int) -> ColumnElement[bool]:
     )
 
 
-def _claimed(row: DeliveryRow, channel: ChannelRow, now: int) -> Claimed:
+def _reference(session: Session, row: DeliveryRow) -> str:
+    """What the other side calls the first message of this thread that it took."""
+    if row.payload["begins_thread"]:
+        return ""
+    query = (
+        select(DeliveryRow.reference)
+        .where(
+            DeliveryRow.incident_id == row.incident_id,
+            DeliveryRow.channel_id == row.channel_id,
+            DeliveryRow.reference != "",
+            row.payload["thread"] == THREAD,
+        )
+        .order_by(DeliveryRow.id)
+        .limit(1)
+    )
+    return session.scalar(query) or ""
+
+
+def _claimed(row: DeliveryRow, channel: ChannelRow, reference: str, now: int) -> Claimed:
     payload = row.payload
     letter = Letter(
         message=load(payload["message"]),
@@ -395,6 +413,7 @@ def _claimed(row: DeliveryRow, channel: ChannelRow, now: int) -> Claimed:
         thread=payload["thread"],
         begins_thread=payload["begins_thread"],
         attempt_ms=now,
+        reference=reference,
     )
     return Claimed(row.id, row.fence, row.attempts, channel_of(channel), letter, channel.enabled)
 

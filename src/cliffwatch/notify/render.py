@@ -55,6 +55,26 @@ _BADGES = {
 }
 
 
+def label(purpose: Purpose) -> str:
+    """`New incident`, `Update`, `Recovered` ..."""
+    return _BADGES[purpose].label
+
+
+def paragraphs(message: Message) -> tuple[str, ...]:
+    """What stands below the first line: the headline where the cause came first, the cause once it is over; a note."""
+    second = ""
+    if message.first_line == message.headline and message.cause:
+        second = f"The cause was: {message.cause}"
+    elif not message.first_line.startswith(message.headline):
+        second = message.headline
+    return tuple(line for line in (second, message.note) if line)
+
+
+def action(message: Message) -> str:
+    """What its link does."""
+    return "Open your channels" if message.purpose is Purpose.TEST else "Look at the incident"
+
+
 def plain_text(message: Message) -> str:
     """The message for readers without HTML; its first line is the root cause, where that is known."""
     lines = [message.first_line]
@@ -62,8 +82,7 @@ def plain_text(message: Message) -> str:
     lines += [line for line in (*rest, message.note) if line]
     width = max((len(label) for label, _ in message.facts), default=0)
     lines += ["", *(f"{label.ljust(width)}  {value}" for label, value in message.facts)]
-    action = "Open your channels" if message.purpose is Purpose.TEST else "Look at the incident"
-    lines += ["", f"{action}: {message.url}", "", f"-- \nCliffwatch, workspace {message.workspace}"]
+    lines += ["", f"{action(message)}: {message.url}", "", f"-- \nCliffwatch, workspace {message.workspace}"]
     return "\n".join(lines) + "\n"
 
 
@@ -104,12 +123,12 @@ def html_mail(message: Message, light: str | None, dark: str | None = None) -> s
     return _page(message, "".join(rows))
 
 
-def chart_png(message: Message, theme: Theme = "light") -> bytes | None:
+def chart_png(message: Message, theme: Theme = "light", *, zoom: float = 2.0) -> bytes | None:
     """The chart as PNG, or None where there is none or it cannot be drawn: the message goes out all the same."""
     if message.chart is None:
         return None
     try:
-        return png(svg(message.chart, CHART_SIZE, theme))
+        return png(svg(message.chart, CHART_SIZE, theme), zoom=zoom)
     except (ValueError, ArithmeticError):
         return None
 
@@ -167,11 +186,10 @@ def _facts(message: Message) -> str:
 
 
 def _button(message: Message) -> str:
-    label = "Open your channels" if message.purpose is Purpose.TEST else "Look at the incident"
     url = escape(message.url, quote=True)
     return (
         '<table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr>'
         '<td bgcolor="#2b54dd" style="border-radius:8px;">'
         f'<a href="{url}" style="display:inline-block;padding:11px 20px;font-size:14px;font-weight:600;'
-        f'line-height:20px;color:#ffffff;text-decoration:none;border-radius:8px;{_FONT}">{label}</a></td></tr></table>'
+        f'line-height:20px;color:#ffffff;text-decoration:none;border-radius:8px;{_FONT}">{action(message)}</a></td></tr></table>'
     )

@@ -36,6 +36,7 @@ class End:
     settings: dict[str, Any]
     transports: Transports
     received: Callable[[], list[str]]
+    address: str = ""  # the setting that says where the other side is
 
 
 def email_end(tmp_path: Path) -> Iterator[End]:
@@ -47,10 +48,30 @@ def email_end(tmp_path: Path) -> Iterator[End]:
     inbox.stop()
 
 
-def webhook_end(receiver: Any) -> Iterator[End]:
+OVER_HTTP: dict[str, tuple[str, dict[str, Any]]] = {
+    "webhook": ("url", {}),
+    "teams": ("url", {}),
+    "discord": ("url", {}),
+    "slack": ("api_url", {"token": "xoxb-1", "channel": "#incidents"}),
+    "telegram": ("api_url", {"token": "123456:" + "A" * 30, "chat": "-100"}),
+    "pagerduty": ("api_url", {"routing_key": "R0UT1NG"}),
+    "opsgenie": ("api_url", {"api_key": "k"}),
+}
+"""Kind -> the setting that names the other side, and the other settings."""
+
+
+def http_end(kind: str, receiver: Any) -> Iterator[End]:
     hook = receiver()
+    hook.answers = [(200, {}, '{"ok": true, "ts": "1700000000.000100", "result": {"message_id": 7}}')]
+    address, others = OVER_HTTP[kind]
     transports = Transports(MailSettings(), allow_private=True, timeout_seconds=3)
-    yield End({"url": hook.url}, transports, lambda: [r.headers["webhook-id"] for r in hook.requests])
+    ids = "webhook-id" if kind == "webhook" else "idempotency-key"
+
+    def received() -> list[str]:
+        said = [r for r in hook.requests if "/files." not in r.path]  # Slack's picture comes before its message
+        return [r.headers[ids] for r in said]
+
+    yield End({address: hook.url, **others}, transports, received, address)
 
 
 @pytest.fixture(params=sorted(KINDS))
@@ -60,15 +81,15 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def end(kind: str, tmp_path: Path, receiver: Any) -> Iterator[End]:
-    ends = {"email": lambda: email_end(tmp_path), "webhook": lambda: webhook_end(receiver)}
-    yield from ends[kind]()
+    yield from email_end(tmp_path) if kind == "email" else http_end(kind, receiver)
 
 
 def deaf(end: End, kind: str, port: int) -> tuple[dict[str, Any], Transports]:
     """The same, but at a port where nobody answers."""
     mail = dataclasses.replace(end.transports.mail, host="127.0.0.1", port=port)
     transports = dataclasses.replace(end.transports, mail=mail, timeout_seconds=0.5)
-    return (end.settings if kind == "email" else {"url": f"http://127.0.0.1:{port}/"}), transports
+    settings = {**end.settings, end.address: f"http://127.0.0.1:{port}/"} if end.address else end.settings
+    return settings, transports
 
 
 def test_a_kind_is_registered_under_its_own_name_and_explains_itself(kind: str) -> None:

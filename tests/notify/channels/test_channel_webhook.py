@@ -13,8 +13,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from tests.notify.conftest import HOUR, T0, Desk
 
 from cliffwatch.errors import InvalidInput
+from cliffwatch.notify.channels.http import answer_of
 from cliffwatch.notify.channels.webhook import WebhookSettings
-from cliffwatch.notify.channels.webhook.channel import answer_of
 from cliffwatch.notify.outbound import Blocked, Reply, is_public, post
 
 

@@ -7,10 +7,17 @@ from typing import Any
 
 from cliffwatch.errors import InvalidInput
 from cliffwatch.notify.channels.contract import ChannelKind
+from cliffwatch.notify.channels.discord import DISCORD
 from cliffwatch.notify.channels.email import EMAIL
+from cliffwatch.notify.channels.opsgenie import OPSGENIE
+from cliffwatch.notify.channels.pagerduty import PAGERDUTY
+from cliffwatch.notify.channels.slack import SLACK
+from cliffwatch.notify.channels.teams import TEAMS
+from cliffwatch.notify.channels.telegram import TELEGRAM
 from cliffwatch.notify.channels.webhook import WEBHOOK
 
-KINDS: Mapping[str, ChannelKind[Any]] = {kind.kind: kind for kind in (EMAIL, WEBHOOK)}
+_ALL: tuple[ChannelKind[Any], ...] = (EMAIL, SLACK, TEAMS, DISCORD, TELEGRAM, PAGERDUTY, OPSGENIE, WEBHOOK)
+KINDS: Mapping[str, ChannelKind[Any]] = {kind.kind: kind for kind in _ALL}
 
 
 def kind_named(name: str) -> ChannelKind[Any]:

@@ -41,7 +41,8 @@ class Letter:
     """A message on its way to one target of a channel.
 
     `id` is the same at each attempt, so that a receiver can drop what it has got already; `thread` is the same for all
-    messages about one incident to one target. `attempt_ms` is the time of this attempt.
+    messages about one incident to one target. `attempt_ms` is the time of this attempt. `reference` is what the other
+    side called the first message of the thread ("" where it said nothing): an answer to it stays beside it.
     """
 
     message: Message
@@ -50,21 +51,23 @@ class Letter:
     thread: str
     begins_thread: bool
     attempt_ms: int
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of one attempt. `text` is what the other side said, for people. `retry` says whether trying again
-    may help; `retry_after_ms` is the wait that the other side asked for."""
+    may help; `retry_after_ms` is the wait that the other side asked for. `reference` is what it calls the message."""
 
     ok: bool
     text: str
     retry: bool = False
     retry_after_ms: int | None = None
+    reference: str = ""
 
     @classmethod
-    def sent(cls, text: str) -> Answer:
-        return cls(True, text[:500])
+    def sent(cls, text: str, reference: str = "") -> Answer:
+        return cls(True, text[:500], reference=reference)
 
     @classmethod
     def later(cls, text: str, retry_after_ms: int | None = None) -> Answer:

@@ -39,7 +39,10 @@ def channels(visit: Reading) -> Response:
 
 
 @router.get("/channels/new")
-def new_channel(visit: Administering, kind: str = "email") -> Response:
+def new_channel(visit: Administering, kind: str = "") -> Response:
+    if not kind:
+        kinds = visit.services.channels.kinds()
+        return visit.page("channel_new.html", kinds=[views.kind_view(each) for each in kinds.values()])
     chosen = _kind(visit, kind)
     values = {"to": visit.person.email} if kind == "email" else {}
     return _form(visit, chosen, None, "", values, {})

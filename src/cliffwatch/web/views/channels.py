@@ -14,7 +14,8 @@ from cliffwatch.web import formats
 from cliffwatch.web.formats import Moment
 from cliffwatch.web.views.incidents import Badge
 
-_ICONS = {"email": "mail", "webhook": "webhook"}
+_ICONS = {"email": "mail", "webhook": "webhook", "pagerduty": "bell", "opsgenie": "bell", "telegram": "send"}
+_CHAT = "message-square"
 _STATES = {
     "pending": Badge("Waiting", "", "clock"),
     "sent": Badge("Delivered", "good", "check"),
@@ -29,9 +30,14 @@ class KindView:
     summary: str
     icon: str
 
+    @property
+    def name_in_text(self) -> str:
+        """Names of products keep their capitals inside a sentence."""
+        return self.label.lower() if self.key in ("email", "webhook") else self.label
+
 
 def kind_view(kind: ChannelKind[Any]) -> KindView:
-    return KindView(kind.kind, kind.label, kind.summary, _ICONS.get(kind.kind, "send"))
+    return KindView(kind.kind, kind.label, kind.summary, _ICONS.get(kind.kind, _CHAT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,6 @@ class Field:
     many: bool
 
 
-_PLACEHOLDERS = {("email", "to"): "you@example.com", ("webhook", "url"): "https://example.com/hooks/cliffwatch"}
-
-
 def fields(kind: ChannelKind[Any], values: Mapping[str, str]) -> tuple[Field, ...]:
     """The form of a kind, derived from its settings dataclass."""
     hints = typing.get_type_hints(kind.settings)
@@ -59,14 +62,18 @@ def fields(kind: ChannelKind[Any], values: Mapping[str, str]) -> tuple[Field, ..
             field.name,
             str(field.metadata.get("label", field.name)),
             str(field.metadata.get("help", "")),
-            values.get(field.name, ""),
-            _PLACEHOLDERS.get((kind.kind, field.name), ""),
+            values.get(field.name, _default(field)),
+            str(field.metadata.get("placeholder", "")),
             field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
             bool(field.metadata.get("secret")),
             typing.get_origin(hints[field.name]) is tuple,
         )
         for field in dataclasses.fields(kind.settings)
     )
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    return field.default if isinstance(field.default, str) else ""
 
 
 def values_of(channel: Channel) -> dict[str, str]:
@@ -96,7 +103,7 @@ def line(channel: Channel, kind: ChannelKind[Any], log: Sequence[Delivery]) -> C
         channel.id,
         channel.name,
         kind.label,
-        _ICONS.get(channel.kind, "send"),
+        _ICONS.get(channel.kind, _CHAT),
         ", ".join(kind.targets(channel.settings)),
         channel.enabled,
         _badge(last) if last else None,

@@ -19,7 +19,11 @@ _ADDRESS = re.compile(r"[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+")
 @dataclass(frozen=True, slots=True)
 class EmailSettings:
     to: tuple[str, ...] = field(
-        metadata={"label": "Recipients", "help": "One address per line. Each gets its own mail."}
+        metadata={
+            "label": "Recipients",
+            "help": "One address per line. Each gets its own mail.",
+            "placeholder": "you@example.com",
+        }
     )
 
     def checked(self, random: RandomBytes) -> EmailSettings:  # noqa: ARG002 - part of the contract

@@ -7,23 +7,28 @@ import binascii
 import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from standardwebhooks import Webhook
 
 from cliffwatch.errors import InvalidInput
 from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Transports
+from cliffwatch.notify.channels.http import ask
 from cliffwatch.notify.message import iso
-from cliffwatch.notify.outbound import Blocked, Reply, Unreachable, check_url, post
+from cliffwatch.notify.outbound import check_url
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that tells what kind of secret follows
-MAX_RETRY_AFTER_MS = 6 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookSettings:
-    url: str = field(metadata={"label": "URL", "help": "Gets a POST with JSON for each message."})
+    url: str = field(
+        metadata={
+            "label": "URL",
+            "help": "Gets a POST with JSON for each message.",
+            "placeholder": "https://example.com/hooks/cliffwatch",
+        }
+    )
     secret: str = field(
         default="",
         repr=False,
@@ -63,19 +68,7 @@ class WebhookChannel:
     def send(self, settings: WebhookSettings, letter: Letter, transports: Transports) -> Answer:
         body = json.dumps(payload(letter), ensure_ascii=False, allow_nan=False)
         headers = signed(settings.secret, letter.id, letter.attempt_ms, body)
-        try:
-            reply = post(
-                settings.url,
-                body.encode(),
-                headers,
-                allow_private=transports.allow_private,
-                timeout_seconds=transports.timeout_seconds,
-            )
-        except Blocked as error:
-            return Answer.never(str(error))
-        except Unreachable as error:
-            return Answer.later(str(error))
-        return answer_of(reply, letter.attempt_ms)
+        return ask(settings.url, body.encode(), headers, letter, transports)[1]
 
 
 WEBHOOK = WebhookChannel()
@@ -97,29 +90,3 @@ def signed(secret: str, message_id: str, attempt_ms: int, body: str) -> dict[str
         "webhook-timestamp": str(attempt_ms // 1000),
         "webhook-signature": Webhook(secret).sign(message_id, moment, body),
     }
-
-
-def answer_of(reply: Reply, now: int) -> Answer:
-    """2xx is success; 410 means that nobody wants it any more; a redirect is not followed, it is a wrong URL."""
-    said = f"HTTP {reply.status}" + (f": {reply.text}" if reply.text else "")
-    if 200 <= reply.status < 300:
-        return Answer.sent(said)
-    if reply.status == 410:
-        return Answer.never(f"{said} (the receiver wants no more)")
-    if 300 <= reply.status < 400:
-        return Answer.never(f"HTTP {reply.status}: redirects are not followed. Give the channel the final URL.")
-    return Answer.later(said, _retry_after_ms(reply.retry_after, now))
-
-
-def _retry_after_ms(header: str, now: int) -> int | None:
-    """The wait that a Retry-After header asks for (seconds, or a date), within reason."""
-    if not header:
-        return None
-    if header.isdecimal():
-        wait = int(header) * 1000
-    else:
-        try:
-            wait = int(parsedate_to_datetime(header).timestamp() * 1000) - now
-        except ValueError:
-            return None
-    return max(0, min(wait, MAX_RETRY_AFTER_MS))

@@ -1,0 +1,94 @@
+"""Discord: an embed with the chart, by a channel's webhook (https://discord.com/developers/docs/resources/webhook).
+
+In a forum channel each incident becomes a thread, and updates stay in it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Transports
+from cliffwatch.notify.channels.http import ask, ask_json, document_of, form_with_picture, judged
+from cliffwatch.notify.message import Purpose
+from cliffwatch.notify.outbound import Reply, check_url
+from cliffwatch.notify.render import chart_png, label, paragraphs
+
+WANTS_THREAD = 220001
+"""Discord's code for "webhooks posted to forum channels must have a thread_name or thread_id"."""
+_COLOURS = {
+    Purpose.OPENED: 0xBD2820,
+    Purpose.UPDATED: 0xBD2820,
+    Purpose.RESOLVED: 0x14693F,
+    Purpose.RETRACTED: 0x14693F,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DiscordSettings:
+    url: str = field(
+        repr=False,
+        metadata={
+            "label": "Webhook address",
+            "help": "In Discord: channel settings, Integrations, Webhooks. In a forum each incident gets a thread.",
+            "placeholder": "https://discord.com/api/webhooks/…",
+            "secret": True,
+        },
+    )
+
+    def checked(self, random: RandomBytes) -> DiscordSettings:  # noqa: ARG002 - part of the contract
+        check_url("channel setting 'url'", self.url)
+        return self
+
+
+class Discord:
+    kind = "discord"
+    label = "Discord"
+    summary = "A message in a Discord channel with the cause and the chart; a thread for each incident in a forum."
+    settings = DiscordSettings
+
+    def targets(self, settings: DiscordSettings) -> tuple[str, ...]:  # noqa: ARG002 - part of the contract
+        return ("",)
+
+    def send(self, settings: DiscordSettings, letter: Letter, transports: Transports) -> Answer:
+        document = document_for(letter)
+        place = f"&thread_id={letter.reference}" if letter.reference else ""
+        reply, answer = _post(settings, document, letter, transports, place)
+        if document_of(reply).get("code") == WANTS_THREAD:
+            named = {**document, "thread_name": letter.message.subject[:100]}
+            reply, answer = _post(settings, named, letter, transports, "")
+            if answer.ok:
+                return Answer.sent(
+                    "Discord took it, in a thread of its own.", str(document_of(reply).get("channel_id", ""))
+                )
+        return Answer.sent("Discord took it.") if answer.ok else judged(reply, answer)
+
+
+DISCORD = Discord()
+
+
+def document_for(letter: Letter) -> dict[str, Any]:
+    """The message as one embed; nobody is mentioned, whatever a measure is called."""
+    message = letter.message
+    embed: dict[str, Any] = {
+        "title": message.first_line[:256],
+        "description": "\n".join(paragraphs(message))[:4000],
+        "url": message.url,
+        "color": _COLOURS.get(message.purpose, 0x2B54DD),
+        "fields": [{"name": name[:256], "value": value[:1024], "inline": True} for name, value in message.facts[:25]],
+        "footer": {"text": f"{label(message.purpose)} · Cliffwatch · {message.workspace}"[:2048]},
+    }
+    return {"embeds": [embed], "allowed_mentions": {"parse": []}}
+
+
+def _post(
+    settings: DiscordSettings, document: dict[str, Any], letter: Letter, transports: Transports, place: str
+) -> tuple[Reply | None, Answer]:
+    url = f"{settings.url}{'&' if '?' in settings.url else '?'}wait=true{place}"
+    drawn = chart_png(letter.message)
+    if drawn is None:
+        return ask_json(url, document, letter, transports)
+    embeds = [{**document["embeds"][0], "image": {"url": "attachment://chart.png"}}]
+    body, headers = form_with_picture({"payload_json": json.dumps({**document, "embeds": embeds})}, "files[0]", drawn)
+    return ask(url, body, headers, letter, transports)

@@ -1,0 +1,87 @@
+"""PagerDuty: Events API v2 (https://developer.pagerduty.com/docs/events-api-v2-overview).
+
+One alert per incident: its thread is the `dedup_key`, updates change the alert, recovery resolves it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cliffwatch.errors import InvalidInput
+from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Transports
+from cliffwatch.notify.channels.http import ask_json, document_of, judged, needed
+from cliffwatch.notify.message import Purpose, iso
+from cliffwatch.notify.outbound import check_url
+from cliffwatch.notify.render import action, paragraphs
+
+API = "https://events.pagerduty.com"
+SEVERITIES = ("critical", "error", "warning", "info")
+OVER = frozenset({Purpose.RESOLVED, Purpose.RETRACTED})
+
+
+@dataclass(frozen=True, slots=True)
+class PagerdutySettings:
+    routing_key: str = field(
+        repr=False,
+        metadata={
+            "label": "Integration key",
+            "help": "Of a service's Events API v2 integration.",
+            "secret": True,
+        },
+    )
+    severity: str = field(default="error", metadata={"label": "Severity", "help": "critical, error, warning or info."})
+    api_url: str = field(
+        default=API, metadata={"label": "API address", "help": "https://events.eu.pagerduty.com for the EU."}
+    )
+
+    def checked(self, random: RandomBytes) -> PagerdutySettings:  # noqa: ARG002 - part of the contract
+        check_url("channel setting 'api_url'", self.api_url)
+        needed("routing_key", self.routing_key, "R0UT1NGK3Y…")
+        if self.severity not in SEVERITIES:
+            raise InvalidInput("channel setting 'severity'", "is not known.", f"Use: {', '.join(SEVERITIES)}.")
+        return self
+
+
+class Pagerduty:
+    kind = "pagerduty"
+    label = "PagerDuty"
+    summary = "One alert per incident: updates change it, recovery resolves it."
+    settings = PagerdutySettings
+
+    def targets(self, settings: PagerdutySettings) -> tuple[str, ...]:  # noqa: ARG002 - part of the contract
+        return ("",)
+
+    def send(self, settings: PagerdutySettings, letter: Letter, transports: Transports) -> Answer:
+        url = f"{settings.api_url.rstrip('/')}/v2/enqueue"
+        reply, answer = ask_json(url, document(settings, letter), letter, transports)
+        if not answer.ok:
+            return judged(reply, answer)
+        return Answer.sent(f"PagerDuty took it: {document_of(reply).get('message', 'accepted')}", letter.thread)
+
+
+PAGERDUTY = Pagerduty()
+
+
+def document(settings: PagerdutySettings, letter: Letter) -> dict[str, Any]:
+    """The event. A recovery needs no payload."""
+    message = letter.message
+    event = {"routing_key": settings.routing_key, "dedup_key": letter.thread}
+    if message.purpose in OVER:
+        return {**event, "event_action": "resolve"}
+    details = {"about": " ".join(paragraphs(message)), **dict(message.facts)}
+    return {
+        **event,
+        "event_action": "trigger",
+        "client": "Cliffwatch",
+        "client_url": message.url,
+        "links": [{"href": message.url, "text": action(message)}],
+        "payload": {
+            "summary": message.first_line[:1024],
+            "source": f"Cliffwatch, {message.workspace}",
+            "severity": "info" if message.purpose is Purpose.TEST else settings.severity,
+            "timestamp": iso(message.at_ms),
+            "component": dict(message.facts).get("Stream", ""),
+            "custom_details": details,
+        },
+    }
