@@ -13,6 +13,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.explain.model import Codes, Floats
 
 THICK = 10.0  # from this mean on a leaf's median is a better middle than its mean
+RAKES = 3  # rounds of bringing sums to their own past
 BORROWED = 0.5  # windows' worth of history that the parents weigh
 FAR = 20.0  # a total's forecast further than this factor from the leaves' own sum is not forced upon them
 
@@ -35,7 +36,7 @@ def expected_leaves(codes: Codes, history: Floats, expected_total: float | None 
         squares = (values**2).sum(axis=1)
         seen = np.divide(values.sum(axis=1) ** 2, squares, out=np.zeros_like(mean), where=squares > 0)
         trust = seen / (seen + BORROWED)
-        own = trust * own + (1 - trust) * independent(codes, mean)
+        own = raked(codes, trust * own + (1 - trust) * independent(codes, mean), own)
     total = float(own.sum())
     if expected_total is None or total == 0 or not 1 / FAR <= expected_total / total <= FAR:
         return own if expected_total != 0 else np.zeros_like(own)
@@ -95,6 +96,20 @@ def middle(history: Floats, mean: Floats, windows: Floats) -> Floats:
     if thick.any():
         own[thick] = np.nanmedian(history[thick], axis=1)
     return own
+
+
+def raked(codes: Codes, level: Floats, own: Floats) -> Floats:
+    """`level` (L,) with each dimension value's sum brought to that of `own` (iterative proportional fitting).
+
+    Shrinking moves amounts from leaves that were seen to those that were not, of which only some are at hand: without
+    this, values of few events would seem to have risen whenever cubes are sparse.
+    """
+    for _ in range(RAKES):
+        for axis in range(codes.shape[1]):
+            code = codes[:, axis]
+            wanted, there = np.bincount(code, own), np.bincount(code, level)
+            level = level * np.divide(wanted, there, out=np.zeros_like(wanted), where=there > 0)[code]
+    return level
 
 
 def independent(codes: Codes, level: Floats) -> Floats:
