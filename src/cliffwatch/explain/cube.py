@@ -63,7 +63,7 @@ class Cube:
         for dims, source in reversed(plan):
             if dims in needed and source is not None:
                 needed.add(source)
-        return [step for step in plan if step[0] in needed]
+        return depth_first([step for step in plan if step[0] in needed])
 
     def cells(self, dims: Cuboid) -> int:
         """How many slices the cuboid has."""
@@ -81,7 +81,8 @@ class Cube:
         """(K, L) columns -> their sums (K, slices); with `rows`, columns are (K, rows)."""
         out = np.empty((len(columns), self.slices))
         tables: dict[Cuboid, Floats] = {}
-        for dims, source in self._plan:
+        last_use = {source: step for step, (_, source) in enumerate(self._plan)}
+        for step, (dims, source) in enumerate(self._plan):
             cells = self.cells(dims)
             start = self._start.get(dims)
             table = np.empty((len(columns), cells)) if start is None else out[:, start : start + cells]
@@ -91,7 +92,10 @@ class Cube:
                     table[k] = np.bincount(key, column, cells)
             else:
                 table[:] = self._folded(tables[source], source, dims)
-            tables[dims] = table
+                if last_use[source] == step:
+                    del tables[source]
+            if dims in last_use:
+                tables[dims] = table
         return out
 
     def _folded(self, table: Floats, source: Cuboid, dims: Cuboid) -> Floats:
@@ -149,6 +153,20 @@ class Cube:
         for d, code in codes.items():
             inside &= self.columns[d] == code
         return np.flatnonzero(inside)
+
+
+def depth_first(plan: list[tuple[Cuboid, Cuboid | None]]) -> list[tuple[Cuboid, Cuboid | None]]:
+    """The same steps with each cuboid followed by those that come from it: few sums need to be kept at a time."""
+    after: dict[Cuboid | None, list[Cuboid]] = {}
+    for dims, source in reversed(plan):
+        after.setdefault(source, []).append(dims)
+    ordered: list[tuple[Cuboid, Cuboid | None]] = []
+    left: list[tuple[Cuboid, Cuboid | None]] = [(dims, None) for dims in after.get(None, [])]
+    while left:
+        step = left.pop()
+        ordered.append(step)
+        left += [(dims, step[0]) for dims in after.get(step[0], [])]
+    return ordered
 
 
 def subsets(dimensions: int, max_depth: int) -> list[Cuboid]:
