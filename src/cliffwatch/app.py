@@ -27,7 +27,7 @@ from cliffwatch.pipeline import Pipeline
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
 from cliffwatch.store import EventStore, open_store
-from cliffwatch.streams import StreamProjector, Streams
+from cliffwatch.streams import StreamProjector, Streams, StreamSelection
 from cliffwatch.web import create_pages
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def build_services(
         sources=sources,
         catalogue=catalogue,
         projector=projector,
+        selection=StreamSelection(streams),
         clock=clock,
         strict_auth=settings.strict_auth,
         base_url=settings.base_url,

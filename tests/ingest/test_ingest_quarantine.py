@@ -130,7 +130,7 @@ class Picky:
 def test_an_event_that_a_stream_cannot_measure_costs_only_itself(server: Any, source: Source) -> None:
     batch = [{**GOOD, "event": name} for name in ("A", "Bad", "B", "C", "Bad", "D")]
     record = Record(5, source.id, None, Mark.NONE, "", "", json.dumps({"batch": batch}).encode())
-    digest = Digest(Picky(), server.catalogue, lambda _: True)
+    digest = Digest(Picky(), server.ingest.guard.screen())
     digest.take("j", [(0, record.pack()[8:])])
     assert digest.facts is not None
     assert [dims[0] for dims in digest.facts.dims] == ["A", "B", "C", "D"]

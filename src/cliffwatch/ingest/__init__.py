@@ -1,11 +1,13 @@
-"""Events in: the tracking API that every Segment SDK speaks.
+"""Events in: the tracking API that every Segment SDK speaks, and what the real Segment delivers to a destination.
 
-Takes HTTP requests of SDKs and browsers; gives durable events: archive rows and the facts that streams measure of
-them, in the event store, each message once; and what was seen (catalogue), rejected (quarantine) and counted
-(verdicts). Never acknowledges what is not durable, never redirects, never knows what a stream means.
+Takes HTTP requests of SDKs, browsers and Segment; gives durable events: archive rows and the facts that streams
+measure of them, in the event store, each message once; and what was seen (catalogue), rejected (quarantine) and
+counted (verdicts). Keeps nothing of what privacy rules, a connected source or a deletion leave out. Never
+acknowledges what is not durable, never redirects, never knows what a stream means.
 """
 
 from cliffwatch.ingest.catalogue import Catalogue
+from cliffwatch.ingest.deliveries import Deliveries, DeliveryAddress
 from cliffwatch.ingest.model import (
     CatalogueEvent,
     CatalogueProperty,
@@ -15,6 +17,7 @@ from cliffwatch.ingest.model import (
     Source,
     WriteKey,
 )
+from cliffwatch.ingest.privacy import Deletion, Deletions, PropertyRule, PropertyRules
 from cliffwatch.ingest.quarantine import Quarantine, Quarantined
 from cliffwatch.ingest.replay import Replayed
 from cliffwatch.ingest.service import Ingest
@@ -24,9 +27,15 @@ __all__ = [
     "Catalogue",
     "CatalogueEvent",
     "CatalogueProperty",
+    "Deletion",
+    "Deletions",
+    "Deliveries",
+    "DeliveryAddress",
     "Ingest",
     "IngestStats",
     "Projector",
+    "PropertyRule",
+    "PropertyRules",
     "Quarantine",
     "Quarantined",
     "RecentEvent",

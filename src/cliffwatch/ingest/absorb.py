@@ -22,6 +22,7 @@ from cliffwatch.db import Database
 from cliffwatch.errors import Unavailable
 from cliffwatch.ingest.catalogue import Catalogue
 from cliffwatch.ingest.digest import Digest
+from cliffwatch.ingest.guard import Guard
 from cliffwatch.ingest.journal import Journal
 from cliffwatch.ingest.model import Projector
 from cliffwatch.ingest.quarantine import Quarantine, Rejected
@@ -56,6 +57,7 @@ class Absorber:
         sources: Sources,
         catalogue: Catalogue,
         quarantine: Quarantine,
+        guard: Guard,
         projector: Projector,
         tally: Tally,
         recent: Recent,
@@ -67,6 +69,7 @@ class Absorber:
         self._sources = sources
         self._catalogue = catalogue
         self._quarantine = quarantine
+        self._guard = guard
         self._projector = projector
         self._tally = tally
         self._recent = recent
@@ -152,21 +155,20 @@ class Absorber:
 
     def _absorb_group(self) -> None:
         chunk = self._journal.read(self.position, GROUP_BYTES)
-        digest = Digest(self._projector, self._catalogue, self._archives)
+        screen = self._guard.screen()
+        digest = Digest(self._projector, screen)
         with _without_cycle_search():
             digest.take(self._journal.name, chunk.records)
         self._quarantine.keep(digest.rejected)
+        self._guard.keep(screen)
         self._store.write(digest.archive, digest.facts, Position(self._journal.name, chunk.next_offset))
         self._unflushed = True
         self._remember(digest)
+        self._catalogue.add(screen.observed)
         self._journal.forget(chunk.next_offset)
         with self._changed:
             self.position = chunk.next_offset
             self._changed.notify_all()
-
-    def _archives(self, source_id: int) -> bool:
-        source = self._sources.find(source_id)
-        return source is not None and source.archive_days > 0
 
     def _remember(self, digest: Digest) -> None:
         """Count and show what is now in the store."""
@@ -188,6 +190,7 @@ class Absorber:
         if due:
             self._last_housekeeping_ms = now
             self._sources.refresh()
+            self._guard.refresh()
         if due or waited_for:
             self._flush()
 

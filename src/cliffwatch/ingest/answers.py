@@ -59,6 +59,11 @@ def refusal(verdict: Verdict, message: str | None = None) -> Answer:
     return _answer(status, body, _JSON, (b"retry-after", seconds), (b"x-ratelimit-reset", seconds))
 
 
+def not_taken(verdict: Verdict, status: int, message: str) -> Answer:
+    """The answer to a delivery of Segment, which shows `message` to its people."""
+    return _answer(status, msgspec.json.encode({"success": False, "code": str(verdict), "message": message}), _JSON)
+
+
 def method_refused(allow: str) -> Answer:
     body = msgspec.json.encode(
         {"success": False, "code": "method_not_allowed", "message": f"This address takes {allow}."}

@@ -58,20 +58,22 @@ class Lease:
         self._held = 0
 
 
-async def read_body(receive: Callable[[], Any], headers: Mapping[bytes, bytes], lease: Lease) -> bytes:
-    """The body as it was sent, at most `BATCH_LIMIT` bytes, each part paid for before it is kept."""
+async def read_body(
+    receive: Callable[[], Any], headers: Mapping[bytes, bytes], lease: Lease, limit: int = BATCH_LIMIT
+) -> bytes:
+    """The body as it was sent, at most `limit` bytes, each part paid for before it is kept."""
     declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > BATCH_LIMIT:
+    if declared.isdigit() and int(declared) > limit:
         raise Refused(Verdict.BODY_TOO_LARGE)
     message = await _receive_first(receive)
     part: bytes = message.get("body", b"")
     lease.take(len(part))
     if not message.get("more_body"):
-        _check_size(len(part))
+        _check_size(len(part), limit)
         return part
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            return await _read_rest(receive, part, lease)
+            return await _read_rest(receive, part, lease, limit)
     except TimeoutError:
         raise Refused(Verdict.TOO_SLOW) from None
 
@@ -83,51 +85,51 @@ async def _receive_first(receive: Callable[[], Any]) -> Mapping[str, Any]:
     return message
 
 
-async def _read_rest(receive: Callable[[], Any], first: bytes, lease: Lease) -> bytes:
+async def _read_rest(receive: Callable[[], Any], first: bytes, lease: Lease, limit: int) -> bytes:
     parts, size, more = [first], len(first), True
     while more:
-        _check_size(size)
+        _check_size(size, limit)
         message = await _receive_first(receive)
         part = message.get("body", b"")
         lease.take(len(part))
         parts.append(part)
         size += len(part)
         more = message.get("more_body", False)
-    _check_size(size)
+    _check_size(size, limit)
     return b"".join(parts)
 
 
-def _check_size(size: int) -> None:
-    if size > BATCH_LIMIT:
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
         raise Refused(Verdict.BODY_TOO_LARGE)
 
 
-def unpack(data: bytes, encoding: bytes) -> bytes:
-    """The body after its Content-Encoding, at most `BATCH_LIMIT` bytes. gzip is also known by its first bytes, and a
+def unpack(data: bytes, encoding: bytes, limit: int = BATCH_LIMIT) -> bytes:
+    """The body after its Content-Encoding, at most `limit` bytes. gzip is also known by its first bytes, and a
     body that only claims to be packed (a proxy unpacked it) is taken as it is."""
     encoding = encoding.strip().lower()
     if data[:2] == b"\x1f\x8b":
-        return _inflate(data, 31)
+        return _inflate(data, 31, limit)
     if encoding in (b"", b"identity", b"gzip", b"x-gzip"):
         return data
     if encoding == b"deflate":
         try:
-            return _inflate(data, 15)
+            return _inflate(data, 15, limit)
         except Refused as refused:
             if refused.verdict is Verdict.BODY_TOO_LARGE:
                 raise
-            return _inflate(data, -15)
+            return _inflate(data, -15, limit)
     name = encoding.decode("latin-1")[:40]
     raise Refused(Verdict.BODY_UNREADABLE, f"Content-Encoding {name} is not supported; use gzip or none.")
 
 
-def _inflate(data: bytes, window_bits: int) -> bytes:
+def _inflate(data: bytes, window_bits: int, limit: int) -> bytes:
     unpacker = zlib.decompressobj(window_bits)
     try:
-        plain = unpacker.decompress(data, BATCH_LIMIT + 1)
+        plain = unpacker.decompress(data, limit + 1)
     except zlib.error as error:
         raise Refused(Verdict.BODY_UNREADABLE, f"The compressed body cannot be unpacked ({error}).") from error
-    _check_size(len(plain))
+    _check_size(len(plain), limit)
     if not unpacker.eof:
         raise Refused(Verdict.BODY_UNREADABLE, "The compressed body ends too early.")
     return plain

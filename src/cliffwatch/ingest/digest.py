@@ -7,7 +7,7 @@ management alone.
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,12 +15,13 @@ import numpy as np
 import structlog
 
 from cliffwatch.errors import Unavailable
-from cliffwatch.ingest.catalogue import Catalogue, Observed
+from cliffwatch.ingest.catalogue import Observed
 from cliffwatch.ingest.judge import judge
 from cliffwatch.ingest.model import Projector
 from cliffwatch.ingest.quarantine import Rejected
 from cliffwatch.ingest.recent import KEPT
 from cliffwatch.ingest.record import Record, unpack
+from cliffwatch.ingest.screen import Screen
 from cliffwatch.ingest.tally import hour_of
 from cliffwatch.spec.accept import Rejection
 from cliffwatch.spec.model import Event
@@ -41,11 +42,10 @@ _encode = msgspec.json.encode
 class Digest:
     """What was found in some records, in order. `take` adds records; the other attributes are the result."""
 
-    def __init__(self, projector: Projector, catalogue: Catalogue, archives: Callable[[int], bool]) -> None:
-        """`archives` says whether whole events of a source are kept."""
+    def __init__(self, projector: Projector, screen: Screen) -> None:
+        """`screen` decides what is left out, and what whole events are kept as."""
         self._projector = projector
-        self._catalogue = catalogue
-        self._archives = archives
+        self._screen = screen
         self._columns = Columns()
         self._parts: list[FactBatch] = []
         self.rejected: list[Rejected] = []
@@ -70,7 +70,7 @@ class Digest:
         unpacked = [(offset, unpack(payload)) for offset, payload in records]
         newest = newest_of(unpacked)
         for offset, record in unpacked:
-            outcomes = judge(record, f"{journal_name}-{offset}")
+            outcomes = self._screen.screened(record, judge(record, f"{journal_name}-{offset}"))
             accepted = [outcome for outcome in outcomes if outcome.__class__ is Event]
             if accepted:
                 events += accepted
@@ -97,14 +97,16 @@ class Digest:
 
     def _keep(self, source_id: int, received_ms: int, verdict: Verdict, body: bytes) -> None:
         self.verdicts[source_id, hour_of(received_ms), verdict] += 1
+        if verdict.filtered:
+            return
         self.rejected.append(Rejected(source_id, received_ms, verdict, body))
 
     def _digest(self, events: list[Event]) -> None:
         if not events:
             return
-        self._columns.add([event for event in events if self._archives(event.source_id)])
+        self._columns.add(self._screen.archived(events))
         self._parts += self._project(events)
-        self._catalogue.observe(events, self.observed)
+        self._screen.observe(events, self.observed)
 
     def _project(self, events: list[Event]) -> list[FactBatch]:
         """The facts of some events. When one cannot be measured, the others still are, and it is quarantined."""

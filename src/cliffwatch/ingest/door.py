@@ -7,8 +7,8 @@ Judging each message is the absorber's work. No answer of the door is ever a red
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -20,8 +20,10 @@ from cliffwatch.ingest.answers import Answer
 from cliffwatch.ingest.body import Budget, Lease, Outline, Refused, outline, read_body, unpack
 from cliffwatch.ingest.commit import GroupCommit
 from cliffwatch.ingest.credentials import basic_key, bearer_token
+from cliffwatch.ingest.deliveries.receive import BODY_LIMIT, NotTaken, Receiver
 from cliffwatch.ingest.model import Source
 from cliffwatch.ingest.pages import Scripts, pixel_message, settings_document
+from cliffwatch.ingest.privacy import PropertyRules
 from cliffwatch.ingest.record import Mark, Record
 from cliffwatch.ingest.routes import Route, Target, route
 from cliffwatch.ingest.sources import Sources
@@ -57,6 +59,8 @@ class Door:
         has_room: Callable[[], bool],
         refuse: Refuse,
         scripts: Scripts,
+        rules: PropertyRules,
+        receiver: Receiver,
     ) -> None:
         self._sources = sources
         self._commit = commit
@@ -67,6 +71,8 @@ class Door:
         self._has_room = has_room
         self._refuse = refuse
         self._scripts = scripts
+        self._rules = rules
+        self._receiver = receiver
 
     def in_front_of(self, app: App) -> App:
         """The ASGI application that answers the tracking API itself and leaves every other request to `app`."""
@@ -93,6 +99,8 @@ class Door:
             return answers.method_refused(target.methods)
         if target is Target.TRACKING:
             return await self._tracking(found, scope, headers, receive)
+        if target is Target.WEBHOOK or target is Target.DIRECT:
+            return await self._delivery(found, headers, receive)
         if target is Target.PIXEL:
             await self._pixel(found, scope, headers)
             return answers.PIXEL
@@ -134,11 +142,49 @@ class Door:
             marks |= Mark.OVERSIZED_ITEM
         agent = headers.get(b"user-agent", b"").decode("latin-1") if found.target is Target.PIXEL else ""
         ip = _ipv4(scope) if self._options.keep_ip else ""
-        record = Record(received_ms, source.id, found.spec_type, marks, ip, agent, seen.body)
+        await self._commit_all([Record(received_ms, source.id, found.spec_type, marks, ip, agent, seen.body)])
+
+    async def _commit_all(self, records: Sequence[Record]) -> None:
+        """Make records of one source durable together, without what its rules leave out."""
+        plan = self._rules.plan(records[0].source_id)
+        if plan is not None:
+            records = [
+                replace(record, body=plan.clean(record.body), ip=record.ip if plan.keeps_ip else "")
+                for record in records
+            ]
         try:
-            await self._commit.commit(record.pack())
+            await self._commit.commit(b"".join([record.pack() for record in records]))
         except Unavailable as error:
             raise Refused(Verdict.NOT_DURABLE) from error
+
+    async def _delivery(self, found: Route, headers: AsciiHeaders, receive: Callable[[], Any]) -> Answer:
+        """What Segment delivers to one of its destinations."""
+        received_ms = self._clock()
+        lease = Lease(self._budget)
+        source: Source | None = None
+        try:
+            if not self._has_room():
+                raise Refused(Verdict.QUEUE_FULL)
+            wire = await read_body(receive, headers, lease, BODY_LIMIT)
+            body = unpack(wire, headers.get(b"content-encoding", b""), BODY_LIMIT)
+            lease.take(len(body))
+            delivery = self._receiver.open(found, headers, body, received_ms)
+            source = delivery.source
+            await self._commit_all(
+                [Record(received_ms, source.id, None, marks, "", "", piece) for piece, marks in delivery.pieces]
+            )
+        except NotTaken as refused:
+            source_id = refused.source.id if refused.source else None
+            self._tally.add(source_id, refused.verdict, received_ms)
+            if source_id is not None and refused.body:
+                self._refuse(source_id, received_ms, refused.verdict, refused.body)
+            return answers.not_taken(refused.verdict, refused.status, refused.message or "")
+        except Refused as refused:
+            self._tally.add(source.id if source else None, refused.verdict, received_ms)
+            return answers.refusal(refused.verdict, refused.message)
+        finally:
+            lease.give_back()
+        return answers.SUCCESS
 
     def _source(self, headers: AsciiHeaders, body_key: str) -> Source:
         """The source of the request's write key: Basic header first, then the body (segment-spec, 1.2)."""

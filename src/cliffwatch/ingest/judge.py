@@ -49,6 +49,7 @@ def _outcomes(record: Record, stem: str) -> Iterator[Event | Rejection]:
         bool(record.marks & Mark.FROM_BROWSER),
         record.ip,
         record.user_agent,
+        bool(record.marks & Mark.DELIVERED),
     )
     if record.marks & Mark.OVERSIZED_ITEM:
         envelope, oversized = _open_oversized(record.body)

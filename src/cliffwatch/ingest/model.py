@@ -97,3 +97,18 @@ class Projector(Protocol):
     """Gives the facts that streams measure of events; None when no stream selects any of them."""
 
     def project(self, events: Sequence[Event]) -> FactBatch | None: ...
+
+
+class Selection(Protocol):
+    """Knows what streams select of an event."""
+
+    def paths(self, source_id: int, kind: Kind, name: str) -> frozenset[str] | None:
+        """The property paths that any stream looks into; None when no stream selects the event."""
+        ...
+
+
+class NothingSelected:
+    """No stream selects anything: a connected source keeps nothing."""
+
+    def paths(self, source_id: int, kind: Kind, name: str) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
+        return None

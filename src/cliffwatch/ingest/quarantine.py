@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
 from cliffwatch.db.sources import QuarantineRow
-from cliffwatch.errors import NotFound
+from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.spec.accept import BATCH_LIMIT
+from cliffwatch.spec.decode import decode_json
 from cliffwatch.spec.verdict import Verdict
 
 KEPT_PER_SOURCE = 10_000
@@ -109,9 +111,42 @@ class Quarantine:
             )
             return {Verdict(reason): count for reason, count in rows}
 
+    def forget_person(self, source_ids: Sequence[int], user_ids: Sequence[str], anonymous_ids: Sequence[str]) -> int:
+        """Delete messages that name one of these ids as theirs; returns how many went."""
+        ids = (*user_ids, *anonymous_ids)
+        gone: builtins.list[int] = []
+        with self._database.read() as session:
+            for identifier in ids:
+                written = json.dumps(identifier, ensure_ascii=False)[1:-1]
+                rows = session.execute(
+                    select(QuarantineRow.id, QuarantineRow.body).where(
+                        QuarantineRow.source_id.in_(source_ids),
+                        QuarantineRow.body.contains(written, autoescape=True)
+                        | QuarantineRow.body.contains(json.dumps(identifier)[1:-1], autoescape=True),
+                    )
+                )
+                gone += [id_ for id_, body in rows if _names(body, ids)]
+        with self._database.write() as session:
+            session.execute(delete(QuarantineRow).where(QuarantineRow.id.in_(gone)))
+        return len(set(gone))
+
     def mark_replayed(self, ids: Sequence[int], now: int) -> None:
         with self._database.write() as session:
             session.execute(update(QuarantineRow).where(QuarantineRow.id.in_(ids)).values(replayed_ms=now))
+
+
+def _names(body: str, ids: Sequence[str]) -> bool:
+    """Whether a body is of one of these people; one that cannot be read and holds their id is taken for theirs."""
+    try:
+        value = decode_json(body.encode("utf-8", "replace"))
+    except InvalidInput:
+        return True
+    batch = value.get("batch") if isinstance(value, dict) else value
+    messages = batch if isinstance(batch, list) else [value]
+    return any(
+        isinstance(message, dict) and (message.get("userId") in ids or message.get("anonymousId") in ids)
+        for message in messages
+    )
 
 
 def _keep(session: Session, source_id: int, items: Sequence[Rejected]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cliffwatch.ingest.model import RecentEvent
 from cliffwatch.spec.accept import Rejection
@@ -35,12 +35,31 @@ class Recent:
             while len(self._rings) > SOURCES:
                 self._rings.popitem(last=False)
 
+    def forget_person(self, source_ids: Sequence[int], user_ids: Sequence[str], anonymous_ids: Sequence[str]) -> int:
+        """Take a person's messages out of view; returns how many."""
+        gone = 0
+        with self._lock:
+            for source_id in source_ids:
+                ring = self._rings.get(source_id)
+                if ring is not None:
+                    kept = [entry for entry in ring if not _is_of(entry[2], user_ids, anonymous_ids)]
+                    gone += len(ring) - len(kept)
+                    self._rings[source_id] = deque(kept, maxlen=KEPT)
+        return gone
+
     def list(self, source_id: int, limit: int = 100, after: int = 0) -> list[RecentEvent]:
         """Newest first, only those with a sequence above `after`."""
         with self._lock:
             ring = list(self._rings.get(source_id, ()))
         newer = (entry for entry in reversed(ring) if entry[0] > after)
         return [_recent(entry[0], source_id, entry[1], entry[2]) for entry in itertools.islice(newer, limit)]
+
+
+def _is_of(item: Event | Rejection, user_ids: Sequence[str], anonymous_ids: Sequence[str]) -> bool:
+    fields = item.fields if isinstance(item, Event) else item.message
+    if not isinstance(fields, dict):
+        return False
+    return fields.get("userId") in user_ids or fields.get("anonymousId") in anonymous_ids
 
 
 def _recent(sequence: int, source_id: int, received_ms: int, item: Event | Rejection) -> RecentEvent:

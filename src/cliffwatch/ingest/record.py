@@ -20,6 +20,7 @@ class Mark(enum.IntFlag):
     NONE = 0
     FROM_BROWSER = 1
     OVERSIZED_ITEM = 2  # a message of the batch is beyond the limit: sizes must be looked at one by one
+    DELIVERED = 4  # Segment has taken it already: its times are as they should be, its integrations object counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,12 @@ class Replayed:
     refused: Mapping[int, Verdict]
 
 
-def again(item: Quarantined) -> Record | Verdict:
+def again(item: Quarantined, marks: Mark = Mark.NONE) -> Record | Verdict:
     """The journal record of a message that passes the rules now, else the rule that it breaks.
 
     It keeps the time at which it came, so the clock rule gives what it would have given then, and gets a messageId
-    where it has none, so that a second replay is the same message.
+    where it has none, so that a second replay is the same message. `marks` is Mark.DELIVERED for what Segment
+    delivered.
     """
     try:
         value = decode_json(item.body.encode("utf-8", "replace"))
@@ -39,6 +40,6 @@ def again(item: Quarantined) -> Record | Verdict:
             return Verdict.MESSAGE_TOO_LARGE
         if not value.get("messageId"):
             value["messageId"] = f"quarantine-{item.id}"
-    record = Record(item.received_ms, item.source_id, None, Mark.NONE, "", "", msgspec.json.encode(value))
+    record = Record(item.received_ms, item.source_id, None, marks, "", "", msgspec.json.encode(value))
     rejections = [found for found in judge(record, f"quarantine-{item.id}") if isinstance(found, Rejection)]
     return rejections[0].verdict if rejections else record

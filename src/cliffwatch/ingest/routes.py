@@ -22,11 +22,15 @@ class Target(enum.Enum):
     SETTINGS = enum.auto()
     SCRIPT = enum.auto()  # analytics.min.js and its lazy chunks
     OAUTH_TOKEN = enum.auto()
+    WEBHOOK = enum.auto()  # Segment delivers, one event or a batch
+    DIRECT = enum.auto()  # Segment delivers, one event a request
 
     @property
     def methods(self) -> str:
         """What may be asked of it, as the Allow header says it."""
-        posts = (Target.TRACKING, Target.SELF_METRICS, Target.OAUTH_TOKEN)
+        posts = (Target.TRACKING, Target.SELF_METRICS, Target.OAUTH_TOKEN, Target.DIRECT)
+        if self is Target.WEBHOOK:
+            return "POST, PUT, PATCH, OPTIONS"
         return "POST, OPTIONS" if self in posts else "GET, HEAD, OPTIONS"
 
 
@@ -34,7 +38,7 @@ class Target(enum.Enum):
 class Route:
     target: Target
     spec_type: SpecType | None = None
-    key: str = ""  # write key in the path
+    key: str = ""  # write key or token in the path
     prefix: str = ""  # what stands before the first part that is ours, without a trailing slash
     file: str = ""  # of SCRIPT: the path below the vendored folder
 
@@ -64,7 +68,17 @@ def route(path: str) -> Route | None:
         return Route(Target.PIXEL, _LONG[parts[-1]], prefix=_prefix(parts, 3))
     if len(parts) >= 4 and parts[-4:-2] == ["v1", "projects"] and parts[-1] == "settings":
         return Route(Target.SETTINGS, key=parts[-2], prefix=_prefix(parts, 4))
-    return _script(parts)
+    return _delivery(parts) or _script(parts)
+
+
+def _delivery(parts: list[str]) -> Route | None:
+    if len(parts) >= 3 and parts[-3:-1] == ["deliveries", "webhook"]:
+        return Route(Target.WEBHOOK, key=parts[-1], prefix=_prefix(parts, 3))
+    if parts[-2:] == ["deliveries", "webhook"]:  # its token is in a header
+        return Route(Target.WEBHOOK, prefix=_prefix(parts, 2))
+    if parts[-2:] == ["deliveries", "direct"]:
+        return Route(Target.DIRECT, prefix=_prefix(parts, 2))
+    return None
 
 
 def _script(parts: list[str]) -> Route | None:

@@ -12,12 +12,17 @@ from cliffwatch.ingest.absorb import Absorber
 from cliffwatch.ingest.body import Budget
 from cliffwatch.ingest.catalogue import Catalogue
 from cliffwatch.ingest.commit import GroupCommit
+from cliffwatch.ingest.deliveries import Deliveries
+from cliffwatch.ingest.deliveries.receive import Receiver
 from cliffwatch.ingest.door import App, Door, DoorOptions
+from cliffwatch.ingest.guard import Guard
 from cliffwatch.ingest.journal import SEGMENT_BYTES, Journal
-from cliffwatch.ingest.model import IngestStats, Projector, RecentEvent
+from cliffwatch.ingest.model import IngestStats, NothingSelected, Projector, RecentEvent, Selection
 from cliffwatch.ingest.pages import VENDOR, Scripts
+from cliffwatch.ingest.privacy import Deletions, PropertyRules
 from cliffwatch.ingest.quarantine import Quarantine
 from cliffwatch.ingest.recent import Recent
+from cliffwatch.ingest.record import Mark
 from cliffwatch.ingest.replay import Replayed, again
 from cliffwatch.ingest.sources import Sources
 from cliffwatch.ingest.tally import Tally
@@ -44,6 +49,7 @@ class Ingest:
         catalogue: Catalogue,
         projector: Projector,
         clock: Clock,
+        selection: Selection | None = None,
         strict_auth: bool = True,
         keep_ip: bool = False,
         base_url: str = "",
@@ -52,16 +58,31 @@ class Ingest:
         segment_bytes: int = SEGMENT_BYTES,
         vendor_folder: Path = VENDOR,
     ) -> None:
-        """`folder` is the journal's own. `max_queue_bytes` bounds requests in memory, `max_backlog_bytes` what lies
-        on disk while the store cannot take it; beyond either, clients are told to come back."""
+        """`folder` is the journal's own. `selection` tells what connected sources keep; without it, nothing.
+        `max_queue_bytes` bounds requests in memory, `max_backlog_bytes` what lies on disk while the store cannot take
+        it; beyond either, clients are told to come back."""
         self.quarantine = Quarantine(database)
+        self.deliveries = Deliveries(database, sources)
+        self.rules = PropertyRules(database, sources)
         self._clock = clock
+        self._sources = sources
         self._switch_interval = sys.getswitchinterval()
         self._max_backlog = max_backlog_bytes
         self._journal = Journal(folder, segment_bytes=segment_bytes)
         self._budget = Budget(max_queue_bytes)
         self._tally = Tally()
         self._recent = Recent()
+        self.deletions = Deletions(
+            database, store, self.rules, quarantine=self.quarantine, recent=self._recent, clock=clock
+        )
+        self.guard = Guard(
+            sources=sources,
+            deliveries=self.deliveries,
+            deletions=self.deletions,
+            rules=self.rules,
+            catalogue=catalogue,
+            selection=selection or NothingSelected(),
+        )
         self._absorber = Absorber(
             journal=self._journal,
             database=database,
@@ -69,6 +90,7 @@ class Ingest:
             sources=sources,
             catalogue=catalogue,
             quarantine=self.quarantine,
+            guard=self.guard,
             projector=projector,
             tally=self._tally,
             recent=self._recent,
@@ -83,7 +105,9 @@ class Ingest:
             clock=clock,
             options=DoorOptions(strict_auth=strict_auth, keep_ip=keep_ip, base_url=base_url),
             has_room=self._has_room,
-            refuse=self._absorber.refuse,
+            refuse=self._refuse,
+            rules=self.rules,
+            receiver=Receiver(self.deliveries, sources),
             scripts=Scripts(vendor_folder),
         )
 
@@ -92,10 +116,12 @@ class Ingest:
         self._switch_interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
         self._absorber.start()
+        self.deletions.start(self.wait_absorbed)
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
         """Make durable what is under way, absorb for `timeout` seconds at most, and let go of the journal."""
         self._commit.close()
+        self.deletions.stop(timeout)
         self._absorber.stop(timeout)
         self._journal.close()
         sys.setswitchinterval(self._switch_interval)
@@ -116,8 +142,10 @@ class Ingest:
         now = self._clock()
         accepted: list[int] = []
         refused: dict[int, Verdict] = {}
+        source = self._sources.find(source_id)
+        marks = Mark.DELIVERED if source and source.kind == "connected" else Mark.NONE
         for item in self.quarantine.get(source_id, ids):
-            outcome = again(item)
+            outcome = again(item, marks)
             if isinstance(outcome, Verdict):
                 refused[item.id] = outcome
                 continue
@@ -140,6 +168,10 @@ class Ingest:
             verdicts=self._tally.totals(),
             error=self._absorber.error,
         )
+
+    def _refuse(self, source_id: int, received_ms: int, verdict: Verdict, body: bytes) -> None:
+        """Keep a refused request for people to look at, as far as anything of its source may be kept."""
+        self._absorber.refuse(source_id, received_ms, verdict, self.guard.reduced(source_id, body))
 
     def _has_room(self) -> bool:
         return self._journal.end - self._absorber.position < self._max_backlog

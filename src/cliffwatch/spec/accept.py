@@ -52,6 +52,7 @@ class Arrival:
     from_browser: bool = False
     ip: str = ""  # IPv4 of the caller, "" where it is not to be kept
     user_agent: str = ""
+    delivered: bool = False  # Segment has taken the message before: what its servers add is there, times are right
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,8 @@ class _Request:
         verdict = refusal(kind, message)
         if verdict is not None:
             return Rejection(verdict, message)
-        self._complete(message)
+        if not self.arrival.delivered:
+            self._complete(message)
         return self._event(index, kind, message)
 
     def _kind(self, message: dict[str, Any]) -> Kind | None:
@@ -229,6 +231,8 @@ class _Request:
 
     def _stamp(self, message: dict[str, Any]) -> int:
         """Apply the clock rule; keep the client's own words as originalTimestamp and sentAt."""
+        if self.arrival.delivered:
+            return self._stamp_delivered(message)
         original = message.get("timestamp")
         if original is None:
             original = message.get("originalTimestamp")
@@ -242,6 +246,14 @@ class _Request:
             message["originalTimestamp"] = original
         message["timestamp"] = format_time(ts_ms)
         message["receivedAt"] = self.received_at
+        return ts_ms
+
+    def _stamp_delivered(self, message: dict[str, Any]) -> int:
+        """Segment has applied the clock rule; a delivery that was tried again for hours must not move the event."""
+        told = (parse_time(message.get(name)) for name in ("timestamp", "originalTimestamp", "receivedAt"))
+        ts_ms = next((ms for ms in told if ms is not None), self.arrival.received_ms)
+        message["timestamp"] = format_time(ts_ms)
+        message.setdefault("receivedAt", self.received_at)
         return ts_ms
 
 

@@ -101,6 +101,11 @@ def compile_filter(text: str) -> Predicate:
     return _parse(text)[0]
 
 
+def filter_paths(text: str) -> frozenset[str]:
+    """The paths of an event that a filter looks into."""
+    return frozenset(_parse(text)[1])
+
+
 def filter_roots(text: str) -> frozenset[str]:
     """The top-level fields of an event that a filter may look into."""
     return frozenset().union(*map(roots, _parse(text)[1]))

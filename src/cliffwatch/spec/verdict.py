@@ -34,6 +34,12 @@ class Verdict(enum.StrEnum):
     PROJECTION_FAILED = "projection_failed"
     INTERNAL_ERROR = "internal_error"
 
+    # Filtered: nothing was wrong with the message, and nothing of it is kept.
+    NOT_SELECTED = "not_selected"
+    INTEGRATIONS_OFF = "integrations_off"
+    SUPPRESSED = "suppressed"
+    DELETION_REQUEST = "deletion_request"
+
     # Of a whole request; nothing of it is kept.
     BODY_TOO_LARGE = "body_too_large"
     BODY_UNREADABLE = "body_unreadable"
@@ -43,12 +49,22 @@ class Verdict(enum.StrEnum):
     NOT_DURABLE = "not_durable"
     TOO_SLOW = "too_slow"
     SELF_METRICS = "self_metrics"
+    UNKNOWN_ADDRESS = "unknown_address"
+    BAD_SIGNATURE = "bad_signature"
+    INVALID_TOKEN = "invalid_token"  # noqa: S105 - the name of a verdict
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the message was left out on purpose: it is counted, and kept nowhere."""
+        return self in _FILTERED
 
     @property
     def sentence(self) -> str:
         """The rule in plain words."""
         return _SENTENCES[self]
 
+
+_FILTERED = frozenset((Verdict.NOT_SELECTED, Verdict.INTEGRATIONS_OFF, Verdict.SUPPRESSED, Verdict.DELETION_REQUEST))
 
 _SENTENCES = {
     Verdict.ACCEPTED: "The event was accepted.",
@@ -71,6 +87,10 @@ _SENTENCES = {
     Verdict.TOO_MANY_MESSAGES: "A batch may hold 2,500 messages at most.",
     Verdict.PROJECTION_FAILED: "A data stream could not measure the event; the event itself is kept.",
     Verdict.INTERNAL_ERROR: "Cliffwatch failed on this message; please report it. It can be replayed after an update.",
+    Verdict.NOT_SELECTED: "No data stream selects this event, so nothing of it was stored.",
+    Verdict.INTEGRATIONS_OFF: "Its integrations say that it is not for this destination.",
+    Verdict.SUPPRESSED: "The events of this person were deleted; what is sent late is not stored again.",
+    Verdict.DELETION_REQUEST: "It asks to delete a person; the request was written down.",
     Verdict.BODY_TOO_LARGE: "Exceed payload limit: 500 KB for a batch, 32 KB for one message.",
     Verdict.BODY_UNREADABLE: "The compressed body cannot be unpacked.",
     Verdict.UNKNOWN_WRITE_KEY: "No source has this write key.",
@@ -78,5 +98,8 @@ _SENTENCES = {
     Verdict.QUEUE_FULL: "Too much is waiting to be stored; send it again later.",
     Verdict.NOT_DURABLE: "The event could not be stored safely; send it again later.",
     Verdict.TOO_SLOW: "The body did not arrive in time.",
+    Verdict.UNKNOWN_ADDRESS: "No source receives at this address.",
+    Verdict.BAD_SIGNATURE: "The X-Signature does not fit the body and the shared secret.",
+    Verdict.INVALID_TOKEN: "The access token is not valid any more; ask for a new one.",
     Verdict.SELF_METRICS: "The SDK's own metrics are answered and dropped.",
 }

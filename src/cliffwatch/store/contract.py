@@ -270,6 +270,17 @@ class ArchiveQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Whom a deletion concerns, and where: ids as the archive holds them, and the actor hashes that facts carry."""
+
+    source_ids: Sequence[int]
+    stream_ids: Sequence[int]  # the `facts_id`s of their streams
+    user_ids: Sequence[str]
+    anonymous_ids: Sequence[str]
+    actor_hashes: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStats:
     """What the store holds, for health pages: rows per table and bytes on disk."""
 
@@ -333,6 +344,18 @@ class EventStore(Protocol):
 
     def delete_archive(self, source_id: int, before_ms: int) -> int:
         """Forget whole events older than `before_ms` (retention); returns how many rows went."""
+        ...
+
+    def anonymous_ids(self, source_ids: Sequence[int], user_ids: Sequence[str]) -> list[str]:
+        """The anonymous ids that whole events of these users carry, each once, in order."""
+        ...
+
+    def delete_person(self, person: Person) -> tuple[int, int]:
+        """Forget a person's whole events and facts, in one transaction; returns how many of each went.
+
+        Whole events go that carry one of the user ids, or one of the anonymous ids and no user id: what another user
+        did on the same device stays. Facts go by their actor.
+        """
         ...
 
     def stats(self) -> StoreStats: ...

@@ -28,6 +28,7 @@ from cliffwatch.store.contract import (
     EventStore,
     FactBatch,
     Function,
+    Person,
     PointBatch,
     PointQuery,
     Position,
@@ -200,6 +201,36 @@ class DuckDBStore(EventStore):
 
     def delete_archive(self, source_id: int, before_ms: int) -> int:
         return self._delete("DELETE FROM archive WHERE source_id = ? AND ts < ?", [source_id, before_ms])
+
+    def anonymous_ids(self, source_ids: Sequence[int], user_ids: Sequence[str]) -> list[str]:
+        with self._file.reader() as reader:
+            rows = run(
+                reader,
+                """SELECT DISTINCT anonymous_id FROM archive
+                WHERE list_contains(?, source_id) AND list_contains(?, user_id) AND anonymous_id <> ''
+                ORDER BY anonymous_id""",
+                [list(source_ids), list(user_ids)],
+            )
+        return [identifier for (identifier,) in rows]
+
+    def delete_person(self, person: Person) -> tuple[int, int]:
+        with self._file.transaction() as writer:
+            events = run(
+                writer,
+                """DELETE FROM archive WHERE list_contains(?, source_id)
+                AND (list_contains(?, user_id) OR (user_id = '' AND list_contains(?, anonymous_id)))""",
+                [list(person.source_ids), list(person.user_ids), list(person.anonymous_ids)],
+            )
+            facts = run(
+                writer,
+                "DELETE FROM facts WHERE list_contains(?, stream_id) AND list_contains(?, actor_hash)",
+                [list(person.stream_ids), list(person.actor_hashes)],
+            )
+        deleted = int(events[0][0]), int(facts[0][0])
+        if any(deleted):
+            with contextlib.suppress(Unavailable):  # the rows are gone; their space comes back with the next checkpoint
+                self._file.checkpoint()
+        return deleted
 
     def stats(self) -> StoreStats:
         with self._file.reader() as reader:

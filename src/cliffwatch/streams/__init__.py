@@ -23,6 +23,7 @@ from cliffwatch.streams.model import (
 from cliffwatch.streams.projection import StreamProjector
 from cliffwatch.streams.runs import Runs
 from cliffwatch.streams.schedule import next_runs, window_of, windows
+from cliffwatch.streams.selected import StreamSelection
 from cliffwatch.streams.store import Progress, Run, Streams
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Slice",
     "Stream",
     "StreamProjector",
+    "StreamSelection",
     "StreamState",
     "Streams",
     "Window",
