@@ -51,13 +51,16 @@ class RunRow(Base):
 
 
 class DetectorStateRow(Base):
-    """What the detector remembers of a stream after its last scored window."""
+    """What the detector remembered of a stream after a window; kept at several ages, so that the past can change."""
 
     __tablename__ = "detector_states"
 
     stream_id: Mapped[int] = mapped_column(BigId, reference("streams.id"), primary_key=True)
-    window_end_ms: Mapped[Ms]
+    window_end_ms: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     revision: Mapped[int] = mapped_column(Integer)
+    told: Mapped[str] = mapped_column(String(64))  # digest of what people had told about the windows before its end
+    series: Mapped[Long]  # JSON: [[measure, slice], ...] in the order of the state
+    learning: Mapped[Json]  # series still being learned -> when each is expected to be judged
     state: Mapped[bytes] = mapped_column(LargeBinary)
 
 
