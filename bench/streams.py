@@ -24,7 +24,7 @@ from rich.table import Table
 
 from cliffwatch.db import Database
 from cliffwatch.db.people import WorkspaceRow
-from cliffwatch.detect import Sensitivity
+from cliffwatch.guidance import Advice
 from cliffwatch.ingest import Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.pipeline.judging import bring_up_to_date
@@ -203,7 +203,7 @@ def update(world: World, stream: Stream, fresh_from_ms: int, until_ms: int) -> A
         fresh_from_ms=fresh_from_ms,
         until_ms=until_ms,
         country=None,
-        sensitivity=Sensitivity(),
+        advice=Advice(),
     )
 
 

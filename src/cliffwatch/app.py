@@ -19,6 +19,7 @@ from cliffwatch.api import create_api
 from cliffwatch.clock import Clock, system_clock
 from cliffwatch.db import Database
 from cliffwatch.errors import InvalidInput
+from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents
 from cliffwatch.ingest import Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
@@ -89,7 +90,7 @@ def build_services(
     """Every room's service over these stores: the one wiring, for the command and for tests."""
     accounts, sources, catalogue = Accounts(database), Sources(database), Catalogue(database)
     jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database)
-    streams = Streams(database, store, jobs)
+    streams, guidance = Streams(database, store, jobs), Guidance(database)
     projector = StreamProjector(streams)
     ingest = Ingest(
         settings.data_dir / "journal",
@@ -120,6 +121,7 @@ def build_services(
         jobs=jobs,
         incidents=incidents,
         outbox=outbox,
+        guidance=guidance,
         clock=clock,
     )
     return Services(
@@ -134,6 +136,7 @@ def build_services(
         streams=streams,
         jobs=jobs,
         incidents=incidents,
+        guidance=guidance,
         channels=channels,
         outbox=outbox,
         pipeline=pipeline,

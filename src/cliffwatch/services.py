@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cliffwatch.accounts import Accounts
 from cliffwatch.clock import Clock
 from cliffwatch.db import Database
+from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents
 from cliffwatch.ingest import Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
@@ -32,6 +33,7 @@ class Services:
     streams: Streams
     jobs: Jobs
     incidents: Incidents
+    guidance: Guidance
     channels: Channels
     outbox: Outbox
     pipeline: Pipeline

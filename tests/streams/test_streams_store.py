@@ -14,7 +14,6 @@ from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.store import AggregateQuery, Function
 from cliffwatch.store.contract import Aggregate
 from cliffwatch.streams import Definition, StreamState
-from cliffwatch.streams.store import DetectorState
 
 NOW = 1_791_763_200_000
 HOUR = 3_600_000
@@ -194,16 +193,3 @@ def test_facts_ids_are_never_used_twice(world: Any) -> None:
     made = [world.create(NOW, f"stream {i}").facts_id for i in range(20)]
     with world.database.read() as session:
         assert sorted(session.scalars(select(StreamRow.facts_id))) == sorted(set(made))
-
-
-def test_what_the_detector_remembers_is_of_one_revision(world: Any) -> None:
-    stream = world.create(NOW)
-    assert world.streams.detector_state(stream) is None
-    for state in (DetectorState(NOW, b"old"), DetectorState(NOW + HOUR, b"new")):
-        with world.database.write() as session:
-            world.streams.keep_detector_state(session, stream, state)
-    assert world.streams.detector_state(stream) == DetectorState(NOW + HOUR, b"new")
-    changed = world.streams.update(
-        world.workspace_id, stream.id, NOW, definition=replace(stream.definition, filter="a = 1")
-    )
-    assert world.streams.detector_state(changed) is None

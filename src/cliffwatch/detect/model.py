@@ -96,6 +96,7 @@ class Grid:
     country: str | None = None
     events: tuple[OwnEvent, ...] = ()
     months: bool = True
+    usual_ms: int | None = None  # the usual length of a window, where these few do not tell it
 
     def __post_init__(self) -> None:
         start, end = np.asarray(self.start_ms, np.int64), np.asarray(self.end_ms, np.int64)
@@ -112,6 +113,8 @@ class Grid:
     @property
     def step_ms(self) -> int:
         """The usual length of a window."""
+        if self.usual_ms is not None:
+            return self.usual_ms
         return int(np.median(self.end_ms - self.start_ms)) if len(self) else HOUR_MS
 
     def cut(self, start: int, end: int) -> Grid:

@@ -68,7 +68,7 @@ def advance(
     if not isinstance(sensitivity, Sensitivity) and len(sensitivity) != state.series:
         raise InvalidInput("sensitivity", f"is one, or one for each of {state.series} series, not {len(sensitivity)}.")
     wish = wishes(sensitivity, state.step_ms)
-    cal = calendar(grid)
+    cal = calendar(replace(grid, usual_ms=state.step_ms))
     kinds = _kinds(state.kinds, cal)
     rows = state.rows.copy()
     out = _empty_scored(state.series, len(grid))
@@ -111,17 +111,19 @@ def score_in_parts(
     measures: Sequence[Measure],
     *,
     weights: Floats | None = None,
-    sensitivity: Sensitivity = DEFAULT,
+    sensitivity: Sensitivity | Sequence[Sensitivity] = DEFAULT,
     parents: Ints | None = None,
+    state: State | None = None,
 ) -> tuple[Scored, dict[str, Floats]]:
     """Like `score` for series of one family of measures, and of what each expectation is made.
 
     The parts (PARTS) are matrices like the scores: level in the measure's unit, the others factors for counts and
-    sums, addends for the rest. Level is that of a week ago, trend what the slope made of it since.
+    sums, addends for the rest. Level is that of a week ago, trend what the slope made of it since. With a `state` of
+    these series the windows go on from there.
     """
-    state = begin(measures, grid.step_ms, parents)
-    cal = calendar(grid)
-    state = replace(state, kinds=_kinds((), cal))
+    state = begin(measures, grid.step_ms, parents) if state is None else state
+    cal = calendar(replace(grid, usual_ms=state.step_ms))
+    state = replace(state, kinds=_kinds(state.kinds, cal))
     out = _empty_scored(state.series, len(grid))
     trace: list[Parts] = []
     family = Family(int(state.families[0]))

@@ -11,7 +11,7 @@ import numpy as np
 from cliffwatch.detect.judge import reasons
 from cliffwatch.detect.model import Floats, Grid, Ints, Measure, Reason, Scored, Sensitivity
 from cliffwatch.detect.replay import DEFAULT, score_in_parts
-from cliffwatch.detect.state import FAMILIES
+from cliffwatch.detect.state import FAMILIES, State
 
 WORDS = {
     Reason.SURPRISING: "It was flagged: {actual} is {side} the {expected} that was expected ({relative}).",
@@ -58,10 +58,12 @@ def explain_point(
     weights: Floats | None = None,
     sensitivity: Sensitivity = DEFAULT,
     parents: Ints | None = None,
+    state: State | None = None,
 ) -> PointExplanation:
     """Explain the point (series, window) of a matrix; arguments as for `score`.
 
-    Replays only that series and those it descends from, up to the window.
+    Replays only that series and those it descends from, up to the window; from `state` on, where the memory of that
+    series (alone, without parents) is given.
     """
     kinds = [measures] * len(values) if isinstance(measures, Measure) else list(measures)
     line = _lineage(series, parents)
@@ -75,6 +77,7 @@ def explain_point(
         weights=shares,
         sensitivity=sensitivity,
         parents=up,
+        state=state,
     )
     newest = {name: float(part[0, -1]) for name, part in parts.items()}
     return _explain(float(matrix[0, -1]), scored, newest, FAMILIES[kinds[series]].log, sensitivity)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cliffwatch.detect import Sensitivity as SeriesSensitivity
 from cliffwatch.detect import threshold
@@ -59,8 +59,8 @@ class Level:
 class Advice:
     """Everything that people told about one stream, as one value."""
 
-    sensitivity: Sensitivity = Sensitivity()
-    base: SeriesSensitivity = SeriesSensitivity()
+    sensitivity: Sensitivity = field(default_factory=Sensitivity)
+    base: SeriesSensitivity = field(default_factory=SeriesSensitivity)
     marks: tuple[Mark, ...] = ()
     labels: tuple[Label, ...] = ()
     annotations: tuple[Annotation, ...] = ()
@@ -88,14 +88,20 @@ class Advice:
         """Own events whose effect detection learns."""
         return tuple(a for a in self.annotations if a.kind is not AnnotationKind.OUTAGE)
 
-    def of(self, series: Sequence[SeriesKey], step_ms: int) -> list[SeriesSensitivity]:
-        """The sensitivity of each series of the stream: its share of the budget, its filters, what marks taught."""
-        share = series_budget(self.sensitivity, len(series), self.base)
+    def of(self, series: Sequence[SeriesKey], step_ms: int, among: int | None = None) -> list[SeriesSensitivity]:
+        """The sensitivity of each series of the stream: its share of the budget, its filters, what marks taught.
+
+        The budget is shared among `among` series; among these when it is None.
+        """
+        share = series_budget(self.sensitivity, len(series) if among is None else among, self.base)
         widths = dict(wider(self.marks, share, step_ms))
         return [sensitivity_of(self.sensitivity.of(key[0]), share, widths.get(key, 1.0), self.base) for key in series]
 
-    def told(self, until_ms: int) -> str:
-        """A digest of what had been told about the windows before `until_ms`: memories with the same one may go on."""
+    def told(self, until_ms: int, country: str | None) -> str:
+        """A digest of what had been told about the windows before `until_ms`: memories with the same one may go on.
+
+        `country` is that whose holidays are kept.
+        """
         quiet = sorted(
             (q.start_ms, min(q.end_ms, until_ms), _named(q.series), _scope(q.annotation))
             for q in self.quiet
@@ -109,7 +115,7 @@ class Advice:
         events = sorted(
             (a.start_ms, min(a.end_ms, until_ms), a.kind.value, _scope(a)) for a in self.events if a.start_ms < until_ms
         )
-        text = json.dumps([quiet, levels, events], separators=(",", ":"))
+        text = json.dumps([country, quiet, levels, events], separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 

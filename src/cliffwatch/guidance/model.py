@@ -89,10 +89,10 @@ class MarkKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What an incident's mark says of one series: over [start_ms, end_ms) it was `actual` where `expected` was expected.
+    """What an incident's mark says of one series over [start_ms, end_ms).
 
-    Both are sums where the measure adds up over time, means otherwise. `score` is the largest surprise. An `undone` mark
-    is remembered and teaches nothing.
+    `actual` and `expected` are sums where the measure adds up over time, means otherwise. `score` is the largest
+    surprise. An `undone` mark is remembered and teaches nothing.
     """
 
     incident_id: int

@@ -195,6 +195,12 @@ class Incidents:
         with self._database.read() as session:
             return [anomaly_of(row) for row in session.execute(query)]
 
+    def ongoing_since(self, stream_id: int) -> int | None:
+        """When the oldest anomaly of the stream that still goes on began, Unix ms; None when none does."""
+        with self._database.read() as session:
+            oldest = select(func.min(AnomalyRow.start_ms)).where(AnomalyRow.stream_id == stream_id, AnomalyRow.ongoing)
+            return session.scalar(oldest)
+
     def acknowledge(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
         """Somebody has seen it and takes it on. Raises NotFound, or Conflict when it is not open or snoozed."""
 

@@ -1,4 +1,4 @@
-"""From a stream's points to its anomalies: lays the matrix out for `detect`, and reads its answer. Pure."""
+"""A judged stretch of a stream's series: as points to store, and as anomalies to report. Pure."""
 
 from __future__ import annotations
 
@@ -7,23 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffwatch.detect import Found, Grid, Measure, Scored, Sensitivity, anomalies, score
+from cliffwatch.detect import Found, Scored
 from cliffwatch.incidents.model import AnomalyReport
 from cliffwatch.store import PointBatch
 from cliffwatch.streams.aggregate import Collected
-from cliffwatch.streams.model import Aggregation, Stream, slice_key
+from cliffwatch.streams.model import Stream, slice_key
 
 Floats = NDArray[np.float64]
-
-_NOISE = {
-    Aggregation.COUNT: Measure.COUNT,
-    Aggregation.USERS: Measure.UNIQUES,
-    Aggregation.SUM: Measure.SUM,
-    Aggregation.AVERAGE: Measure.MEAN,
-    Aggregation.RATIO: Measure.RATIO,
-    Aggregation.MIN: Measure.EXTREME,
-    Aggregation.MAX: Measure.EXTREME,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,42 +25,12 @@ class Judged:
     found: tuple[Found, ...]
 
 
-def judge(stream: Stream, matrix: Collected, *, country: str | None, sensitivity: Sensitivity) -> Judged:
-    """Score every point of the matrix against its own past and gather surprising ones into anomalies.
-
-    Slices are not given their total as parent: measured on counts of 60 an hour that halve for three hours, 92 % of
-    the series are found alone and 10 % with a borrowed rhythm, whose uncertainty hides the fall.
-    """
-    grid = Grid(
-        start_ms=np.array([window.start_ms for window in matrix.windows], dtype=np.int64),
-        end_ms=np.array([window.end_ms for window in matrix.windows], dtype=np.int64),
-        time_zone=stream.definition.schedule.time_zone,
-        country=country,
-    )
-    measures = [noise_of(stream, key) for key, _ in matrix.series]
-    scored = score(
-        matrix.values,
-        grid,
-        measures,
-        weights=matrix.weights,
-        sensitivity=sensitivity,
-    )
-    return Judged(matrix, scored, tuple(anomalies(matrix.values, grid, scored, measures, sensitivity)))
-
-
-def noise_of(stream: Stream, measure_key: str) -> Measure:
-    """How a measure's values scatter, in the words of `detect`."""
-    return _NOISE.get(stream.definition.measure(measure_key).aggregation, Measure.PERCENTILE)
-
-
-def to_points(stream: Stream, judged: Judged, columns: slice, revisions: NDArray[np.int64]) -> PointBatch:
-    """The points of some windows with their forecast, ready to be stored; `revisions` is (S, T of columns)."""
-    matrix, scored = judged.matrix, judged.scored
-    windows = matrix.windows[columns]
-    count = len(windows)
+def to_points(stream: Stream, matrix: Collected, scored: Scored, revisions: NDArray[np.int64]) -> PointBatch:
+    """All points of a matrix with their forecast, ready to be stored; `revisions` has the matrix's shape."""
+    windows, count = matrix.windows, len(matrix.windows)
 
     def flat(values: NDArray[np.float64]) -> Floats:
-        return np.ascontiguousarray(values[:, columns], dtype=np.float64).ravel()
+        return np.ascontiguousarray(values, dtype=np.float64).ravel()
 
     return PointBatch(
         stream_id=stream.id,
@@ -85,8 +45,8 @@ def to_points(stream: Stream, judged: Judged, columns: slice, revisions: NDArray
         upper=flat(scored.upper),
         score=flat(scored.score),
         p_value=flat(scored.p_value),
-        flagged=np.ascontiguousarray(scored.flagged[:, columns]).ravel(),
-        revision=revisions.ravel(),
+        flagged=np.ascontiguousarray(scored.flagged).ravel(),
+        revision=np.ascontiguousarray(revisions).ravel(),
     )
 
 

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
+from sqlalchemy.orm import Session
 
 from cliffwatch.accounts import Accounts
 from cliffwatch.clock import Clock
 from cliffwatch.db import Database
 from cliffwatch.detect import Sensitivity
 from cliffwatch.errors import CliffwatchError
+from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents
 from cliffwatch.jobs import Job, Jobs, LeaseLost
 from cliffwatch.notify import Outbox
 from cliffwatch.pipeline.judging import Update, bring_up_to_date
 from cliffwatch.pipeline.late import Late
+from cliffwatch.pipeline.memory import Memories
 from cliffwatch.pipeline.periods import Base
 from cliffwatch.pipeline.telling import Telling
 from cliffwatch.store import EventStore
 from cliffwatch.streams import Runs, Stream, StreamProjector, Streams
+from cliffwatch.streams.aggregate import SeriesKey
 from cliffwatch.streams.backfill import Cursor, fill
 from cliffwatch.streams.model import TOTAL, Slice, Window
 from cliffwatch.streams.runs import Outcome
@@ -51,6 +55,7 @@ class Pipeline:
         jobs: Jobs,
         incidents: Incidents,
         outbox: Outbox,
+        guidance: Guidance,
         clock: Clock,
         sensitivity: Sensitivity | None = None,
     ) -> None:
@@ -65,6 +70,8 @@ class Pipeline:
         self._outbox = outbox
         self._clock = clock
         self._sensitivity = sensitivity or Sensitivity()
+        self._guidance = guidance
+        self._memories = Memories(database)
         self._telling = Telling(store, accounts, incidents, outbox)
         self._late = Late()
         self._looked_around_ms = 0
@@ -170,7 +177,7 @@ class Pipeline:
             if stream is not None:
                 outcome = Outcome(0, 0, 0)
                 if update is not None:
-                    outcome = self._telling.tell(session, stream, update, now)
+                    outcome = self._finish(session, stream, update, now)
                 self._runs.finish(session, stream.id, start, outcome, now)
             self._jobs.finish(session, job, now)
 
@@ -184,7 +191,7 @@ class Pipeline:
         with self._database.write() as session:
             now = self._clock()
             if stream is not None and update is not None:
-                self._telling.tell(session, stream, update, now)
+                self._finish(session, stream, update, now)
             self._jobs.finish(session, job, now)
 
     def _backfill(self, job: Job) -> None:
@@ -205,20 +212,37 @@ class Pipeline:
             now = self._clock()
             if stream is not None:
                 if update is not None:
-                    self._telling.tell(session, stream, update, now)
+                    self._finish(session, stream, update, now)
                 self._runs.activate(session, stream, now)
             self._jobs.finish(session, job, now)
 
     def _judge(self, stream: Stream, fresh_from_ms: int, until_ms: int) -> Update | None:
-        country = self._accounts.workspace(stream.workspace_id).country
         return bring_up_to_date(
             self._store,
             stream,
             fresh_from_ms=fresh_from_ms,
             until_ms=until_ms,
-            country=country,
-            sensitivity=self._sensitivity,
+            country=self._accounts.workspace(stream.workspace_id).country,
+            advice=self._guidance.advice(stream, self._sensitivity),
+            memories=self._memories,
+            ongoing_since_ms=self._incidents.ongoing_since(stream.id),
         )
+
+    def _finish(self, session: Session, stream: Stream, update: Update, now: int) -> Outcome:
+        """What was learned is kept and what was found is told, in one transaction with the end of the run."""
+        self._memories.keep(session, stream, update.memories, after_ms=update.remembered_ms)
+        return self._telling.tell(session, stream, update, now)
+
+    def judge_again(self, stream: Stream, from_ms: int) -> None:
+        """Have the windows since `from_ms` scored anew soon: what people told about the stream has changed."""
+        now = self._clock()
+        with self._database.write() as session:
+            payload = {"stream_id": stream.id, "from_ms": from_ms}
+            self._jobs.enqueue(session, REVISE, f"revise:{stream.id}:told:{now}", payload, now, now)
+
+    def learning(self, stream: Stream) -> Mapping[SeriesKey, int]:
+        """The series that are still being learned, and when each is expected to be judged, Unix ms."""
+        return self._memories.learning(stream)
 
     def explain_window(
         self,

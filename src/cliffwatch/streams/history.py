@@ -18,9 +18,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Stored points laid out over windows: values, weights and revisions are (S, W).
+    """Stored points laid out over windows: values, weights, revisions and what was forecast are (S, W).
 
-    `known` says which (series, window) have a point at all; a known point may still be missing (NaN).
+    `known` says which (series, window) have a point at all; a known point may still be missing (NaN). A point that has
+    no forecast was still being learned.
     """
 
     series: tuple[SeriesKey, ...]
@@ -29,6 +30,11 @@ class Stored:
     weights: Floats
     revisions: NDArray[np.int64]
     known: NDArray[np.bool_]
+    expected: Floats
+    lower: Floats
+    upper: Floats
+    score: Floats
+    flagged: NDArray[np.bool_]
 
 
 def load(store: EventStore, stream: Stream, windows: Sequence[Window]) -> Stored:
@@ -43,14 +49,18 @@ def load(store: EventStore, stream: Stream, windows: Sequence[Window]) -> Stored
     names = [names[at] for at in present.tolist()]
     row, column = np.searchsorted(present, row[fits]), column[fits]
     shape = (len(names), len(windows))
-    values, weights = np.full(shape, np.nan), np.full(shape, np.nan)
-    revisions, known = np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
-    values[row, column] = points.value[fits]
-    weights[row, column] = points.weight[fits]
+    numbers = []
+    for column_of in (points.value, points.weight, points.expected, points.lower, points.upper, points.score):
+        laid = np.full(shape, np.nan)
+        laid[row, column] = column_of[fits]
+        numbers.append(laid)
+    values, weights, expected, lower, upper, score = numbers
+    revisions, known, flagged = np.zeros(shape, np.int64), np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
     revisions[row, column] = points.revision[fits]
+    flagged[row, column] = points.flagged[fits]
     known[row, column] = True
     series = tuple((measure, parse_slice_key(slice_)) for measure, slice_ in names)
-    return Stored(series, tuple(windows), values, weights, revisions, known)
+    return Stored(series, tuple(windows), values, weights, revisions, known, expected, lower, upper, score, flagged)
 
 
 def _series_of(points: PointBatch) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:

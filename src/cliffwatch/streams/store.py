@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from cliffwatch.db import Database
 from cliffwatch.db.incidents import AnomalyRow
 from cliffwatch.db.sources import SourceRow
-from cliffwatch.db.streams import DetectorStateRow, JobRow, RunRow, StreamRow
+from cliffwatch.db.streams import JobRow, RunRow, StreamRow
 from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.jobs import Jobs
 from cliffwatch.store import EventStore
@@ -63,14 +63,6 @@ class Progress:
         if self.state is not StreamState.BACKFILLING:
             return 1.0
         return min(self.done / self.total, 1.0) if self.total else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorState:
-    """The detector's memory, as bytes, after the window that ended at `window_end_ms`."""
-
-    window_end_ms: int
-    state: bytes
 
 
 class Streams:
@@ -220,22 +212,6 @@ class Streams:
             if row is None:
                 raise NotFound(f"stream {stream_id}", "does not exist.")
             return Progress(row.backfill_done, row.backfill_total, StreamState(row.state))
-
-    def detector_state(self, stream: Stream) -> DetectorState | None:
-        """What the detector remembers of the stream; None when that was measured differently."""
-        with self._database.read() as session:
-            row = session.get(DetectorStateRow, stream.id)
-            if row is None or row.revision != stream.revision:
-                return None
-            return DetectorState(row.window_end_ms, row.state)
-
-    def keep_detector_state(self, session: Session, stream: Stream, state: DetectorState) -> None:
-        """Remember what the detector knows, in the transaction of the run that taught it."""
-        session.merge(
-            DetectorStateRow(
-                stream_id=stream.id, window_end_ms=state.window_end_ms, revision=stream.revision, state=state.state
-            )
-        )
 
     def next_runs(self, stream: Stream, now: int, count: int = 3) -> builtins.list[int]:
         """When the stream's next windows end, Unix ms; none while it is paused."""
