@@ -1,6 +1,6 @@
 """What people tell detection, and memories at several ages.
 
-Revision: 0002, after 0001. No version has written detector states before, so that table is simply made anew.
+Revision: 0004, after 0003. No version has written detector states before, so that table is simply made anew.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
