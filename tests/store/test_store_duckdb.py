@@ -12,7 +12,6 @@ import threading
 import time
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pytest
 from tests.store.build import COUNT, DAY, HOUR, MINUTE, T0, Fact, events, facts, points
@@ -257,6 +256,6 @@ def test_points_written_again_and_again_do_not_fill_the_disk(tmp_path: Path) -> 
 def test_temporary_files_lie_beside_the_database(tmp_path: Path) -> None:
     path = tmp_path / "events.duckdb"
     store = open_store(path)
-    with duckdb.connect(str(path), config=store._file._config) as beside:  # type: ignore[attr-defined]
-        assert beside.execute("SELECT current_setting('temp_directory')").fetchall() == [(f"{path}.tmp",)]
+    with store._file.reader() as reader:  # type: ignore[attr-defined]
+        assert reader.execute("SELECT current_setting('temp_directory')").fetchall() == [(f"{path}.tmp",)]
     store.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,8 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.store.contract import ArchiveBatch, Coded, FactBatch, Floats, Ints, PointBatch
 
 _TEXT = pa.string()
+_LONGEST = 1 << 31
+"""Bytes that a column of plain texts can hold."""
 _TEXTS = pa.list_(pa.string())
 _NUMBERS = pa.list_(pa.float64())
 
@@ -107,6 +109,29 @@ def point_batch(stream_id: int, table: pa.Table) -> PointBatch:
     )
 
 
+def texts(values: Sequence[str | bytes]) -> pa.Array:
+    """A column of texts, or of their UTF-8; joined first and cut by lengths, which takes a third of the time.
+
+    Raises ArrowInvalid when bytes are not UTF-8, UnicodeEncodeError for a lone surrogate, TypeError for another type.
+    """
+    if values and values[0].__class__ is bytes:
+        data, sizes = b"".join(values), map(len, values)  # type: ignore[arg-type]
+        whole = data.isascii()
+    else:
+        joined = "".join(values)  # type: ignore[arg-type]
+        data, whole = joined.encode(), True
+        sizes = map(len, values if len(data) == len(joined) else [value.encode() for value in values])  # type: ignore[union-attr]
+    ends = np.cumsum(np.fromiter(sizes, dtype=np.int64, count=len(values)))
+    if len(data) >= _LONGEST:
+        return pa.array(values, pa.large_string())
+    offsets = np.zeros(len(values) + 1, dtype=np.int32)
+    offsets[1:] = ends
+    column = pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(data))
+    if not whole:
+        column.validate(full=True)
+    return column
+
+
 def ints(column: pa.ChunkedArray) -> Ints:
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
 
@@ -128,7 +153,12 @@ def _table(
     # `from_pandas` is what Arrow calls "a NaN is a missing value"; within lists of numbers it stays a NaN.
     try:
         return pa.table(
-            {name: pa.array(values, kind, from_pandas=nan_is_null) for name, (values, kind) in columns.items()}
+            {
+                name: texts(cast("Sequence[str | bytes]", values))
+                if kind is _TEXT
+                else pa.array(values, kind, from_pandas=nan_is_null)
+                for name, (values, kind) in columns.items()
+            }
         )
-    except (pa.ArrowException, UnicodeEncodeError, OverflowError) as error:
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError, TypeError) as error:
         raise InvalidInput(what, f"are not columns of one length with the contract's types ({error}).") from error

@@ -1,8 +1,9 @@
 """The embedded event store: DuckDB, one file, one process.
 
 There is one writer at a time, so a repeated message is turned away when it comes: `archive` and `facts` hold each
-message once, and reads need not look for repeats. Rows come in columns (Arrow), facts of a write lie in order of
-stream and time, and a write is durable when it returns (DuckDB syncs its write-ahead log).
+message once, and reads need not look for repeats. What was written since the file was opened is known to a filter in
+memory (`seen`); only what it may know, and what is older, is looked for in the tables. Rows come in columns (Arrow),
+facts of a write lie in order of stream and time, and a write is durable when it returns.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from cliffwatch.errors import Unavailable
 from cliffwatch.store import arrow, duckdb_slices, plan
@@ -28,6 +30,7 @@ from cliffwatch.store.contract import (
     EventStore,
     FactBatch,
     Function,
+    Ints,
     Person,
     PointBatch,
     PointQuery,
@@ -39,6 +42,7 @@ from cliffwatch.store.contract import (
     TopValues,
 )
 from cliffwatch.store.duckdb_file import DuckDBFile, registered, run, table_of
+from cliffwatch.store.seen import Seen
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS archive (
@@ -53,6 +57,8 @@ CREATE TABLE IF NOT EXISTS points (
 CREATE TABLE IF NOT EXISTS positions (journal VARCHAR PRIMARY KEY, offset_ BIGINT);
 """
 _REACH_MS = DUPLICATE_SLACK_MS
+_OWNER = {"archive": "source_id", "facts": "stream_id"}
+"""Tables that hold each message once, and whose it is."""
 _AGGREGATES = {
     Function.SUM: "fsum",  # compensated summation: a plain sum of ten million differs in its tenth digit each time
     Function.AVERAGE: "favg",
@@ -67,6 +73,8 @@ class DuckDBStore(EventStore):
     def __init__(self, file: DuckDBFile) -> None:
         self._file = file
         self._turned_away = 0
+        with file.reader() as reader:
+            self._seen = Seen(_next_rows(reader))
 
     @classmethod
     def open(cls, path: Path | None, *, memory_limit: str = "1GB", threads: int = 2) -> DuckDBStore:
@@ -84,10 +92,14 @@ class DuckDBStore(EventStore):
             return
         turned_away = 0
         with self._file.transaction() as writer:
-            if events is not None:
-                turned_away += _insert_once(writer, "archive", "source_id", events)
-            if measured is not None:
-                turned_away += _insert_once(writer, "facts", "stream_id", measured)
+            if self._seen.is_full:
+                self._seen.turn(_next_rows(writer))
+            incoming = [rows for rows in (events, measured) if rows is not None]
+            perhaps = [self._seen.perhaps(arrow.ints(rows["message_hash"])) for rows in incoming]
+            for rows in incoming:
+                self._seen.note(arrow.ints(rows["message_hash"]))
+            for rows, known in zip(incoming, perhaps, strict=True):
+                turned_away += _insert_once(writer, "archive" if rows is events else "facts", rows, known, self._seen)
             if position is not None:
                 run(writer, "INSERT OR REPLACE INTO positions VALUES (?, ?)", [position.journal, position.offset])
         self._turned_away += turned_away
@@ -238,8 +250,8 @@ class DuckDBStore(EventStore):
                 reader,
                 "SELECT (SELECT count(*) FROM archive), (SELECT count(*) FROM facts), (SELECT count(*) FROM points)",
             )[0]
-            size, free = run(reader, "SELECT block_size, free_blocks FROM pragma_database_size()")[0]
-        extra = {"free_bytes": float(size * free), "turned_away": float(self._turned_away)}
+            free = run(reader, "SELECT sum(block_size * free_blocks) FROM pragma_database_size()")[0][0]
+        extra = {"free_bytes": float(free), "turned_away": float(self._turned_away)}
         return StoreStats(archive, facts, points, self._file.disk_bytes(), extra)
 
     def close(self) -> None:
@@ -292,24 +304,31 @@ def _once_each(batch: PointBatch) -> pa.Table:
     return table if len(last) == len(batch) else table.take(pa.array(list(last.values())))
 
 
-def _insert_once(writer: duckdb.DuckDBPyConnection, target: str, owner: str, table: pa.Table) -> int:
-    """Insert those rows whose message the table does not hold yet; of two, the earlier stays. Returns how many went."""
-    ts = arrow.ints(table["ts"])
-    ranges = " OR ".join(f"held.ts BETWEEN {low} AND {high}" for low, high in plan.time_ranges(ts, _REACH_MS))
-    keys = pa.table({"row": np.arange(len(ts)), "owner": table[owner], "message_hash": table["message_hash"]})
-    with registered(writer, keys) as incoming:
-        met = table_of(
-            writer,
-            f"""SELECT incoming.row AS row, held.ts AS ts, held.rowid AS held
-            FROM {target} AS held JOIN {incoming} AS incoming
-                ON held.{owner} = incoming.owner AND held.message_hash = incoming.message_hash
-            WHERE {ranges}""",  # noqa: S608 - our own names and numbers
-        )
+def _next_rows(reader: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """The row id that the next row of each table gets."""
+    return {
+        table: int(run(reader, f"SELECT coalesce(max(rowid) + 1, 0) FROM {table}")[0][0])  # noqa: S608 - our own names
+        for table in _OWNER
+    }
+
+
+def _insert_once(
+    writer: duckdb.DuckDBPyConnection, target: str, table: pa.Table, perhaps: NDArray[np.bool_], seen: Seen
+) -> int:
+    """Insert those rows whose message the table does not hold yet; of two, the earlier stays. Returns how many went.
+
+    `perhaps` are the rows whose message may have been written lately: they alone are looked for among new rows.
+    """
+    ts, began = arrow.ints(table["ts"]), seen.began[target]
+    met = [_met(writer, target, table, np.flatnonzero(perhaps), f"held.rowid >= {began}")]
+    if began:
+        met.append(_met(writer, target, table, np.arange(len(ts)), f"held.rowid < {began}"))
+    row, held_ts, held = (np.concatenate([part[place] for part in met]) for place in range(3))
     turned_away = 0
-    if len(met):
-        left_out, removed = plan.repeats(ts, arrow.ints(met["row"]), arrow.ints(met["ts"]))
+    if len(row):
+        left_out, removed = plan.repeats(ts, row, held_ts)
         if removed.any():
-            gone = arrow.ints(met["held"])[removed].tolist()
+            gone = held[removed].tolist()
             run(writer, f"DELETE FROM {target} WHERE rowid IN (SELECT unnest(?::BIGINT[]))", [gone])  # noqa: S608
         table = table.filter(pa.array(~left_out))
         turned_away = int(left_out.sum() + removed.sum())
@@ -317,6 +336,29 @@ def _insert_once(writer: duckdb.DuckDBPyConnection, target: str, owner: str, tab
         with registered(writer, table) as incoming:
             run(writer, f"INSERT INTO {target} SELECT * FROM {incoming}")  # noqa: S608
     return turned_away
+
+
+def _met(
+    writer: duckdb.DuckDBPyConnection, target: str, table: pa.Table, rows: NDArray[np.intp], where: str
+) -> tuple[Ints, Ints, Ints]:
+    """Stored rows with the message of one of the incoming `rows`: the incoming row, the stored one's time and id."""
+    if not len(rows):
+        none = np.empty(0, dtype=np.int64)
+        return none, none, none
+    owner = _OWNER[target]
+    keys = table.select([owner, "message_hash"]).take(pa.array(rows)) if len(rows) < len(table) else table
+    keys = pa.table({"row": rows, "owner": keys[owner], "message_hash": keys["message_hash"]})
+    ranges = plan.time_ranges(arrow.ints(table["ts"])[rows], _REACH_MS)
+    near = " OR ".join(f"held.ts BETWEEN {low} AND {high}" for low, high in ranges)
+    with registered(writer, keys) as incoming:
+        met = table_of(
+            writer,
+            f"""SELECT incoming.row AS row, held.ts AS ts, held.rowid AS held
+            FROM {target} AS held JOIN {incoming} AS incoming
+                ON held.{owner} = incoming.owner AND held.message_hash = incoming.message_hash
+            WHERE {where} AND ({near})""",  # noqa: S608 - our own names and numbers
+        )
+    return arrow.ints(met["row"]), arrow.ints(met["ts"]), arrow.ints(met["held"])
 
 
 def _aggregate(reader: duckdb.DuckDBPyConnection, query: AggregateQuery, stretch: plan.Stretch) -> AggregateTable:

@@ -139,6 +139,9 @@ def steady(values: Floats) -> Floats:
 
 def first_of_each(owner: Ints, message_hash: Ints, *earliest: Ints) -> NDArray[np.intp]:
     """Of rows with the same owner and message, the index of the one that comes first by `earliest`; ascending."""
+    ordered = np.sort(message_hash)
+    if not np.any(ordered[1:] == ordered[:-1]):  # nearly always, and eight times as quick as the full order
+        return np.arange(len(message_hash))
     order = np.lexsort((*reversed(earliest), message_hash, owner))
     owners, hashes = owner[order], message_hash[order]
     first = np.ones(len(order), dtype=np.bool_)
