@@ -21,7 +21,7 @@ from cliffwatch.db import Database
 from cliffwatch.errors import InvalidInput
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents
-from cliffwatch.ingest import Catalogue, Ingest, Sources
+from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox, PointCharts
 from cliffwatch.pipeline import Pipeline
@@ -89,6 +89,7 @@ def build_services(
 ) -> Services:
     """Every room's service over these stores: the one wiring, for the command and for tests."""
     accounts, sources, catalogue = Accounts(database), Sources(database), Catalogue(database)
+    arrivals = Arrivals(database)
     jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database)
     streams, guidance = Streams(database, store, jobs), Guidance(database)
     projector = StreamProjector(streams)
@@ -100,6 +101,7 @@ def build_services(
         catalogue=catalogue,
         projector=projector,
         selection=StreamSelection(streams),
+        arrivals=arrivals,
         clock=clock,
         strict_auth=settings.strict_auth,
         base_url=settings.base_url,
@@ -122,6 +124,7 @@ def build_services(
         incidents=incidents,
         outbox=outbox,
         guidance=guidance,
+        arrivals=arrivals,
         clock=clock,
     )
     return Services(
@@ -132,6 +135,7 @@ def build_services(
         accounts=accounts,
         sources=sources,
         catalogue=catalogue,
+        arrivals=arrivals,
         ingest=ingest,
         streams=streams,
         jobs=jobs,

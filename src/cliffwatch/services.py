@@ -9,7 +9,7 @@ from cliffwatch.clock import Clock
 from cliffwatch.db import Database
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents
-from cliffwatch.ingest import Catalogue, Ingest, Sources
+from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, Outbox
 from cliffwatch.pipeline import Pipeline
@@ -29,6 +29,7 @@ class Services:
     accounts: Accounts
     sources: Sources
     catalogue: Catalogue
+    arrivals: Arrivals
     ingest: Ingest
     streams: Streams
     jobs: Jobs

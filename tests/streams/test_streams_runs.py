@@ -6,12 +6,15 @@ import threading
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from cliffwatch.ingest import Lateness
+from cliffwatch.ingest.arrivals import bucket_of
 from cliffwatch.jobs import Jobs
 from cliffwatch.streams import Runs, StreamState
 from cliffwatch.streams.model import Schedule, Window
-from cliffwatch.streams.runs import AT_ONCE, Outcome, settle_ms
+from cliffwatch.streams.runs import AT_ONCE, Outcome, settling
 
 NOW = 1_791_763_200_000  # 2026-10-12 00:00 UTC
 MINUTE = 60_000
@@ -31,8 +34,10 @@ def windows_due(world: Any, now: int) -> list[Window]:
 
 
 @pytest.mark.parametrize(("minutes", "seconds"), [(1, 6), (5, 30), (60, 60), (1440, 60)])
-def test_a_window_settles_for_a_tenth_of_its_length_up_to_a_minute(minutes: int, seconds: int) -> None:
-    assert settle_ms(Schedule(minutes)) == seconds * 1000
+def test_while_lateness_is_not_known_a_window_settles_for_a_tenth_of_its_length_up_to_a_minute(
+    minutes: int, seconds: int
+) -> None:
+    assert settling(Schedule(minutes), None).ms == seconds * 1000
 
 
 def test_nothing_is_due_before_the_open_window_has_settled(world: Any) -> None:
@@ -131,3 +136,33 @@ def test_a_paused_stream_is_not_activated_by_its_back_fill(world: Any) -> None:
     with world.database.write() as session:
         world.runs.activate(session, stream, NOW)
     assert world.again().state is StreamState.PAUSED
+
+
+def late_by(seconds: float, events: int = 10_000) -> Lateness:
+    """A source of which 99 of 100 events come at once and one so late."""
+    late = int(bucket_of(np.array([seconds * 1000], dtype=np.int64))[0])
+    return Lateness({0: events * 99 // 100, late: events // 100})
+
+
+def test_a_window_waits_as_long_as_its_sources_events_are_late() -> None:
+    assert settling(Schedule(60), late_by(1)).ms == 5_000
+    assert 121_000 <= settling(Schedule(60), late_by(120)).ms <= 145_000
+    assert settling(Schedule(60), late_by(120)).events == 10_000
+
+
+def test_a_window_never_waits_longer_than_a_quarter_of_itself_or_a_quarter_of_an_hour() -> None:
+    assert settling(Schedule(5), late_by(3_600)).ms == 75_000
+    assert settling(Schedule(1440), late_by(40_000)).ms == 15 * MINUTE
+
+
+def test_few_events_teach_nothing() -> None:
+    assert settling(Schedule(60), late_by(1, events=900)) == settling(Schedule(60), None)
+
+
+def test_runs_are_due_when_the_sources_stragglers_are_there(world: Any) -> None:
+    runs = Runs(world.database, world.jobs, lambda _: late_by(300))
+    stream = world.create(NOW)
+    with world.database.write() as session:
+        runs.activate(session, stream, NOW)
+    assert runs.plan_due(NOW + HOUR + 5 * MINUTE) == 0
+    assert runs.plan_due(NOW + HOUR + 6 * MINUTE) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, String, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cliffwatch.db.base import Base, Id, Json, Long, Ms, OptionalMs, Short, reference
@@ -76,6 +76,8 @@ class AnomalyRow(Base):
     detected_ms: Mapped[Ms]
     withdrawn_ms: Mapped[OptionalMs]  # late events took it back
     quiet_reason: Mapped[str] = mapped_column(String(40))  # why it made no incident; "" = it did
+    provisional: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())  # its window is open yet
+    silence: Mapped[str] = mapped_column(String(16), default="", server_default="")  # what was silent: source, event
 
 
 class TimelineRow(Base):

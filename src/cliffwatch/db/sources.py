@@ -73,6 +73,31 @@ class VerdictCountRow(Base):
     count: Mapped[int] = mapped_column(BigInteger)
 
 
+class ArrivalRow(Base):
+    """How many events of a source arrived in each minute: tells "nothing arrived" from "nobody did it"."""
+
+    __tablename__ = "arrivals"
+    __table_args__ = (UniqueConstraint("source_id", "minute_ms"),)
+
+    id: Mapped[Id]
+    source_id: Mapped[int] = mapped_column(reference("sources.id"))
+    minute_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    events: Mapped[int] = mapped_column(BigInteger)
+
+
+class LatenessRow(Base):
+    """How long after they happened a source's events arrived: a histogram per day of arrival."""
+
+    __tablename__ = "lateness"
+    __table_args__ = (UniqueConstraint("source_id", "day_ms", "bucket"),)
+
+    id: Mapped[Id]
+    source_id: Mapped[int] = mapped_column(reference("sources.id"))
+    day_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    bucket: Mapped[int] = mapped_column(Integer)  # see ingest.arrivals
+    events: Mapped[int] = mapped_column(BigInteger)
+
+
 class QuarantineRow(Base):
     """A rejected message with its reason, kept so that it can be looked at and replayed."""
 

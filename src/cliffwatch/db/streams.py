@@ -50,6 +50,22 @@ class RunRow(Base):
     error: Mapped[Long]
 
 
+class RevisedPointRow(Base):
+    """A point that late events changed: what it was, and what it is now."""
+
+    __tablename__ = "revised_points"
+    __table_args__ = (UniqueConstraint("stream_id", "measure", "slice", "window_start_ms"),)
+
+    id: Mapped[Id]
+    stream_id: Mapped[int] = mapped_column(reference("streams.id"))
+    measure: Mapped[str] = mapped_column(String(400))
+    slice: Mapped[str] = mapped_column(String(800))
+    window_start_ms: Mapped[Ms]
+    was: Mapped[float] = mapped_column(Float)  # the first value that was told
+    became: Mapped[float] = mapped_column(Float)
+    at_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
 class DetectorStateRow(Base):
     """What the detector remembered of a stream after a window; kept at several ages, so that the past can change."""
 

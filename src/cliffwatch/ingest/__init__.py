@@ -6,6 +6,7 @@ counted (verdicts). Keeps nothing of what privacy rules, a connected source or a
 acknowledges what is not durable, never redirects, never knows what a stream means.
 """
 
+from cliffwatch.ingest.arrivals import Arrivals, Lateness
 from cliffwatch.ingest.catalogue import Catalogue
 from cliffwatch.ingest.deliveries import Deliveries, DeliveryAddress
 from cliffwatch.ingest.model import (
@@ -24,6 +25,7 @@ from cliffwatch.ingest.service import Ingest
 from cliffwatch.ingest.sources import Sources
 
 __all__ = [
+    "Arrivals",
     "Catalogue",
     "CatalogueEvent",
     "CatalogueProperty",
@@ -33,6 +35,7 @@ __all__ = [
     "DeliveryAddress",
     "Ingest",
     "IngestStats",
+    "Lateness",
     "Projector",
     "PropertyRule",
     "PropertyRules",

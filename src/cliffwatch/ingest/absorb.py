@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cliffwatch.db import Database
 from cliffwatch.errors import Unavailable
+from cliffwatch.ingest.arrivals import Arrivals
 from cliffwatch.ingest.catalogue import Catalogue
 from cliffwatch.ingest.digest import Digest
 from cliffwatch.ingest.guard import Guard
@@ -56,6 +57,7 @@ class Absorber:
         store: EventStore,
         sources: Sources,
         catalogue: Catalogue,
+        arrivals: Arrivals,
         quarantine: Quarantine,
         guard: Guard,
         projector: Projector,
@@ -68,6 +70,7 @@ class Absorber:
         self._store = store
         self._sources = sources
         self._catalogue = catalogue
+        self._arrivals = arrivals
         self._quarantine = quarantine
         self._guard = guard
         self._projector = projector
@@ -176,6 +179,7 @@ class Absorber:
         self.absorbed_events += digest.events
         self._tally.add_hourly(digest.verdicts)
         self._catalogue.add(digest.observed)
+        self._arrivals.add(digest.seen)
         for source_id, (first_ms, last_ms) in digest.spans.items():
             known = self._spans.get(source_id, (first_ms, last_ms))
             self._spans[source_id] = min(known[0], first_ms), max(known[1], last_ms)
@@ -198,6 +202,7 @@ class Absorber:
         with self._refused_lock:
             refused, self._refused = self._refused, []
         observed, verdicts, spans = self._catalogue.take(), self._tally.take_pending(), self._spans
+        seen = self._arrivals.take()
         self._spans = {}
         try:
             self._quarantine.keep(refused)
@@ -205,8 +210,10 @@ class Absorber:
                 with self._database.write() as session:
                     self._catalogue.write(session, observed, verdicts)
                     self._sources.saw_events(session, spans)
+                    self._arrivals.write(session, seen)
         except (SQLAlchemyError, Unavailable) as error:
             self._catalogue.add(observed)
+            self._arrivals.add(seen)
             self._tally.put_back(verdicts)
             self._spans = spans | self._spans
             log.warning("counts_not_written", error=str(error))

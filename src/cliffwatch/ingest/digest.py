@@ -15,6 +15,7 @@ import numpy as np
 import structlog
 
 from cliffwatch.errors import Unavailable
+from cliffwatch.ingest.arrivals import Seen
 from cliffwatch.ingest.catalogue import Observed
 from cliffwatch.ingest.judge import judge
 from cliffwatch.ingest.model import Projector
@@ -50,6 +51,7 @@ class Digest:
         self._parts: list[FactBatch] = []
         self.rejected: list[Rejected] = []
         self.observed: Observed = {}
+        self.seen = Seen()
         self.verdicts: Counter[tuple[int, int, Verdict]] = Counter()
         self.spans: dict[int, tuple[int, int]] = {}
         self.tails: dict[int, deque[tuple[int, Event | Rejection]]] = defaultdict(lambda: deque(maxlen=KEPT))
@@ -107,6 +109,7 @@ class Digest:
         self._columns.add(self._screen.archived(events))
         self._parts += self._project(events)
         self._screen.observe(events, self.observed)
+        self.seen.add(events)
 
     def _project(self, events: list[Event]) -> list[FactBatch]:
         """The facts of some events. When one cannot be measured, the others still are, and it is quarantined."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from cliffwatch.clock import Clock
 from cliffwatch.db import Database
 from cliffwatch.ingest.absorb import Absorber
+from cliffwatch.ingest.arrivals import Arrivals
 from cliffwatch.ingest.body import Budget
 from cliffwatch.ingest.catalogue import Catalogue
 from cliffwatch.ingest.commit import GroupCommit
@@ -52,6 +53,7 @@ class Ingest:
         selection: Selection | None = None,
         strict_auth: bool = True,
         keep_ip: bool = False,
+        arrivals: Arrivals | None = None,
         base_url: str = "",
         max_queue_bytes: int = 64_000_000,
         max_backlog_bytes: int = 8_000_000_000,
@@ -89,6 +91,7 @@ class Ingest:
             store=store,
             sources=sources,
             catalogue=catalogue,
+            arrivals=arrivals or Arrivals(database),
             quarantine=self.quarantine,
             guard=self.guard,
             projector=projector,

@@ -16,6 +16,7 @@ from cliffwatch.detect import Sensitivity
 from cliffwatch.errors import CliffwatchError
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents
+from cliffwatch.ingest import Arrivals
 from cliffwatch.jobs import Job, Jobs, LeaseLost
 from cliffwatch.notify import Outbox
 from cliffwatch.pipeline.judging import Update, bring_up_to_date
@@ -56,6 +57,7 @@ class Pipeline:
         incidents: Incidents,
         outbox: Outbox,
         guidance: Guidance,
+        arrivals: Arrivals,
         clock: Clock,
         sensitivity: Sensitivity | None = None,
     ) -> None:
@@ -65,7 +67,7 @@ class Pipeline:
         self._streams = streams
         self._projector = projector
         self._jobs = jobs
-        self._runs = Runs(database, jobs)
+        self._runs = Runs(database, jobs, arrivals.lateness)
         self._incidents = incidents
         self._outbox = outbox
         self._clock = clock

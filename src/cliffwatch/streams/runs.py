@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
@@ -9,14 +10,24 @@ from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
 from cliffwatch.db.streams import RunRow, StreamRow
+from cliffwatch.ingest.arrivals import Lateness
 from cliffwatch.jobs import Jobs
 from cliffwatch.streams.definition import parse
 from cliffwatch.streams.model import Schedule, Stream, StreamState, Window
 from cliffwatch.streams.schedule import window_of
 from cliffwatch.streams.store import RUN
 
-LONGEST_SETTLE_MS = 60_000
+SETTLED_SHARE = 0.995
+"""A window waits until such a share of its source's events are usually there: later ones revise its points."""
 SHORTEST_SETTLE_MS = 5_000
+LONGEST_SETTLE_MS = 15 * 60_000
+LONGEST_SETTLE_OF_WINDOW = 4
+"""... but not longer than a quarter of its own length."""
+ON_THE_WAY_MS = 1_000
+"""From the answer to the event store."""
+LEARNED_EVENTS = 1_000
+"""With fewer events, lateness is not known yet; then a tenth of the window is waited, up to a minute."""
+LONGEST_GUESS_MS = 60_000
 AT_ONCE = 200
 """Windows of one stream that one pass makes due: after a long stop the rest follow in the next passes."""
 
@@ -30,18 +41,38 @@ class Outcome:
     anomalies: int
 
 
-def settle_ms(schedule: Schedule) -> int:
-    """How long after its end a window waits for stragglers: a tenth of its length, from 5 seconds to a minute."""
-    tenth = schedule.frequency_minutes * 60_000 // 10
-    return max(SHORTEST_SETTLE_MS, min(tenth, LONGEST_SETTLE_MS))
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """How long after its end a window waits for stragglers, and from how many events that was learned (0: guessed)."""
+
+    ms: int
+    usual_ms: int  # SETTLED_SHARE of the events arrive within this time
+    events: int
+
+
+def settling(schedule: Schedule, lateness: Lateness | None) -> Settling:
+    """How long the windows of a schedule wait, given how late their source's events are."""
+    length_ms = schedule.frequency_minutes * 60_000
+    if lateness is None or lateness.events < LEARNED_EVENTS:
+        return Settling(max(SHORTEST_SETTLE_MS, min(length_ms // 10, LONGEST_GUESS_MS)), 0, 0)
+    usual_ms = lateness.quantile_ms(SETTLED_SHARE)
+    longest_ms = min(LONGEST_SETTLE_MS, length_ms // LONGEST_SETTLE_OF_WINDOW)
+    wait_ms = max(SHORTEST_SETTLE_MS, min(usual_ms + ON_THE_WAY_MS, longest_ms))
+    return Settling(wait_ms, usual_ms, lateness.events)
 
 
 class Runs:
     """The only place that plans runs and moves their rows."""
 
-    def __init__(self, database: Database, jobs: Jobs) -> None:
+    def __init__(self, database: Database, jobs: Jobs, lateness: Callable[[int], Lateness] | None = None) -> None:
+        """`lateness` says of a source how late its events are; without it nothing is learned."""
         self._database = database
         self._jobs = jobs
+        self._lateness = lateness
+
+    def settling(self, source_id: int, schedule: Schedule) -> Settling:
+        """How long windows of a schedule over this source wait for stragglers."""
+        return settling(schedule, self._lateness(source_id) if self._lateness else None)
 
     def plan_due(self, now: int) -> int:
         """Make a run and its job for every window that is over and settled; returns how many are new."""
@@ -60,13 +91,14 @@ class Runs:
         schedule = parse(row.definition).schedule
         assert row.next_window_ms is not None
         window = window_of(schedule, row.next_window_ms)
+        wait_ms = self.settling(row.source_id, schedule).ms
         planned = passed = 0
-        while window.end_ms + settle_ms(schedule) <= now and passed < AT_ONCE:
+        while window.end_ms + wait_ms <= now and passed < AT_ONCE:
             planned += self._add(session, row, window, now)
             window = window_of(schedule, window.end_ms)
             passed += 1
         row.next_window_ms = window.start_ms
-        row.next_due_ms = window.end_ms + settle_ms(schedule)
+        row.next_due_ms = window.end_ms + wait_ms
         return planned
 
     def _add(self, session: Session, stream: StreamRow, window: Window, now: int) -> bool:
@@ -87,11 +119,12 @@ class Runs:
 
     def activate(self, session: Session, stream: Stream, now: int) -> None:
         """Put a back-filled stream to work: its next run is that of the window that is open now."""
-        window = window_of(stream.definition.schedule, now)
+        schedule = stream.definition.schedule
+        window = window_of(schedule, now)
         values = {
             "state": StreamState.ACTIVE.value,
             "next_window_ms": window.start_ms,
-            "next_due_ms": window.end_ms + settle_ms(stream.definition.schedule),
+            "next_due_ms": window.end_ms + self.settling(stream.source_id, schedule).ms,
         }
         session.execute(
             update(StreamRow)

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from cliffwatch.errors import InvalidInput
 from cliffwatch.incidents import Anomaly
 from cliffwatch.streams.model import Measure, Slice, Stream, StreamState, make_slice, slice_key
+from cliffwatch.streams.runs import settling
 from cliffwatch.web import points
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views import incidents as incident_views
@@ -51,6 +52,9 @@ def stream_page(
         runs=[views.run_line(run, visit.zone) for run in visit.services.streams.runs(stream.id, SHOWN_RUNS)],
         next_runs=views.next_runs(visit.services.streams.next_runs(stream, visit.now), visit.zone, visit.now),
         next_runs_note="Paused: it does not run.",
+        settling=views.settling_words(
+            settling(stream.definition.schedule, visit.services.arrivals.lateness(stream.source_id))
+        ),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from cliffwatch.spec.model import SpecType
 from cliffwatch.streams import schedule
 from cliffwatch.streams.model import Definition, Measure, Stream, StreamState
+from cliffwatch.streams.runs import ON_THE_WAY_MS, SETTLED_SHARE, Settling
 from cliffwatch.streams.store import Progress, Run
 from cliffwatch.web import formats
 from cliffwatch.web.formats import Moment
@@ -117,6 +118,26 @@ def facts(definition: Definition) -> tuple[tuple[str, tuple[str, ...]], ...]:
     frequency = wizard.frequency_words(schedule_.frequency_minutes).capitalize()
     found.append(("Schedule", (f"{frequency}, from {schedule_.anchor} in {schedule_.time_zone.replace('_', ' ')}",)))
     return tuple(found)
+
+
+def settling_words(settling: Settling) -> str:
+    """How long a run waits after its window's end, and why so long."""
+    wait = f"Each run starts {_wait(settling.ms)} after its window ends"
+    if not settling.events:
+        return f"{wait}. How late this source's events arrive is still being learned."
+    share = f"{SETTLED_SHARE * 100:g} %"
+    if settling.usual_ms + ON_THE_WAY_MS > settling.ms:
+        return (
+            f"{wait}, although {share} of this source's events take {_wait(settling.usual_ms)}: later ones revise it."
+        )
+    return f"{wait}: {share} of this source's events arrive within {_wait(settling.usual_ms)}."
+
+
+def _wait(ms: int) -> str:
+    seconds = ms / 1000
+    if seconds < 90:
+        return f"{max(seconds, 0.1):.0f} s" if seconds >= 10 else f"{max(seconds, 0.1):.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3600:.1f} h"
 
 
 def measure_words(measure: Measure) -> str:
