@@ -229,6 +229,7 @@ def test_an_incident_is_told_with_cause_anomalies_and_history(shared: World) -> 
         ("resolve", None, IncidentState.RESOLVED),
         ("false-alarm", None, IncidentState.FALSE_ALARM),
         ("expected", None, IncidentState.EXPECTED),
+        ("new-normal", None, IncidentState.NEW_NORMAL),
         ("comment", {"text": "Looking into it."}, IncidentState.OPEN),
     ],
 )

@@ -84,7 +84,7 @@ class Comment(Body):
 
 
 States = Annotated[
-    list[IncidentState] | None, Query(max_length=6, description="Only incidents in one of these states.")
+    list[IncidentState] | None, Query(max_length=7, description="Only incidents in one of these states.")
 ]
 OfStream = Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only those with an anomaly in this stream.")]
 
@@ -144,6 +144,10 @@ def add_steps(routes: APIRouter, services: Services) -> None:
     @routes.post("/{number}/expected", summary="Say that it was meant to happen")
     def mark_expected(who: Editor, request: Request, number: Id) -> IncidentDetail:
         return act(services, request, who, number, "expected", incidents.expected)
+
+    @routes.post("/{number}/new-normal", summary="Say that it happened and stays")
+    def mark_new_normal(who: Editor, request: Request, number: Id) -> IncidentDetail:
+        return act(services, request, who, number, "new_normal", incidents.new_normal)
 
     @routes.post("/{number}/reopen", summary="Open an incident again")
     def reopen_incident(who: Editor, request: Request, number: Id) -> IncidentDetail:

@@ -279,6 +279,7 @@ def _breaks_out_again(reports: Sequence[AnomalyReport], story: Story) -> bool:
 _MARKS = {
     IncidentState.FALSE_ALARM: QuietReason.MARKED_FALSE_ALARM,
     IncidentState.EXPECTED: QuietReason.MARKED_EXPECTED,
+    IncidentState.NEW_NORMAL: QuietReason.MARKED_NEW_NORMAL,
     IncidentState.RESOLVED: QuietReason.RESOLVED_BY_HAND,
 }
 

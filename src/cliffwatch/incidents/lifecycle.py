@@ -68,6 +68,11 @@ def expected(incident: Incident, now: int) -> Transition:
     return _mark(incident, now, IncidentState.EXPECTED, TransitionKind.EXPECTED)
 
 
+def new_normal(incident: Incident, now: int) -> Transition:
+    """It happened, and it stays: what is measured now is what is to be expected."""
+    return _mark(incident, now, IncidentState.NEW_NORMAL, TransitionKind.NEW_NORMAL)
+
+
 def reopen(incident: Incident) -> Transition:
     """Back to open, whatever was said before."""
     if incident.state is IncidentState.OPEN:

@@ -19,6 +19,7 @@ class IncidentState(enum.StrEnum):
     RESOLVED = "resolved"
     FALSE_ALARM = "false_alarm"
     EXPECTED = "expected"
+    NEW_NORMAL = "new_normal"
 
     @property
     def live(self) -> bool:
@@ -36,6 +37,7 @@ class QuietReason(enum.StrEnum):
     TOO_SHORT = "too_short"  # not yet as many windows as the monitor asks for
     MARKED_FALSE_ALARM = "marked_false_alarm"  # continues what a person marked as a false alarm
     MARKED_EXPECTED = "marked_expected"  # continues what a person marked as expected
+    MARKED_NEW_NORMAL = "marked_new_normal"  # continues what a person marked as the new normal
     RESOLVED_BY_HAND = "resolved_by_hand"  # continues what a person resolved
 
 
@@ -49,6 +51,7 @@ class TransitionKind(enum.StrEnum):
     SNOOZED = "snoozed"
     FALSE_ALARM = "false_alarm"
     EXPECTED = "expected"
+    NEW_NORMAL = "new_normal"
     COMMENTED = "commented"
     ASSIGNED = "assigned"
 

@@ -225,6 +225,10 @@ class Incidents:
         """It happened, and was meant to. Raises NotFound or Conflict."""
         return self._act(workspace_id, number, person, now, lambda i: lifecycle.expected(i, now))
 
+    def new_normal(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
+        """It happened, and it stays. Raises NotFound or Conflict."""
+        return self._act(workspace_id, number, person, now, lambda i: lifecycle.new_normal(i, now))
+
     def reopen(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
         """Back to open. Raises NotFound or Conflict."""
         return self._act(workspace_id, number, person, now, lifecycle.reopen, acknowledged_by=None)

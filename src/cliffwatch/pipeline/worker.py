@@ -235,13 +235,6 @@ class Pipeline:
         self._memories.keep(session, stream, update.memories, after_ms=update.remembered_ms)
         return self._telling.tell(session, stream, update, now)
 
-    def judge_again(self, stream: Stream, from_ms: int) -> None:
-        """Have the windows since `from_ms` scored anew soon: what people told about the stream has changed."""
-        now = self._clock()
-        with self._database.write() as session:
-            payload = {"stream_id": stream.id, "from_ms": from_ms}
-            self._jobs.enqueue(session, REVISE, f"revise:{stream.id}:told:{now}", payload, now, now)
-
     def learning(self, stream: Stream) -> Mapping[SeriesKey, int]:
         """The series that are still being learned, and when each is expected to be judged, Unix ms."""
         return self._memories.learning(stream)

@@ -91,12 +91,20 @@ def reopen(visit: Editing, number: int) -> Response:
 
 @router.post("/{number}/false-alarm")
 def false_alarm(visit: Editing, number: int) -> Response:
-    return _act(visit, number, visit.services.incidents.false_alarm, "Marked as a false alarm.")
+    told = "Marked as a false alarm: its series’ band is a little wider from the next run on."
+    return _act(visit, number, visit.services.incidents.false_alarm, told)
 
 
 @router.post("/{number}/expected")
 def expected(visit: Editing, number: int) -> Response:
-    return _act(visit, number, visit.services.incidents.expected, "Marked as expected.")
+    told = "Marked as expected: nothing is learned from it."
+    return _act(visit, number, visit.services.incidents.expected, told)
+
+
+@router.post("/{number}/new-normal")
+def new_normal(visit: Editing, number: int) -> Response:
+    told = "Marked as the new normal: the base line is moved from the next run on."
+    return _act(visit, number, visit.services.incidents.new_normal, told)
 
 
 @router.post("/{number}/comment")

@@ -33,12 +33,17 @@ STATES: Mapping[IncidentState, Badge] = {
     IncidentState.RESOLVED: Badge("Resolved", "good", "circle-check"),
     IncidentState.FALSE_ALARM: Badge("False alarm", "", "bell-off"),
     IncidentState.EXPECTED: Badge("Expected", "", "calendar-check"),
+    IncidentState.NEW_NORMAL: Badge("New normal", "", "check-check"),
 }
 
 FILTERS: Sequence[tuple[str, str, tuple[IncidentState, ...] | None]] = (
     ("live", "Needs attention", LIVE),
     ("resolved", "Resolved", (IncidentState.RESOLVED,)),
-    ("dismissed", "False alarm or expected", (IncidentState.FALSE_ALARM, IncidentState.EXPECTED)),
+    (
+        "dismissed",
+        "False alarm or expected",
+        (IncidentState.FALSE_ALARM, IncidentState.EXPECTED, IncidentState.NEW_NORMAL),
+    ),
     ("all", "All", None),
 )
 
@@ -287,6 +292,7 @@ _STEPS: Mapping[str, tuple[str, str, str]] = {
     "snoozed": ("moon-star", "warn", "snoozed it"),
     "false_alarm": ("bell-off", "", "marked it as a false alarm"),
     "expected": ("calendar-check", "", "marked it as expected"),
+    "new_normal": ("check-check", "", "marked it as the new normal"),
     "commented": ("message-square", "", "commented"),
     "assigned": ("user", "", "assigned it"),
     "cause": ("target", "accent", "Cause found"),
