@@ -20,10 +20,11 @@ from cliffwatch.clock import Clock, system_clock
 from cliffwatch.db import Database
 from cliffwatch.errors import InvalidInput
 from cliffwatch.guidance import Guidance
-from cliffwatch.incidents import Incidents
+from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox, PointCharts
+from cliffwatch.notify.routing import Routing
 from cliffwatch.pipeline import Pipeline
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
@@ -141,6 +142,9 @@ def build_services(
         jobs=jobs,
         incidents=incidents,
         guidance=guidance,
+        monitors=Monitors(database),
+        maintenance=MaintenanceWindows(database),
+        routing=Routing(database),
         channels=channels,
         outbox=outbox,
         pipeline=pipeline,

@@ -8,10 +8,11 @@ from cliffwatch.accounts import Accounts
 from cliffwatch.clock import Clock
 from cliffwatch.db import Database
 from cliffwatch.guidance import Guidance
-from cliffwatch.incidents import Incidents
+from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, Outbox
+from cliffwatch.notify.routing import Routing
 from cliffwatch.pipeline import Pipeline
 from cliffwatch.settings import Settings
 from cliffwatch.store import EventStore
@@ -35,6 +36,9 @@ class Services:
     jobs: Jobs
     incidents: Incidents
     guidance: Guidance
+    monitors: Monitors
+    maintenance: MaintenanceWindows
+    routing: Routing
     channels: Channels
     outbox: Outbox
     pipeline: Pipeline

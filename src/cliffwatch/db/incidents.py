@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, String, UniqueConstraint, false
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, Float, Index, Integer, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cliffwatch.db.base import Base, Id, Json, Long, Ms, OptionalMs, Short, reference
@@ -17,6 +19,7 @@ class MonitorRow(Base):
     rule: Mapped[Json]
     is_default: Mapped[bool] = mapped_column(Boolean)
     enabled: Mapped[bool] = mapped_column(Boolean, default=True)
+    policy_id: Mapped[int | None] = mapped_column(reference("escalation_policies.id", on_delete="SET NULL"))
     created_ms: Mapped[Ms]
 
 
@@ -102,6 +105,8 @@ class ChannelRow(Base):
     name: Mapped[Short]
     settings: Mapped[Json]
     enabled: Mapped[bool] = mapped_column(Boolean, default=True)
+    quiet: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # {days, start, end}: messages wait
+    person_id: Mapped[int | None] = mapped_column(reference("people.id"))  # whose own it is: rotations reach them by it
     created_ms: Mapped[Ms]
 
 
@@ -118,7 +123,7 @@ class DeliveryRow(Base):
     key: Mapped[str] = mapped_column(String(200), unique=True)
     purpose: Mapped[str] = mapped_column(String(16))  # opened, updated, resolved, test
     payload: Mapped[Json]
-    state: Mapped[str] = mapped_column(String(16))  # pending, sent, failed
+    state: Mapped[str] = mapped_column(String(16))  # pending, sent, failed, skipped
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     next_attempt_ms: Mapped[Ms]
     lease_until_ms: Mapped[int] = mapped_column(BigInteger, default=0)

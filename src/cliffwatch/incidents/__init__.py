@@ -5,6 +5,7 @@ transitions that others may want to hear of. Never detects, never explains by it
 given), never sends anything.
 """
 
+from cliffwatch.incidents.maintenance import Maintenance, MaintenanceWindows
 from cliffwatch.incidents.model import (
     Anomaly,
     AnomalyReport,
@@ -19,6 +20,7 @@ from cliffwatch.incidents.model import (
     Transition,
     TransitionKind,
 )
+from cliffwatch.incidents.monitors import Monitors
 from cliffwatch.incidents.store import Incidents
 
 __all__ = [
@@ -28,7 +30,10 @@ __all__ = [
     "Incident",
     "IncidentState",
     "Incidents",
+    "Maintenance",
+    "MaintenanceWindows",
     "Monitor",
+    "Monitors",
     "QuietReason",
     "Rule",
     "Subject",

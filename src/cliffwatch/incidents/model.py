@@ -39,6 +39,7 @@ class QuietReason(enum.StrEnum):
     MARKED_EXPECTED = "marked_expected"  # continues what a person marked as expected
     MARKED_NEW_NORMAL = "marked_new_normal"  # continues what a person marked as the new normal
     RESOLVED_BY_HAND = "resolved_by_hand"  # continues what a person resolved
+    MAINTENANCE = "maintenance"  # it lies in a maintenance window
 
 
 class TransitionKind(enum.StrEnum):
@@ -230,6 +231,7 @@ class Incident:
     revision: int = 0
     told_severity: float = 0.0  # how bad it was when people were last told
     told_causes: tuple[Slice, ...] = ()  # leading causes that people were told
+    monitors: tuple[int, ...] = ()  # ids of the monitors that let it through: their policies say who is told
 
     @property
     def subject(self) -> Subject:
@@ -321,3 +323,4 @@ class Monitor:
     is_default: bool
     enabled: bool
     created_ms: int
+    policy_id: int | None = None  # the escalation policy that it calls; None: everybody at once

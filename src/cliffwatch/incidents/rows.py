@@ -97,6 +97,7 @@ def incident_of(row: Row[Any], people: Mapping[int, str]) -> Incident:
         revision=row.revision,
         told_severity=kept["told_severity"],
         told_causes=tuple(make_slice(cause) for cause in kept["told_causes"]),
+        monitors=tuple(kept.get("monitors", ())),
     )
 
 
@@ -121,6 +122,7 @@ def incident_columns(incident: Incident) -> dict[str, Any]:
             ],
             "told_severity": incident.told_severity,
             "told_causes": [dict(cause) for cause in incident.told_causes],
+            "monitors": list(incident.monitors),
         },
         "actual": incident.actual,
         "expected": incident.expected,
@@ -146,6 +148,7 @@ def monitor_of(row: MonitorRow) -> Monitor:
         is_default=row.is_default,
         enabled=row.enabled,
         created_ms=row.created_ms,
+        policy_id=row.policy_id,
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from cliffwatch.errors import InvalidInput
+from cliffwatch.incidents.maintenance import Maintenance, in_maintenance
 from cliffwatch.incidents.model import AnomalyReport, Monitor, QuietReason, Rule
 from cliffwatch.streams.model import Slice, make_slice
 
@@ -18,13 +19,17 @@ DEFAULT_RULE = Rule()
 _ORDER = list(QuietReason)
 
 
-def quiet_reason(report: AnomalyReport, monitors: Sequence[Monitor], now: int) -> QuietReason | None:
+def quiet_reason(
+    report: AnomalyReport, monitors: Sequence[Monitor], now: int, maintenance: Sequence[Maintenance] = ()
+) -> QuietReason | None:
     """Why the anomaly makes no incident, or None when at least one enabled monitor lets it through.
 
     Of several monitors' reasons, the one that got furthest is given: it names what is nearest to letting it through.
     """
     if now - report.end_ms > OLD_NEWS_MS:
         return QuietReason.OLD_NEWS
+    if in_maintenance(report, maintenance):
+        return QuietReason.MAINTENANCE
     furthest = QuietReason.NOT_MONITORED
     for monitor in monitors:
         if not monitor.enabled:
@@ -36,7 +41,35 @@ def quiet_reason(report: AnomalyReport, monitors: Sequence[Monitor], now: int) -
     return furthest
 
 
-def against(rule: Rule, report: AnomalyReport) -> QuietReason | None:
+class Surprise(Protocol):
+    """What a rule looks at: an anomaly as a run reports it, or one of the past."""
+
+    @property
+    def stream_id(self) -> int: ...
+    @property
+    def measure(self) -> str: ...
+    @property
+    def slice(self) -> Slice: ...
+    @property
+    def direction(self) -> int: ...
+    @property
+    def start_ms(self) -> int: ...
+    @property
+    def end_ms(self) -> int: ...
+    @property
+    def window_ms(self) -> int: ...
+    @property
+    def impact(self) -> float: ...
+    @property
+    def relative(self) -> float | None: ...
+
+
+def let_through(report: Surprise, monitors: Sequence[Monitor]) -> tuple[int, ...]:
+    """The ids of the enabled monitors that an anomaly concerns."""
+    return tuple(one.id for one in monitors if one.enabled and against(one.rule, report) is None)
+
+
+def against(rule: Rule, report: Surprise) -> QuietReason | None:
     """What the rule has against the anomaly, or None."""
     if (
         (rule.streams and report.stream_id not in rule.streams)

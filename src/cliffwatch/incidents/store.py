@@ -14,6 +14,7 @@ from cliffwatch.db.incidents import AnomalyRow, IncidentRow, MonitorRow, Timelin
 from cliffwatch.db.people import MembershipRow, PersonRow, WorkspaceRow
 from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.incidents import lifecycle
+from cliffwatch.incidents.maintenance import maintenance_since
 from cliffwatch.incidents.model import (
     Anomaly,
     AnomalyReport,
@@ -24,6 +25,7 @@ from cliffwatch.incidents.model import (
     TimelineEntry,
     Transition,
 )
+from cliffwatch.incidents.monitors import monitors_of
 from cliffwatch.incidents.rows import (
     ANOMALY_COLUMNS,
     INCIDENT_COLUMNS,
@@ -37,6 +39,8 @@ from cliffwatch.incidents.take import Take, names
 
 if TYPE_CHECKING:
     from cliffwatch.accounts import Person, Workspace
+
+MAINTENANCE_REACH_MS = 32 * 24 * 3_600_000  # the longest window of a stream, and what is late beyond it
 
 Acted = tuple[Incident, list[Transition]]
 Transitions = list[Transition]
@@ -88,6 +92,7 @@ class Incidents:
             now,
             stream_id,
             window_end_ms,
+            maintenance_since(session, workspace.id, window_end_ms - MAINTENANCE_REACH_MS),
         )
         return take.run(reports, rescored_from_ms)
 
@@ -245,12 +250,12 @@ class Incidents:
     def monitors(self, workspace_id: int) -> Monitors:
         """The workspace's monitors, the default one first."""
         with self._database.read() as session:
-            return _monitors(session, workspace_id)
+            return monitors_of(session, workspace_id)
 
     def ensure_default_monitor(self, workspace_id: int, now: int) -> Monitor:
         """The workspace's default monitor (everything, both directions), made when it is not there yet."""
         with self._database.write() as session:
-            for monitor in _monitors(session, workspace_id):
+            for monitor in monitors_of(session, workspace_id):
                 if monitor.is_default:
                     return monitor
             return self._make_default(session, workspace_id, now)
@@ -270,7 +275,7 @@ class Incidents:
 
     def _rules(self, session: Session, workspace_id: int, now: int) -> Sequence[Monitor]:
         """The monitors; a workspace that never had one gets its default one now rather than losing anomalies."""
-        return _monitors(session, workspace_id) or [self._make_default(session, workspace_id, now)]
+        return monitors_of(session, workspace_id) or [self._make_default(session, workspace_id, now)]
 
     def _act(
         self,
@@ -317,12 +322,3 @@ def _row(session: Session, workspace_id: int, number: int, *, lock: bool = False
     if row is None:
         raise NotFound(f"incident {number}", "does not exist in this workspace.")
     return row
-
-
-def _monitors(session: Session, workspace_id: int) -> list[Monitor]:
-    query = (
-        select(MonitorRow)
-        .where(MonitorRow.workspace_id == workspace_id)
-        .order_by(MonitorRow.is_default.desc(), MonitorRow.id)
-    )
-    return [monitor_of(row) for row in session.scalars(query)]

@@ -27,6 +27,7 @@ from cliffwatch.incidents.judge import (
     match,
     witnesses,
 )
+from cliffwatch.incidents.maintenance import Maintenance
 from cliffwatch.incidents.model import (
     Anomaly,
     AnomalyReport,
@@ -50,7 +51,7 @@ from cliffwatch.incidents.rows import (
     incident_of,
     plain,
 )
-from cliffwatch.incidents.rule import quiet_reason
+from cliffwatch.incidents.rule import let_through, quiet_reason
 from cliffwatch.streams.model import slice_key
 
 Explain = Callable[[AnomalyReport], Cause | None]
@@ -83,6 +84,7 @@ class Take:
         now: int,
         stream_id: int,
         window_end_ms: int,
+        maintenance: Sequence[Maintenance] = (),
     ) -> None:
         self._session = session
         self._workspace_id = workspace_id
@@ -93,6 +95,8 @@ class Take:
         self._now = now
         self._stream_id = stream_id
         self._window_end_ms = window_end_ms
+        self._maintenance = maintenance
+        self._joined: dict[int, set[int]] = {}  # incident -> monitors that let something through that joined it
         self._reported: dict[int, AnomalyReport] = {}  # anomaly id -> what this run said of it
         self._revived: set[int] = set()  # incidents whose anomalies began or went on
         self._touched: set[int] = set()
@@ -186,7 +190,7 @@ class Take:
             before = item.anomaly.quiet_reason
             reason: QuietReason | None
             if item.anomaly.ongoing:
-                reason = quiet_reason(item.report, self._monitors, self._now)
+                reason = quiet_reason(item.report, self._monitors, self._now, self._maintenance)
                 reason = reason or closed_by_hand(item.report, before, stories)
             else:  # it will not become news any more; why it did not stays as it was
                 reason = QuietReason(before or QuietReason.OLD_NEWS)
@@ -241,6 +245,7 @@ class Take:
                 return [self._open(group, cause, stories)]
         incident = story.incident
         self._join(group, incident.id)
+        self._joined.setdefault(incident.id, set()).update(self._concerned(group))
         self._touched.add(incident.id)
         self._revived.add(incident.id)
         joined = (*story.members, *(item.anomaly for item in group))
@@ -251,6 +256,7 @@ class Take:
         members = [item.anomaly for item in group]
         number, self._next_number = self._next_number, self._next_number + 1
         bare = opened(self._workspace_id, number, members, subjects_of(group), cause, self._zone, self._now)
+        bare = replace(bare, monitors=self._concerned(group))
         row = IncidentRow(**incident_columns(bare))
         self._session.add(row)
         self._session.flush()
@@ -259,6 +265,9 @@ class Take:
         self._note(row.id, TransitionKind.OPENED, incident.headline)
         stories.append(self._story(incident, members))
         return Transition(TransitionKind.OPENED, incident, significant=True)
+
+    def _concerned(self, group: Sequence[Loud]) -> tuple[int, ...]:
+        return tuple(sorted({one for item in group for one in let_through(item.report, self._monitors)}))
 
     def _join(self, group: Sequence[Loud], incident_id: int) -> None:
         for ids in chunks([item.anomaly.id for item in group]):
@@ -287,6 +296,7 @@ class Take:
             after, transition = retell(
                 before, story.members, subjects, cause, self._zone, self._now, revived=before.id in self._revived
             )
+        after, transition = self._with_monitors(before, after, transition)
         if after != before:
             columns = incident_columns(after)
             self._session.execute(update(IncidentRow).where(IncidentRow.id == before.id).values(**columns))
@@ -294,6 +304,26 @@ class Take:
             told = f"{transition.note} {after.headline}" if transition.note else after.headline
             self._note(before.id, transition.kind, told)
         return transition
+
+    def _with_monitors(
+        self, before: Incident, after: Incident, transition: Transition | None
+    ) -> tuple[Incident, Transition | None]:
+        """What another monitor let through concerns its people too: where they are others, that is news."""
+        new = self._joined.get(before.id, set()) - set(before.monitors)
+        if not new:
+            return after, transition
+        monitors = tuple(sorted(new | set(before.monitors)))
+        policy = {monitor.id: monitor.policy_id for monitor in self._monitors}
+        others = {policy.get(one) for one in new} - {policy.get(one) for one in before.monitors}
+        after = replace(after, monitors=monitors)
+        if transition is not None:
+            told = replace(after, revision=transition.incident.revision)
+            significant = transition.significant or (bool(others) and after.state.live)
+            return told, replace(transition, incident=told, significant=significant)
+        if others and after.state.live:
+            after = replace(after, revision=after.revision + 1)
+            return after, Transition(TransitionKind.UPDATED, after, True, "It concerns another monitor now.")
+        return after, None
 
     def _fresh_cause(self, before: Incident, after: Incident, members: Sequence[Anomaly]) -> Cause | None:
         """A new explanation where the headline's series moved on in this run.

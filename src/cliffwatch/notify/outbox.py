@@ -11,7 +11,6 @@ webhook-id. That is the only way in which anything leaves twice.
 
 from __future__ import annotations
 
-import hashlib
 import random as randomness
 import time
 from collections.abc import Callable, Sequence
@@ -25,13 +24,12 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from cliffwatch.db import Database
 from cliffwatch.db.incidents import ChannelRow, DeliveryAttemptRow, DeliveryRow
-from cliffwatch.db.people import WorkspaceRow
 from cliffwatch.errors import Conflict, NotFound
-from cliffwatch.incidents.model import Incident, Transition
+from cliffwatch.incidents.model import Transition
 from cliffwatch.notify.channels import kind_named
 from cliffwatch.notify.channels.contract import Answer, Letter, MailSettings, Transports
-from cliffwatch.notify.chart import ChartData
-from cliffwatch.notify.message import PURPOSES, Message, Purpose, about, dump, load, trial
+from cliffwatch.notify.letters import FAILED, PENDING, SENT, SUBJECT, TARGET, THREAD, Charts, Letters
+from cliffwatch.notify.message import Purpose, load
 from cliffwatch.notify.store import Channel, channel_of
 
 log = structlog.get_logger(__name__)
@@ -43,16 +41,6 @@ THREADS = 8
 MAX_BATCH = 4 * THREADS
 """Even if every receiver hangs until its timeout, a batch is settled well within its lease."""
 LEASE_MS = 120_000
-
-PENDING, SENT, FAILED = "pending", "sent", "failed"
-
-TARGET = DeliveryRow.payload["target"].as_string()
-THREAD = DeliveryRow.payload["thread"].as_string()
-SUBJECT = DeliveryRow.payload[("message", "subject")].as_string()
-"""Read by the database: a payload holds a whole chart, and most readers want one word of it."""
-
-Charts = Callable[[Incident, str], ChartData | None]
-"""Gives the chart of an incident, in a time zone; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +64,7 @@ class Delivery:
     target: str
     purpose: str
     subject: str
-    state: str  # pending, sent, failed
+    state: str  # pending, sent, failed, skipped
     attempts: int
     next_attempt_ms: int
     created_ms: int
@@ -141,109 +129,21 @@ class Outbox:
     ) -> None:
         self._database = database
         self._transports = Transports(mail, allow_private_urls, timeout_seconds)
-        self._base_url = base_url.rstrip("/")
-        self._charts = charts
+        self._letters = Letters(base_url, charts)
         self._random = random
 
     def enqueue(self, session: Session, transitions: Sequence[Transition], now: int) -> int:
-        """Write a row per significant transition, enabled channel and target, in the caller's transaction.
-
-        Returns how many are new; what is there already (a repeated step) is left alone.
-        """
-        told = [t for t in transitions if t.significant and t.kind in PURPOSES]
-        return sum(self._enqueue_one(session, transition, now) for transition in told)
-
-    def _enqueue_one(self, session: Session, transition: Transition, now: int) -> int:
-        incident = transition.incident
-        workspace = session.get(WorkspaceRow, incident.workspace_id)
-        if workspace is None:
-            raise NotFound(f"workspace {incident.workspace_id}", "does not exist.")
-        channels = _channels(session, incident.workspace_id)
-        if not channels:
-            return 0
-        subject, threads = _told_before(session, incident.id)
-        message = about(
-            transition,
-            workspace_name=workspace.name,
-            time_zone=workspace.time_zone,
-            subject=subject,
-            base_url=self._base_url,
-            now=now,
-            chart=self._charts(incident, workspace.time_zone) if self._charts else None,
-        )
-        written = 0
-        for channel in channels:
-            for target in kind_named(channel.kind).targets(channel.settings):
-                thread = _token(self._base_url, incident.id, incident.opened_ms, channel.id, target)
-                key = f"{incident.id}:{incident.revision}:{channel.id}:{target}"
-                begins = thread not in threads
-                written += self._write(session, channel, key, message, target, thread, begins, incident.id, now)
-        return written
+        """Write the letters of significant transitions, in the caller's transaction; how many are new."""
+        return self._letters.enqueue(session, transitions, now)
 
     def enqueue_test(self, channel: Channel, now: int) -> int:
         """A test message to a channel, also one that is switched off; returns how many letters that makes."""
         with self._database.write() as session:
-            workspace = session.get_one(WorkspaceRow, channel.workspace_id)
-            message = trial(
-                channel.name,
-                workspace_name=workspace.name,
-                time_zone=workspace.time_zone,
-                base_url=self._base_url,
-                now=now,
-            )
-            targets = kind_named(channel.kind).targets(channel.settings)
-            return sum(
-                self._write(
-                    session,
-                    channel,
-                    f"test:{channel.id}:{now}:{target}",
-                    message,
-                    target,
-                    _token(self._base_url, "test", now, channel.id, target),
-                    True,
-                    None,
-                    now,
-                )
-                for target in targets
-            )
+            return self._letters.enqueue_test(session, channel, now)
 
-    def _write(
-        self,
-        session: Session,
-        channel: Channel,
-        key: str,
-        message: Message,
-        target: str,
-        thread: str,
-        begins_thread: bool,
-        incident_id: int | None,
-        now: int,
-    ) -> int:
-        key = key if len(key) <= 200 else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
-        if session.scalar(select(DeliveryRow.id).where(DeliveryRow.key == key)) is not None:
-            return 0
-        payload = {
-            "message": dump(message),
-            "target": target,
-            "thread": thread,
-            "id": thread if begins_thread else _token(thread, key),
-            "begins_thread": begins_thread,
-        }
-        session.execute(
-            insert(DeliveryRow).values(
-                workspace_id=channel.workspace_id,
-                incident_id=incident_id,
-                channel_id=channel.id,
-                key=key,
-                purpose=message.purpose.value,
-                payload=payload,
-                state=PENDING,
-                next_attempt_ms=now,
-                created_ms=now,
-                answer="",
-            )
-        )
-        return 1
+    def escalate(self, session: Session, now: int) -> int:
+        """Tell whoever is next of incidents that nobody has acknowledged in time; how many letters that makes."""
+        return self._letters.escalate(session, now)
 
     def deliver_due(self, now: int, limit: int = 100) -> Delivered:
         """Claim what is due (at most a batch), make one attempt each, and settle it.
@@ -353,20 +253,6 @@ class Outbox:
             return int(session.scalar(select(func.count()).where(DeliveryRow.state == PENDING)) or 0)
 
 
-def _channels(session: Session, workspace_id: int) -> list[Channel]:
-    query = (
-        select(ChannelRow).where(ChannelRow.workspace_id == workspace_id, ChannelRow.enabled).order_by(ChannelRow.id)
-    )
-    return [channel_of(row) for row in session.scalars(query)]
-
-
-def _told_before(session: Session, incident_id: int) -> tuple[str | None, set[str]]:
-    """The subject under which the incident was first told (mail programs keep a thread by it), and its threads."""
-    query = select(SUBJECT, THREAD).where(DeliveryRow.incident_id == incident_id).order_by(DeliveryRow.id)
-    rows = list(session.execute(query))
-    return (rows[0][0] if rows else None), {thread for _, thread in rows}
-
-
 def _is_due(now: int) -> ColumnElement[bool]:
     """Whether a row may be claimed: its time has come, nobody holds it, nothing of its thread is before it."""
     earlier = aliased(DeliveryRow)
@@ -423,8 +309,3 @@ def _own(session: Session, workspace_id: int, delivery_id: int) -> DeliveryRow:
     if row is None or row.workspace_id != workspace_id:
         raise NotFound(f"delivery {delivery_id}", "does not exist in this workspace.")
     return row
-
-
-def _token(*parts: object) -> str:
-    """An id for the world outside: letters and digits, the same for the same parts."""
-    return "cw" + hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:30]

@@ -21,6 +21,8 @@ from cliffwatch.notify.channels.contract import (
     dump_settings,
     parse_settings,
 )
+from cliffwatch.notify.routing.model import QuietHours
+from cliffwatch.notify.routing.shapes import dump_quiet, parse_quiet
 
 Listed = list["Channel"]
 
@@ -36,6 +38,8 @@ class Channel:
     settings: ChannelSettings
     enabled: bool
     created_ms: int
+    quiet: QuietHours | None = None  # hours in which its messages wait
+    person_id: int | None = None  # whose own it is: on-call rotations reach them by it
 
 
 class Channels:
@@ -84,8 +88,12 @@ class Channels:
         name: str | None = None,
         settings: Mapping[str, Any] | None = None,
         enabled: bool | None = None,
+        quiet: Mapping[str, Any] | None = None,
     ) -> Channel:
-        """Change what is given; settings that are not named stay. Raises NotFound or InvalidInput."""
+        """Change what is given; settings that are not named stay. `quiet` {} ends the quiet hours.
+
+        Raises NotFound or InvalidInput.
+        """
         with self._database.write() as session:
             row = _row(session, workspace_id, channel_id)
             if settings is not None:
@@ -95,6 +103,8 @@ class Channels:
                 row.name = _named(name)
             if enabled is not None:
                 row.enabled = enabled
+            if quiet is not None:
+                row.quiet = dump_quiet(parse_quiet(quiet))
             session.flush()
             return channel_of(row)
 
@@ -107,7 +117,10 @@ class Channels:
 def channel_of(row: ChannelRow) -> Channel:
     """The channel of a row."""
     settings = parse_settings(kind_named(row.kind).settings, row.settings, os.urandom)
-    return Channel(row.id, row.workspace_id, row.kind, row.name, settings, row.enabled, row.created_ms)
+    quiet = parse_quiet(row.quiet)
+    return Channel(
+        row.id, row.workspace_id, row.kind, row.name, settings, row.enabled, row.created_ms, quiet, row.person_id
+    )
 
 
 def _row(session: Session, workspace_id: int, channel_id: int) -> ChannelRow:

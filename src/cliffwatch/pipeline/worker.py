@@ -127,13 +127,14 @@ class Pipeline:
         return True
 
     def _look_around(self, now: int) -> None:
-        """Once a minute: wake snoozed incidents, and close those of streams that nobody watches any more."""
+        """Once a minute: wake snoozed incidents, close those of streams that nobody watches, tell who is next."""
         self._looked_around_ms = now
         with self._database.write() as session:
             transitions = self._incidents.wake(session, now)
             for stream_id in self._streams.stopped_with_anomalies(session):
                 transitions += self._incidents.stop_watching(session, stream_id, now)
             self._outbox.enqueue(session, transitions, now)
+            self._outbox.escalate(session, now)
 
     def _recall_late(self, now: int) -> None:
         """What was late when the last process ended was kept in its memory: look at the newest windows again."""
