@@ -132,17 +132,21 @@ def test_the_heat_map_shows_the_most_surprising_value_first() -> None:
         (REVENUE.key, make_slice({COUNTRY: "DE"})): columns([10, 10, 10], [10, 10, 10]),
         (REVENUE.key, make_slice({COUNTRY: "FR"})): columns([10, 10, 2], [10, 10, 10]),
     }
-    heat = heatmap.heat_map(found, REVENUE, [COUNTRY], BERLIN, START + 3 * HOUR)
+    looked = heatmap.Looked(REVENUE, START + HOUR, START + 3 * HOUR, BERLIN, lambda slice_: f"/{slice_[0][1]}")
+    heat = heatmap.heat_map(found, [COUNTRY], START + 3 * HOUR, looked)
     assert heat is not None
     assert [row.label for row in heat.groups[0].rows] == ["FR", "DE"]
     assert [cell.level for cell in heat.groups[0].rows[0].cells] == [0, 0, -3]
     assert heat.groups[0].rows[0].cells[2].title == "Tue 03:00: €2, expected €10"
+    row = heat.groups[0].rows[0]
+    assert (row.actual, row.expected, row.change, row.surprising) == ("€12", "€20", "−40 %", 1)
+    assert {cell.href for cell in row.cells} == {"/FR"}
+    assert heat.summary == "country FR stands out most: −40 %, with 1 surprising window. 1 of 2 values is surprising."
 
 
 def test_there_is_no_heat_map_without_slices() -> None:
-    assert (
-        heatmap.heat_map({(REVENUE.key, TOTAL): columns([1, 2])}, REVENUE, [COUNTRY], BERLIN, START + 9 * HOUR) is None
-    )
+    looked = heatmap.Looked(REVENUE, START, START + HOUR, BERLIN)
+    assert heatmap.heat_map({(REVENUE.key, TOTAL): columns([1, 2])}, [COUNTRY], START + 9 * HOUR, looked) is None
 
 
 @pytest.mark.parametrize(("key", "shown"), [("24h", "24h"), ("8w", "8w"), ("", "14d"), ("nonsense", "14d")])

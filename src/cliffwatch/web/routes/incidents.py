@@ -16,7 +16,7 @@ from cliffwatch.streams.model import Slice, Stream, slice_key
 from cliffwatch.web import formats, points
 from cliffwatch.web.forms import PostedForm
 from cliffwatch.web.render import see_other
-from cliffwatch.web.views import heatmap, series
+from cliffwatch.web.views import heatmap, links, series
 from cliffwatch.web.views import incidents as views
 from cliffwatch.web.visit import Editing, Reading, Visit
 
@@ -45,7 +45,10 @@ def incident_page(visit: Reading, number: int) -> Response:
     services = visit.services
     incident = services.incidents.get(visit.workspace_id, number)
     stream = _stream(visit, incident)
-    why = views.why(incident)
+    of = views.explained(incident)
+    link = links.slice_link(
+        of.stream_id, of.measure, incident.started_ms, incident.last_window_ms, visit.zone, visit.now
+    )
     moved = views.also_moved(incident, services.incidents.anomalies(incident.id), visit.zone, visit.now)
     return visit.page(
         "incident.html",
@@ -53,8 +56,9 @@ def incident_page(visit: Reading, number: int) -> Response:
         may_acknowledge=incident.state in (IncidentState.OPEN, IncidentState.SNOOZED),
         status_note=_status_note(visit, incident),
         facts=views.facts(incident, visit.zone, visit.now),
-        why=why,
-        why_rows=[(cause, _cause_href(why, cause)) for cause in why.causes],
+        why=views.why(incident, link),
+        seen_in=of.seen_in,
+        explain_href=_explain_href(visit, incident, stream, of),
         chart=_chart(visit, incident, stream),
         heat=_heat(visit, incident, stream),
         moved=[(item, _moved_href(item)) for item in moved],
@@ -181,26 +185,26 @@ def _heat(visit: Visit, incident: Incident, stream: Stream | None) -> heatmap.He
     start, end = _window(incident, visit.now)
     found = points.read(visit.services.store, stream.id, start, end, measure.key)
     paths = [dimension.path for dimension in stream.definition.dimensions]
-    return heatmap.heat_map(found, measure, paths, visit.zone, end)
+    link = links.slice_link(stream.id, measure.key, start, end, visit.zone, visit.now)
+    looked = heatmap.Looked(measure, incident.started_ms, incident.last_window_ms, visit.zone, link)
+    return heatmap.heat_map(found, paths, end, looked)
 
 
 def _series_href(stream: Stream | None, measure: str, piece: Slice) -> str:
     if stream is None:
         return ""
-    return f"/streams/{stream.id}?{urlencode({'measure': measure, 'slice': slice_key(piece)})}"
+    return links.series_href(stream.id, measure, piece)
 
 
-def _cause_href(why: views.Why, cause: views.CauseRow) -> str:
-    """The chart of a cause; combinations of values have none, because only single values are series."""
-    return _chart_href(*why.of, cause.slice) if len(cause.slice) == 1 else ""
+def _explain_href(visit: Visit, incident: Incident, stream: Stream | None, of: views.Explained) -> str:
+    if stream is None:
+        return ""
+    start, end = incident.started_ms, incident.last_window_ms
+    return links.explain_href(of.stream_id, of.measure, of.slice, start, end, visit.zone)
 
 
 def _moved_href(item: views.Moved) -> str:
-    return _chart_href(item.stream_id, item.measure, item.slice)
-
-
-def _chart_href(stream_id: int, measure: str, slice_: Slice) -> str:
-    return f"/streams/{stream_id}?{urlencode({'measure': measure, 'slice': slice_key(slice_)})}"
+    return links.series_href(item.stream_id, item.measure, item.slice)
 
 
 def _timeline(visit: Visit, incident: Incident) -> list[views.Step]:

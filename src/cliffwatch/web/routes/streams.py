@@ -39,9 +39,9 @@ def stream_page(
     view: str = "chart",
 ) -> Response:
     stream = visit.services.streams.get(visit.workspace_id, stream_id)
-    chosen = _measure(stream, measure)
+    chosen = measure_in(stream, measure)
     live = visit.services.incidents.list(visit.workspace_id, states=incident_views.LIVE, stream_id=stream.id)
-    panel = _panel(visit, stream, chosen, _slice(slice), series.range_of(range), view)
+    panel = _panel(visit, stream, chosen, slice_in(slice), series.range_of(range), view)
     progress = visit.services.streams.backfill_progress(stream.id)
     return visit.page(
         "stream.html",
@@ -70,7 +70,7 @@ def series_json(
 ) -> Response:
     """Columns for the chart. `start` and `end` are Unix milliseconds; without them, the range."""
     stream = visit.services.streams.get(visit.workspace_id, stream_id)
-    chosen, piece = _measure(stream, measure), _slice(slice)
+    chosen, piece = measure_in(stream, measure), slice_in(slice)
     until = min(end if end is not None else visit.now, visit.now)
     since = max(start if start is not None else until - series.range_of(range).ms, until - MOST_DAYS_MS)
     found = points.read(visit.services.store, stream.id, since, until, chosen.key, [piece])
@@ -208,12 +208,12 @@ def _anomalies(visit: Visit, stream: Stream, measure: Measure, piece: Slice, sin
     return [anomaly for anomaly in found if anomaly.measure == measure.key and anomaly.slice == piece]
 
 
-def _measure(stream: Stream, key: str) -> Measure:
+def measure_in(stream: Stream, key: str) -> Measure:
     """The measure of an address; the first one when it names none, or one that an edit removed."""
     return next((one for one in stream.definition.measures if one.key == key), stream.definition.measures[0])
 
 
-def _slice(key: str) -> Slice:
+def slice_in(key: str) -> Slice:
     """The slice of an address. Raises InvalidInput when it is not one."""
     try:
         data = json.loads(key or "{}")

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
-from typing import Any
 
 from cliffwatch.incidents import Anomaly, Incident, IncidentState, TimelineEntry
 from cliffwatch.incidents.headline import change, loss, rate, slice_phrase
-from cliffwatch.streams.model import NOT_SET, Slice, make_slice
+from cliffwatch.streams.model import Slice, make_slice
 from cliffwatch.web import formats
 from cliffwatch.web.formats import Moment
+from cliffwatch.web.views.why import Link, Why, nowhere, short_change, why_of
 
 LIVE = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.SNOOZED)
 
@@ -99,107 +99,36 @@ def lasted(incident: Incident, now: int) -> str:
     return formats.duration(max(end - incident.started_ms, 0))
 
 
-def short_change(relative: float | None) -> str:
-    """`−31 %`; `new` where nothing was expected; "–" without a value."""
-    if relative is None:
-        return "new"
-    return formats.signed_percent(relative) if abs(relative) < 10 else f"×{relative + 1:,.0f}"
-
-
 def streams_of(incident: Incident) -> set[int]:
     """The streams that an incident speaks of: a story may run through several."""
     return {stream_id for stream_id, _ in incident.subjects} | {incident.stream_id}
 
 
 @dataclass(frozen=True, slots=True)
-class CauseRow:
-    """A slice that explains a part of the change; `share` and `confidence` are 0 to 1, `width` fills the bar."""
+class Explained:
+    """The series that an incident's explanation speaks of: a witness where the headline's own does not know why."""
 
+    stream_id: int
+    measure: str
     slice: Slice
-    tags: tuple[tuple[str, str], ...]
-    words: str
-    actual: str
-    expected: str
-    change: str
-    direction: int
-    share: str
-    width: float
-    confidence: str
-    kind: str
+    unit: str | None
+    seen_in: str  # its measure's name, where it is another than the headline's
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
-    """The root cause: its sentence, its slices, and what they leave open."""
-
-    sentence: str
-    causes: tuple[CauseRow, ...]
-    mix: tuple[CauseRow, ...]
-    note: str
-    unexplained: str
-    effects: tuple[tuple[str, str], ...]
-    of: tuple[int, str]  # the measure that is explained: another than the headline's where that does not know why
-    seen_in: str  # its name, where it is another
+def explained(incident: Incident) -> Explained:
+    of = incident.explanation.get("of")
+    if not of:
+        unit = formats.shown_unit(incident.measure, incident.unit)
+        return Explained(incident.stream_id, incident.measure, incident.slice, unit, "")
+    key = (int(of["stream_id"]), str(of["measure"]))
+    seen_in = str(of["name"]) if key != (incident.stream_id, incident.measure) else ""
+    return Explained(*key, make_slice(of["slice"]), formats.shown_unit(key[1], of["unit"]), seen_in)
 
 
-_KINDS = {"volume": "Volume", "rate": "Rate", "mix": "Mix"}
-
-
-def why(incident: Incident) -> Why:
+def why(incident: Incident, link: Link = nowhere) -> Why:
     """Read what `explain` stored. An incident without an explanation has an empty one."""
-    document = incident.explanation
-    of = document.get("of") or {}  # the series that is explained: a witness where the headline's own does not know
-    told = (incident.stream_id, incident.measure)
-    key = (int(of["stream_id"]), str(of["measure"])) if of else told
-    unit = formats.shown_unit(key[1], of["unit"] if of else incident.unit)
-    explained = make_slice(of["slice"]) if of else incident.slice
-    unexplained = float(document.get("unexplained") or 0.0)
-    effects = tuple(
-        (label, formats.signed_percent(float(document[key]) / abs(float(document["expected"]))))
-        for label, key in (("What people did (rate)", "rate_effect"), ("Who came (mix)", "mix_effect"))
-        if document.get(key) is not None and document.get("expected")
-    )
-    causes = tuple(_cause(cause, unit, explained) for cause in document.get("causes", ()))
-    return Why(
-        cause_words(incident),
-        causes,
-        tuple(_cause(cause, unit, explained) for cause in document.get("mix", ())),
-        str(document.get("note") or ""),
-        formats.percent(unexplained) if causes and abs(unexplained) >= 0.01 else "",
-        effects,
-        key,
-        str(of["name"]) if key != told else "",
-    )
-
-
-def _cause(cause: Mapping[str, Any], unit: str | None, within: Slice) -> CauseRow:
-    """`within` is the incident's own slice: what explains Germany's fall is read together with Germany."""
-    slice_ = make_slice(dict(within) | {str(path): str(value) for path, value in cause["slice"].items()})
-    actual, expected = float(cause["actual"]), float(cause["expected"])
-    share, confidence = float(cause.get("share") or 0.0), float(cause.get("confidence") or 0.0)
-    relative = (actual - expected) / abs(expected) if expected else None
-    return CauseRow(
-        slice_,
-        tuple((path.rsplit(".", 1)[-1].replace("_", " "), value_words(value)) for path, value in slice_),
-        slice_phrase(slice_),
-        formats.quantity(actual, unit, 3),
-        formats.quantity(expected, unit, 3),
-        short_change(relative),
-        1 if actual > expected else -1,
-        formats.percent(share),
-        round(min(abs(share), 1.0) * 100, 1),
-        confidence_words(confidence),
-        _KINDS.get(str(cause.get("kind")), ""),
-    )
-
-
-def value_words(value: str) -> str:
-    return "(not set)" if value == NOT_SET else value
-
-
-def confidence_words(confidence: float) -> str:
-    """A probability in words that do not pretend to precision."""
-    return "Certain" if confidence >= 0.99 else "Very likely" if confidence >= 0.9 else "Likely"
+    of = explained(incident)
+    return why_of(incident.explanation, cause_words(incident), of.unit, of.slice, link)
 
 
 @dataclass(frozen=True, slots=True)
