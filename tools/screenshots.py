@@ -101,6 +101,7 @@ def pages(page: Page, address: str) -> dict[str, str]:
     found["not-found"] = "/nowhere"
     if stream := first(page, f"{address}/streams", r"^/streams/\d+$"):
         found |= {"stream": stream, "stream-table": f"{stream}?view=table", "stream-edit": f"{stream}/edit"}
+        found |= {"explain": f"{stream}/explain", "explain-chosen": f"{stream}/explain?base=period"}
     if incident := first(page, f"{address}/incidents?show=all", r"^/incidents/\d+$"):
         found["incident"] = incident
     if source := first(page, f"{address}/sources", r"^/sources/\d+$"):

@@ -189,6 +189,17 @@ def test_a_window_is_explained(shared: World) -> None:
     assert answer["note"] == "The stream's history does not reach back far enough to compare it with anything."
 
 
+def test_a_window_is_explained_against_a_base_line_of_choice(shared: World) -> None:
+    path = f"/streams/{shared.home.stream.id}/explain"
+    params = {"start": "2026-11-29T12:00:00Z", "end": "2026-11-29T13:00:00Z", "base": "period"}
+    period = {"base_start": "2026-11-28T12:00:00Z", "base_end": "2026-11-28T13:00:00Z"}
+    answer = shared.ask("GET", path, params={**params, **period, "slice": '{"properties.country":"DE"}'}).json()
+    assert answer["base"]["periods"] == [{"start": "2026-11-28T12:00:00.000Z", "end": "2026-11-28T13:00:00.000Z"}]
+    refused = shared.ask("GET", path, params=params)
+    assert refused.status_code == 422
+    assert "base line" in refused.text
+
+
 def test_runs_tell_what_came_of_each_window(world: World) -> None:
     while world.services.pipeline.work():
         pass

@@ -12,8 +12,9 @@ from cliffwatch.api.auth import Reader
 from cliffwatch.api.shapes import GivenMoment, Id, Moment, Number, Page, Shown, Text, finite, iso
 from cliffwatch.errors import InvalidInput
 from cliffwatch.incidents import Anomaly
+from cliffwatch.pipeline import Base
 from cliffwatch.store import PointBatch, PointQuery
-from cliffwatch.streams import Measure, Slice, Stream, make_slice, slice_key, window_of
+from cliffwatch.streams import Measure, Slice, Stream, Window, make_slice, slice_key, window_of
 
 if TYPE_CHECKING:
     from cliffwatch.services import Services
@@ -133,13 +134,34 @@ def router(services: Services) -> APIRouter:
         start: Annotated[GivenMoment, Query(description="The first moment.")],
         end: Annotated[GivenMoment, Query(description="The moment after the last.")],
         measure: MeasureKey = None,
+        slice: SliceKey = "{}",  # noqa: A002 - its name in the address
+        base: Annotated[
+            Base,
+            Query(
+                description="What to compare with: `weeks`, the same hours of up to six earlier weeks (or the "
+                "stretches just before, while the history is shorter than a week); `previous`, the stretch just "
+                "before; `period`, the one from `base_start` to `base_end`."
+            ),
+        ] = Base.WEEKS,
+        base_start: Annotated[
+            GivenMoment | None, Query(description="The first moment of a base line `period`.")
+        ] = None,
+        base_end: Annotated[GivenMoment | None, Query(description="The moment after its last.")] = None,
     ) -> dict[str, Any]:
-        """The few slices that explain the change, most important first, each with its share of it."""
+        """The few slices that explain the change, most important first, each with its share of it.
+
+        `sentence` says it in plain words. `driver`, where there is one, says of what the causes' numbers speak: a
+        percentile is explained by the share of events above its expected value.
+        """
         stream = services.streams.get(who.workspace.id, stream_id)
         since, until = span(start, end, services.clock())
         check_length(stream, since, until)
-        found = services.pipeline.explain_window(stream, measure_of(stream, measure).key, since, until)
-        document: dict[str, Any] = finite(found)
+        chosen = Window(base_start, base_end) if base_start is not None and base_end is not None else None
+        found = services.pipeline.explain_window(
+            stream, measure_of(stream, measure).key, since, until, given_slice(stream, slice), base, chosen
+        )
+        periods = [{name[:-3]: iso(ms) for name, ms in period.items()} for period in found["base"]["periods"]]
+        document: dict[str, Any] = finite({**found, "base": {**found["base"], "periods": periods}})
         return {"start": iso(since), "end": iso(until), **document}
 
     return routes

@@ -10,6 +10,7 @@ again. Every step may be repeated: points have fixed keys, incidents know what t
 idempotency keys. Takes jobs; gives points, incidents and messages; never talks to people or SDKs itself.
 """
 
+from cliffwatch.pipeline.periods import Base
 from cliffwatch.pipeline.worker import Pipeline
 
-__all__ = ["Pipeline"]
+__all__ = ["Base", "Pipeline"]

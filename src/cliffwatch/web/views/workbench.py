@@ -21,7 +21,7 @@ BASES = tuple((base.value, base.words[0].upper() + base.words[1:]) for base in B
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The form as it stands in the address: texts as they were given, what they mean, and what is wrong with them."""
+    """The form as it stands in the address: its fields ("" for what is no time), their meaning, and what is wrong."""
 
     start: str
     end: str
@@ -53,7 +53,8 @@ def asked(query: Mapping[str, str], schedule: Schedule, zone: tzinfo, now: int) 
         chosen = _period(base_start, base_end, zone, errors, ("base_start", "base_end"))
         if period and chosen and chosen.start_ms < period.end_ms and period.start_ms < chosen.end_ms:
             errors["base_start"] = "overlaps the period that is explained. Choose one beside it."
-    return Asked(start, end, base, base_start, base_end, period, chosen, errors)
+    fields = [text if read_time(text, zone) is not None else "" for text in (start, end, base_start, base_end)]
+    return Asked(fields[0], fields[1], base, fields[2], fields[3], period, chosen, errors)
 
 
 def _period(start: str, end: str, zone: tzinfo, errors: dict[str, str], names: tuple[str, str]) -> Window | None:
