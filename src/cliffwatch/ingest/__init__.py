@@ -18,6 +18,7 @@ from cliffwatch.ingest.model import (
     Source,
     WriteKey,
 )
+from cliffwatch.ingest.oauth import MadeKey, OauthKey, OauthKeys
 from cliffwatch.ingest.privacy import Deletion, Deletions, PropertyRule, PropertyRules
 from cliffwatch.ingest.quarantine import Quarantine, Quarantined
 from cliffwatch.ingest.replay import Replayed
@@ -36,6 +37,9 @@ __all__ = [
     "Ingest",
     "IngestStats",
     "Lateness",
+    "MadeKey",
+    "OauthKey",
+    "OauthKeys",
     "Projector",
     "PropertyRule",
     "PropertyRules",

@@ -27,6 +27,8 @@ _STATUS = {
     Verdict.BODY_UNREADABLE: 400,
     Verdict.MISSING_WRITE_KEY: 401,
     Verdict.UNKNOWN_WRITE_KEY: 401,
+    # On 401 Python's and Node's SDK forget their token and the batch; on 511 they get a new one and send it again.
+    Verdict.INVALID_TOKEN: 511,
     Verdict.TOO_SLOW: 408,
     Verdict.QUEUE_FULL: 429,
     Verdict.NOT_DURABLE: 503,
@@ -62,6 +64,15 @@ def refusal(verdict: Verdict, message: str | None = None) -> Answer:
 def not_taken(verdict: Verdict, status: int, message: str) -> Answer:
     """The answer to a delivery of Segment, which shows `message` to its people."""
     return _answer(status, msgspec.json.encode({"success": False, "code": str(verdict), "message": message}), _JSON)
+
+
+def token_answer(status: int, body: bytes, retry_seconds: int | None = None) -> Answer:
+    """The answer to a request for a token. Python's SDK reads X-RateLimit-Reset on 429, Node's Retry-After."""
+    headers = [(b"cache-control", b"no-store"), (b"pragma", b"no-cache")]
+    if retry_seconds is not None:
+        seconds = b"%d" % retry_seconds
+        headers += [(b"retry-after", seconds), (b"x-ratelimit-reset", seconds)]
+    return _answer(status, body, _JSON, *headers)
 
 
 def method_refused(allow: str) -> Answer:

@@ -6,6 +6,7 @@ Judging each message is the absorber's work. No answer of the door is ever a red
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from cliffwatch.ingest.commit import GroupCommit
 from cliffwatch.ingest.credentials import basic_key, bearer_token
 from cliffwatch.ingest.deliveries.receive import BODY_LIMIT, NotTaken, Receiver
 from cliffwatch.ingest.model import Source
+from cliffwatch.ingest.oauth import TokenServer
 from cliffwatch.ingest.pages import Scripts, pixel_message, settings_document
 from cliffwatch.ingest.privacy import PropertyRules
 from cliffwatch.ingest.record import Mark, Record
@@ -61,6 +63,7 @@ class Door:
         scripts: Scripts,
         rules: PropertyRules,
         receiver: Receiver,
+        tokens: TokenServer,
     ) -> None:
         self._sources = sources
         self._commit = commit
@@ -73,6 +76,7 @@ class Door:
         self._scripts = scripts
         self._rules = rules
         self._receiver = receiver
+        self._tokens = tokens
 
     def in_front_of(self, app: App) -> App:
         """The ASGI application that answers the tracking API itself and leaves every other request to `app`."""
@@ -101,6 +105,8 @@ class Door:
             return await self._tracking(found, scope, headers, receive)
         if target is Target.WEBHOOK or target is Target.DIRECT:
             return await self._delivery(found, headers, receive)
+        if target is Target.OAUTH_TOKEN:
+            return await self._token(scope, headers, receive)
         if target is Target.PIXEL:
             await self._pixel(found, scope, headers)
             return answers.PIXEL
@@ -189,15 +195,39 @@ class Door:
     def _source(self, headers: AsciiHeaders, body_key: str) -> Source:
         """The source of the request's write key: Basic header first, then the body (segment-spec, 1.2)."""
         authorization = headers.get(b"authorization", b"")
+        token = bearer_token(authorization)
+        if token:
+            return self._source_of_token(token, body_key)
         header_key = basic_key(authorization)
         source = self._sources.find_by_key(header_key) if header_key else None
         if source is None and body_key:
             source = self._sources.find_by_key(body_key)
         if source is None:
             raise Refused(Verdict.UNKNOWN_WRITE_KEY if header_key or body_key else Verdict.MISSING_WRITE_KEY)
-        if bearer_token(authorization):
-            raise Refused(Verdict.UNKNOWN_WRITE_KEY, "The access token is not valid.")
         return source
+
+    def _source_of_token(self, token: str, body_key: str) -> Source:
+        """The source of an access token; the write key in the body must be its own. An SDK asks for a new token."""
+        source_id = self._tokens.source_of(token)
+        source = self._sources.find(source_id) if source_id is not None else None
+        if source is None:
+            raise Refused(Verdict.INVALID_TOKEN)
+        if body_key and self._sources.find_by_key(body_key) != source:
+            raise Refused(Verdict.UNKNOWN_WRITE_KEY, "The write key is not one of the source that the token is for.")
+        return source
+
+    async def _token(self, scope: Scope, headers: AsciiHeaders, receive: Callable[[], Any]) -> Answer:
+        """The token that a client's assertion is good for."""
+        lease = Lease(self._budget)
+        host = headers.get(b"host", b"").decode("latin-1")
+        audiences = [f"{scope.get('scheme', 'http')}://{host}", *filter(None, [self._options.base_url])]
+        try:
+            form = await read_body(receive, headers, lease)
+            return await asyncio.to_thread(self._tokens.answer, form, audiences)
+        except Refused as refused:
+            return answers.refusal(refused.verdict, refused.message)
+        finally:
+            lease.give_back()
 
     def _refused(self, refused: Refused, headers: AsciiHeaders, received_ms: int) -> Answer:
         verdict = refused.verdict

@@ -8,6 +8,7 @@ from __future__ import annotations
 from cliffwatch.ingest.catalogue import Catalogue
 from cliffwatch.ingest.deliveries import Deliveries
 from cliffwatch.ingest.model import Selection
+from cliffwatch.ingest.oauth import OauthKeys
 from cliffwatch.ingest.privacy import Deletions, PropertyRules
 from cliffwatch.ingest.screen import Screen, cut_body
 from cliffwatch.ingest.sources import Sources
@@ -23,6 +24,7 @@ class Guard:
         deliveries: Deliveries,
         deletions: Deletions,
         rules: PropertyRules,
+        oauth_keys: OauthKeys,
         catalogue: Catalogue,
         selection: Selection,
     ) -> None:
@@ -30,6 +32,7 @@ class Guard:
         self._deliveries = deliveries
         self._deletions = deletions
         self._rules = rules
+        self._oauth_keys = oauth_keys
         self._catalogue = catalogue
         self._selection = selection
 
@@ -59,5 +62,6 @@ class Guard:
     def refresh(self) -> None:
         """See what other processes changed."""
         self._deliveries.refresh()
+        self._oauth_keys.refresh()
         self._rules.refresh()
         self._deletions.refresh()

@@ -68,6 +68,8 @@ def route(path: str) -> Route | None:
         return Route(Target.PIXEL, _LONG[parts[-1]], prefix=_prefix(parts, 3))
     if len(parts) >= 4 and parts[-4:-2] == ["v1", "projects"] and parts[-1] == "settings":
         return Route(Target.SETTINGS, key=parts[-2], prefix=_prefix(parts, 4))
+    if parts == ["token"]:
+        return Route(Target.OAUTH_TOKEN)
     return _delivery(parts) or _script(parts)
 
 

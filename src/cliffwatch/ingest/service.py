@@ -19,6 +19,7 @@ from cliffwatch.ingest.door import App, Door, DoorOptions
 from cliffwatch.ingest.guard import Guard
 from cliffwatch.ingest.journal import SEGMENT_BYTES, Journal
 from cliffwatch.ingest.model import IngestStats, NothingSelected, Projector, RecentEvent, Selection
+from cliffwatch.ingest.oauth import OauthKeys, TokenServer
 from cliffwatch.ingest.pages import VENDOR, Scripts
 from cliffwatch.ingest.privacy import Deletions, PropertyRules
 from cliffwatch.ingest.quarantine import Quarantine
@@ -66,6 +67,7 @@ class Ingest:
         self.quarantine = Quarantine(database)
         self.deliveries = Deliveries(database, sources)
         self.rules = PropertyRules(database, sources)
+        self.oauth_keys = OauthKeys(database, sources)
         self._clock = clock
         self._sources = sources
         self._switch_interval = sys.getswitchinterval()
@@ -81,6 +83,7 @@ class Ingest:
             sources=sources,
             deliveries=self.deliveries,
             deletions=self.deletions,
+            oauth_keys=self.oauth_keys,
             rules=self.rules,
             catalogue=catalogue,
             selection=selection or NothingSelected(),
@@ -111,6 +114,7 @@ class Ingest:
             refuse=self._refuse,
             rules=self.rules,
             receiver=Receiver(self.deliveries, sources),
+            tokens=TokenServer(self.oauth_keys, clock),
             scripts=Scripts(vendor_folder),
         )
 
