@@ -165,6 +165,8 @@ def furnish(services: Services, owner: Identity, *, incidents: int = 1) -> Place
     workspace = owner.workspace.id
     source = services.sources.create(workspace, "Shop", T0)
     stream = services.streams.create(workspace, source.id, "Revenue", parse(DEFINITION), T0)
+    deleted = services.streams.create(workspace, source.id, "Old revenue", parse(DEFINITION), T0)
+    services.streams.delete(workspace, deleted.id, T0)
     channel = services.channels.create(workspace, "webhook", "Hook", {"url": "https://hooks.example/x"}, T0)
     services.store.write_points(points(stream.id))
     for ago in reversed(range(incidents)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 from tests.api.conftest import DEFINITION, HOUR, REVENUE, T0, World, points
@@ -122,6 +124,45 @@ def test_a_deleted_stream_is_gone_and_its_incident_stays(world: World) -> None:
     assert world.ask("DELETE", path).status_code == 204
     assert world.ask("GET", path).status_code == 404
     assert world.ask("GET", f"/incidents/{world.home.incident}").json()["stream_name"] == "Revenue"
+
+
+def test_a_deleted_stream_is_listed_and_restored(world: World) -> None:
+    path = f"/streams/{world.home.stream.id}"
+    world.ask("DELETE", path)
+    names = [one["name"] for one in world.ask("GET", "/streams/deleted").json()["data"]]
+    assert names == ["Revenue", "Old revenue"]
+    assert world.ask("POST", f"{path}/restore").json()["name"] == "Revenue"
+    assert [one["name"] for one in world.ask("GET", "/streams/deleted").json()["data"]] == ["Old revenue"]
+    assert world.ask("GET", path).status_code == 200
+
+
+def test_a_clone_measures_the_same_under_its_own_name(world: World) -> None:
+    path = f"/streams/{world.home.stream.id}"
+    clone = world.ask("POST", f"{path}/clone", json={"name": "Revenue, copy"})
+    assert clone.status_code == 201
+    assert clone.json()["name"] == "Revenue, copy"
+    assert clone.json()["definition"] == world.ask("GET", path).json()["definition"]
+    assert world.ask("GET", clone.headers["Location"].removeprefix("/api/v1")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "parts", "recompute"),
+    [
+        ({"name": "Other"}, [], "nothing"),
+        ({"schedule": {"frequency_minutes": 180}}, ["schedule"], "points"),
+        ({"filter": "properties.revenue > 0"}, ["filter"], "facts"),
+    ],
+)
+def test_a_change_tells_beforehand_what_it_computes_again(
+    change: dict[str, Any], parts: list[str], recompute: str, world: World
+) -> None:
+    path = f"/streams/{world.home.stream.id}"
+    before = world.ask("GET", path).json()
+    body = change if "name" in change else {"definition": before["definition"] | change}
+    answer = world.ask("POST", f"{path}/changes", json=body)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["parts"], answer.json()["recompute"]) == (parts, recompute)
+    assert world.ask("GET", path).json() == before
 
 
 def test_points_come_column_by_column_with_null_for_what_is_not_there(shared: World) -> None:

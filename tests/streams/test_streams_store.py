@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +15,8 @@ from cliffwatch.db.streams import JobRow, StreamRow
 from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.store import AggregateQuery, Function
 from cliffwatch.store.contract import Aggregate
-from cliffwatch.streams import Definition, StreamState
+from cliffwatch.streams import ChangedMeanwhile, Definition, StreamState, version_tag
+from cliffwatch.streams.store import KEPT_DELETED_MS
 
 NOW = 1_791_763_200_000
 HOUR = 3_600_000
@@ -160,16 +163,82 @@ def test_a_change_of_a_paused_stream_waits_until_it_is_resumed(world: Any, defin
     assert world.streams.resume(world.workspace_id, stream.id, NOW).state is StreamState.BACKFILLING
 
 
-def test_a_deleted_stream_is_gone_with_what_it_measured(world: Any) -> None:
+def test_a_deleted_stream_is_gone_and_takes_no_more_facts(world: Any) -> None:
     stream = world.create(NOW)
     world.absorb([world.event(NOW)])
-    assert facts(world, stream.facts_id) == 1
     world.streams.delete(world.workspace_id, stream.id, NOW)
+    world.absorb([world.event(NOW + 1)])
     assert world.streams.list(world.workspace_id) == []
     assert world.streams.by_id(stream.id) is None
-    assert facts(world, stream.facts_id) == 0
+    assert facts(world, stream.facts_id) == 1
     with pytest.raises(NotFound):
         world.streams.get(world.workspace_id, stream.id)
+
+
+def test_a_deletion_is_undone_with_what_was_measured(world: Any) -> None:
+    stream = world.create(NOW)
+    world.absorb([world.event(NOW)])
+    world.streams.delete(world.workspace_id, stream.id, NOW)
+    assert [one.stream.id for one in world.streams.deleted(world.workspace_id)] == [stream.id]
+    restored = world.streams.restore(world.workspace_id, stream.id, NOW + HOUR)
+    assert (restored.state, restored.definition) == (StreamState.BACKFILLING, stream.definition)
+    assert facts(world, stream.facts_id) == 1
+    assert world.streams.deleted(world.workspace_id) == []
+    assert len(backfills(world)) == 2  # what came while it was deleted is filled in
+
+
+def test_a_paused_stream_comes_back_paused(world: Any) -> None:
+    stream = world.create(NOW)
+    world.streams.pause(world.workspace_id, stream.id, NOW)
+    world.streams.delete(world.workspace_id, stream.id, NOW)
+    assert world.streams.restore(world.workspace_id, stream.id, NOW).state is StreamState.PAUSED
+
+
+def test_what_a_deleted_stream_measured_is_removed_after_a_week(world: Any) -> None:
+    stream = world.create(NOW)
+    world.absorb([world.event(NOW)])
+    world.streams.delete(world.workspace_id, stream.id, NOW)
+    assert world.streams.remove_deleted(NOW + KEPT_DELETED_MS - 1) == 0
+    assert facts(world, stream.facts_id) == 1
+    assert world.streams.remove_deleted(NOW + KEPT_DELETED_MS) == 1
+    assert facts(world, stream.facts_id) == 0
+    assert world.streams.remove_deleted(NOW + 2 * KEPT_DELETED_MS) == 0
+    with pytest.raises(NotFound, match="too long ago"):
+        world.streams.restore(world.workspace_id, stream.id, NOW + KEPT_DELETED_MS)
+
+
+def test_nobody_restores_a_stream_of_another_workspace(world: Any) -> None:
+    stream = world.create(NOW)
+    world.streams.delete(world.workspace_id, stream.id, NOW)
+    with pytest.raises(NotFound):
+        world.streams.restore(world.workspace_id + 1, stream.id, NOW)
+
+
+def test_of_many_changes_of_one_version_exactly_one_is_made(world: Any) -> None:
+    stream = world.create(NOW)
+    tag = version_tag(stream)
+    begin = threading.Barrier(8)
+
+    def change(number: int) -> bool:
+        begin.wait()
+        try:
+            world.streams.update(world.workspace_id, stream.id, NOW, name=f"name {number}", expected={tag})
+        except ChangedMeanwhile:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as people:
+        made = list(people.map(change, range(8)))
+    assert made.count(True) == 1
+    assert world.streams.get(world.workspace_id, stream.id).name == f"name {made.index(True)}"
+
+
+def test_a_stream_that_was_changed_meanwhile_is_not_deleted(world: Any) -> None:
+    stream = world.create(NOW)
+    world.streams.rename(world.workspace_id, stream.id, "Other", NOW)
+    with pytest.raises(ChangedMeanwhile):
+        world.streams.delete(world.workspace_id, stream.id, NOW, expected={version_tag(stream)})
+    assert world.streams.get(world.workspace_id, stream.id).name == "Other"
 
 
 def test_a_clone_is_a_stream_of_its_own(world: Any) -> None:

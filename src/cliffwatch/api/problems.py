@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from cliffwatch.accounts import Forbidden
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound, Unavailable
-from cliffwatch.streams import InvalidDefinition
+from cliffwatch.streams import ChangedMeanwhile, InvalidDefinition
 
 log = structlog.get_logger(__name__)
 
@@ -47,10 +47,6 @@ class Unauthenticated(CliffwatchError):
     """Nobody known is asking."""
 
 
-class Preconditioned(CliffwatchError):
-    """What If-Match names is not the present state."""
-
-
 class RateLimited(CliffwatchError):
     """Too many requests."""
 
@@ -79,8 +75,8 @@ _STATUS: tuple[tuple[type[CliffwatchError], int], ...] = (
     (Unauthenticated, 401),
     (Forbidden, 403),
     (NotFound, 404),
+    (ChangedMeanwhile, 412),
     (Conflict, 409),
-    (Preconditioned, 412),
     (InvalidInput, 422),
     (RateLimited, 429),
     (Unavailable, 503),

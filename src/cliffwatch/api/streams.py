@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -13,13 +12,13 @@ from cliffwatch.api.auth import Editor, Reader
 from cliffwatch.api.changes import location, note
 from cliffwatch.api.definitions import DefinitionBody, shown
 from cliffwatch.api.paging import DEFAULT_LIMIT, Cursor, Limit, ascending, newest_first
-from cliffwatch.api.problems import Preconditioned
 from cliffwatch.api.shapes import MAX_ID, Body, Id, Moment, Name, Page, Shown
-from cliffwatch.streams import Stream, StreamState, dump
+from cliffwatch.streams import Recompute, Stream, StreamState, changes, version_tag
+from cliffwatch.streams.backfill import query_of
 
 if TYPE_CHECKING:
     from cliffwatch.services import Services
-    from cliffwatch.streams import Run
+    from cliffwatch.streams import Deleted, Run
 
 IfMatch = Annotated[
     str | None,
@@ -53,6 +52,45 @@ class StreamChange(Body):
 
     name: Annotated[Name | None, Field(examples=["Revenue, hourly"])] = None
     definition: DefinitionBody | None = None
+
+
+class CloneGiven(Body):
+    """The new stream's name."""
+
+    name: Annotated[Name, Field(examples=["Revenue, copy"])]
+
+
+class ChangesShown(Shown):
+    """What a change of a definition means."""
+
+    parts: Annotated[
+        list[str],
+        Field(description="`events`, `filter`, `dimensions`, `measures`, `labels`, `schedule`: those that differ."),
+    ]
+    recompute: Annotated[
+        Recompute,
+        Field(
+            description="`nothing`; `points`: the stored facts are aggregated and scored again; or `facts`: "
+            "the archive is read again as well."
+        ),
+    ]
+    events: Annotated[int, Field(description="Messages of the archive that are read again.")]
+
+
+class DeletedShown(Shown):
+    """A deleted stream that can still be restored."""
+
+    id: int
+    source_id: int
+    name: str
+    deleted_at: Moment
+    restorable_until: Moment
+
+
+class DeletedStreams(Shown):
+    """The last deleted first."""
+
+    data: list[DeletedShown]
 
 
 class RunShown(Shown):
@@ -95,6 +133,11 @@ def router(services: Services) -> APIRouter:
         found, rest = ascending(services.streams.list(who.workspace.id), lambda stream: stream.id, cursor, limit)
         return Page(data=[stream_shown(stream) for stream in found], next_cursor=rest)
 
+    @routes.get("/deleted", summary="The deleted streams that can still be restored")
+    def list_deleted(who: Reader) -> DeletedStreams:
+        found = services.streams.deleted(who.workspace.id)
+        return DeletedStreams(data=[deleted_shown(one) for one in found])
+
     @routes.post("", status_code=201, summary="Create a stream")
     def create_stream(who: Editor, request: Request, response: Response, given: StreamGiven) -> StreamShown:
         definition = given.definition.value()
@@ -114,10 +157,14 @@ def router(services: Services) -> APIRouter:
     ) -> StreamShown:
         """Its points are made anew from the archive when what it measures has changed, or when."""
         before = services.streams.get(who.workspace.id, stream_id)
-        check_match(before, if_match)
         definition = change.definition.value() if change.definition is not None else None
         stream = services.streams.update(
-            who.workspace.id, stream_id, services.clock(), name=change.name, definition=definition
+            who.workspace.id,
+            stream_id,
+            services.clock(),
+            name=change.name,
+            definition=definition,
+            expected=expected_of(if_match),
         )
         detail = {"before": state_of(before), "after": state_of(stream)}
         note(services, request, who, "stream.update", f"stream:{stream_id}", detail)
@@ -125,12 +172,17 @@ def router(services: Services) -> APIRouter:
 
     @routes.delete("/{stream_id}", status_code=204, summary="Delete a stream")
     def delete_stream(who: Editor, request: Request, stream_id: Id, if_match: IfMatch = None) -> None:
-        """What it measured goes with it. Its incidents stay readable."""
+        """It can be restored for 7 days; then what it measured is removed. Its incidents stay readable."""
         stream = services.streams.get(who.workspace.id, stream_id)
-        check_match(stream, if_match)
-        services.streams.delete(who.workspace.id, stream_id, services.clock())
+        services.streams.delete(who.workspace.id, stream_id, services.clock(), expected=expected_of(if_match))
         note(services, request, who, "stream.delete", f"stream:{stream_id}", state_of(stream))
 
+    add_life(routes, services)
+    add_runs(routes, services)
+    return routes
+
+
+def add_life(routes: APIRouter, services: Services) -> None:
     @routes.post("/{stream_id}/pause", summary="Stop measuring")
     def pause_stream(who: Editor, request: Request, response: Response, stream_id: Id) -> StreamShown:
         """What is stored stays."""
@@ -145,8 +197,33 @@ def router(services: Services) -> APIRouter:
         note(services, request, who, "stream.resume", f"stream:{stream_id}")
         return tagged(response, stream)
 
-    add_runs(routes, services)
-    return routes
+    @routes.post("/{stream_id}/restore", summary="Bring a deleted stream back")
+    def restore_stream(who: Editor, request: Request, response: Response, stream_id: Id) -> StreamShown:
+        """It is as it was; what came meanwhile is filled in from the archive. For 7 days after its deletion."""
+        stream = services.streams.restore(who.workspace.id, stream_id, services.clock())
+        note(services, request, who, "stream.restore", f"stream:{stream_id}")
+        return tagged(response, stream)
+
+    @routes.post("/{stream_id}/clone", status_code=201, summary="Make another stream that measures the same")
+    def clone_stream(
+        who: Editor, request: Request, response: Response, stream_id: Id, given: CloneGiven
+    ) -> StreamShown:
+        """It is filled from the archive like any new stream."""
+        stream = services.streams.clone(who.workspace.id, stream_id, given.name, services.clock())
+        note(services, request, who, "stream.create", f"stream:{stream.id}", {"clone_of": stream_id})
+        response.headers.update(location(request, f"/streams/{stream.id}"))
+        return tagged(response, stream)
+
+    @routes.post("/{stream_id}/changes", summary="What a change would compute again")
+    def preview_change(who: Reader, stream_id: Id, change: StreamChange) -> ChangesShown:
+        """Nothing is changed. Send the same body with PATCH to make the change."""
+        stream = services.streams.get(who.workspace.id, stream_id)
+        after = change.definition.value() if change.definition is not None else stream.definition
+        found = changes(stream.definition, after)
+        events = 0
+        if found.recompute is Recompute.FACTS:
+            events = services.store.count_archive(query_of(replace(stream, definition=after)))
+        return ChangesShown(parts=list(found.parts), recompute=found.recompute, events=events)
 
 
 def add_runs(routes: APIRouter, services: Services) -> None:
@@ -184,6 +261,16 @@ def stream_shown(stream: Stream) -> StreamShown:
     )
 
 
+def deleted_shown(one: Deleted) -> DeletedShown:
+    return DeletedShown(
+        id=one.stream.id,
+        source_id=one.stream.source_id,
+        name=one.stream.name,
+        deleted_at=one.deleted_ms,
+        restorable_until=one.until_ms,
+    )
+
+
 def run_shown(run: Run) -> RunShown:
     return RunShown(
         id=run.id,
@@ -201,26 +288,17 @@ def run_shown(run: Run) -> RunShown:
     )
 
 
-def etag(stream: Stream) -> str:
-    """The same in every process. It covers what people change, and not that a back-fill has ended meanwhile."""
-    is_paused = stream.state is StreamState.PAUSED
-    text = json.dumps([stream.id, stream.revision, stream.name, dump(stream.definition), is_paused])
-    return f'"{hashlib.sha256(text.encode()).hexdigest()[:16]}"'
-
-
 def tagged(response: Response, stream: Stream) -> StreamShown:
-    response.headers["ETag"] = etag(stream)
+    response.headers["ETag"] = f'"{version_tag(stream)}"'
     return stream_shown(stream)
 
 
-def check_match(stream: Stream, if_match: str | None) -> None:
-    """RFC 9110, 13.1.1. Raises Preconditioned."""
+def expected_of(if_match: str | None) -> frozenset[str] | None:
+    """The version tags of an If-Match header (RFC 9110, 13.1.1); None when any version will do."""
     if if_match is None or if_match.strip() == "*":
-        return
-    if etag(stream) not in (tag.strip() for tag in if_match.split(",")):
-        raise Preconditioned(
-            f"Stream {stream.id}", "was changed since you read it.", "Read it again, and repeat your change on that."
-        )
+        return None
+    tags = (tag.strip() for tag in if_match.split(","))
+    return frozenset(tag[1:-1] for tag in tags if len(tag) > 1 and tag[0] == tag[-1] == '"')
 
 
 def state_of(stream: Stream) -> dict[str, object]:

@@ -23,6 +23,7 @@ class StreamRow(Base):
     updated_ms: Mapped[Ms]
     live_from_ms: Mapped[Ms]
     deleted_ms: Mapped[OptionalMs]
+    deleted_state: Mapped[str] = mapped_column(String(16), default="", server_default="")  # to bring back; "" = gone
     next_due_ms: Mapped[int | None] = mapped_column(BigInteger, index=True)  # when the next window's run is due
     next_window_ms: Mapped[OptionalMs]  # start of the window that this run will aggregate
     backfill_done: Mapped[int] = mapped_column(BigInteger, default=0)  # messages read so far

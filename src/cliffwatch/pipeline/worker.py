@@ -127,8 +127,9 @@ class Pipeline:
         return True
 
     def _look_around(self, now: int) -> None:
-        """Once a minute: wake snoozed incidents, close those of streams that nobody watches, tell who is next."""
+        """Once a minute: wake snoozed incidents, close unwatched ones, tell who is next, forget what was deleted."""
         self._looked_around_ms = now
+        self._streams.remove_deleted(now)
         with self._database.write() as session:
             transitions = self._incidents.wake(session, now)
             for stream_id in self._streams.stopped_with_anomalies(session):

@@ -4,6 +4,7 @@ Takes definitions from people and events from ingest; gives facts (projection), 
 runs that are due, and back-fills. Never forecasts, never judges, never tells anybody.
 """
 
+from cliffwatch.streams.changes import ChangedMeanwhile, Changes, Recompute, changes, version_tag
 from cliffwatch.streams.definition import InvalidDefinition, dump, parse, validate
 from cliffwatch.streams.model import (
     Aggregation,
@@ -24,16 +25,20 @@ from cliffwatch.streams.projection import StreamProjector
 from cliffwatch.streams.runs import Runs
 from cliffwatch.streams.schedule import next_runs, window_of, windows
 from cliffwatch.streams.selected import StreamSelection
-from cliffwatch.streams.store import Progress, Run, Streams
+from cliffwatch.streams.store import Deleted, Progress, Run, Streams
 
 __all__ = [
     "Aggregation",
+    "ChangedMeanwhile",
+    "Changes",
     "Definition",
+    "Deleted",
     "Dimension",
     "InvalidDefinition",
     "Measure",
     "Part",
     "Progress",
+    "Recompute",
     "Run",
     "Runs",
     "Schedule",
@@ -44,6 +49,7 @@ __all__ = [
     "StreamState",
     "Streams",
     "Window",
+    "changes",
     "dump",
     "make_slice",
     "next_runs",
@@ -51,6 +57,7 @@ __all__ = [
     "parse_slice_key",
     "slice_key",
     "validate",
+    "version_tag",
     "window_of",
     "windows",
 ]

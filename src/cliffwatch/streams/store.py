@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import builtins
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
@@ -18,14 +18,16 @@ from cliffwatch.db.streams import JobRow, RunRow, StreamRow
 from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.jobs import Jobs
 from cliffwatch.store import EventStore
+from cliffwatch.streams.changes import ChangedMeanwhile, projection_key, unlabelled, version_tag
 from cliffwatch.streams.definition import parse, stored, validate
 from cliffwatch.streams.model import Definition, Schedule, Stream, StreamState, Window
-from cliffwatch.streams.projection import numeric_paths
 from cliffwatch.streams.schedule import anchored, next_runs, window_of
 
 BACKFILL = "backfill"
 RUN = "run"
 MAX_NAME = 120
+KEPT_DELETED_MS = 7 * 86_400_000
+"""For so long a deleted stream can be brought back; then what it measured is removed for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,18 @@ class Progress:
         if self.state is not StreamState.BACKFILLING:
             return 1.0
         return min(self.done / self.total, 1.0) if self.total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A deleted stream that can still be brought back, until `until_ms`."""
+
+    stream: Stream
+    deleted_ms: int
+
+    @property
+    def until_ms(self) -> int:
+        return self.deleted_ms + KEPT_DELETED_MS
 
 
 class Streams:
@@ -148,11 +162,16 @@ class Streams:
         *,
         name: str | None = None,
         definition: Definition | None = None,
+        expected: Collection[str] | None = None,
     ) -> Stream:
-        """Change a stream. Facts and points are made anew when what is measured, or when, has changed."""
+        """Change a stream. Facts and points are made anew when what is measured, or when, has changed.
+
+        With `expected`, version tags, the change is made only if the stream is still one that was read: looking
+        and changing are one transaction. Raises ChangedMeanwhile.
+        """
         retired: builtins.list[int] = []
         with self._database.write() as session:
-            row = self._row(session, workspace_id, stream_id)
+            row = self._row(session, workspace_id, stream_id, expected, lock=True)
             if name is not None:
                 row.name = checked_name(name)
             if definition is not None:
@@ -180,23 +199,69 @@ class Streams:
     def resume(self, workspace_id: int, stream_id: int, now: int) -> Stream:
         """Go on; what came meanwhile is filled in from the archive."""
         with self._database.write() as session:
-            row = self._row(session, workspace_id, stream_id)
+            row = self._row(session, workspace_id, stream_id, lock=True)
             if row.state == StreamState.PAUSED.value:
-                row.state = StreamState.BACKFILLING.value
-                row.updated_ms = now
-                self._begin_anew(session, row, parse(row.definition).schedule, [], now)
+                self._go_on(session, row, now)
             stream = stream_of(row)
         self._version += 1
         return stream
 
-    def delete(self, workspace_id: int, stream_id: int, now: int) -> None:
-        """Delete a stream and what it measured. Its incidents stay readable."""
-        values = {"state": StreamState.DELETED.value, "deleted_ms": now, "next_due_ms": None}
-        stream = self._change(workspace_id, stream_id, values, now)
-        self._store.delete_facts(stream.facts_id)
-        self._store.delete_points(stream.id)
+    def delete(self, workspace_id: int, stream_id: int, now: int, *, expected: Collection[str] | None = None) -> None:
+        """Stop a stream and take it away. For KEPT_DELETED_MS it can be restored with what it measured.
+
+        Its incidents stay readable. Raises ChangedMeanwhile when it is not an `expected` one.
+        """
+        with self._database.write() as session:
+            row = self._row(session, workspace_id, stream_id, expected, lock=True)
+            row.deleted_state, row.state = row.state, StreamState.DELETED.value
+            row.deleted_ms = row.updated_ms = now
+            row.next_due_ms = None
+        self._version += 1
+
+    def restore(self, workspace_id: int, stream_id: int, now: int) -> Stream:
+        """Undo a deletion: the stream is as it was, and what came meanwhile is filled in. Raises NotFound."""
+        with self._database.write() as session:
+            row = session.get(StreamRow, stream_id, with_for_update=True)
+            if row is None or row.workspace_id != workspace_id:
+                raise NotFound(f"stream {stream_id}", "does not exist in this workspace.")
+            if row.state == StreamState.DELETED.value:
+                if not row.deleted_state:
+                    raise NotFound(f"stream {stream_id}", "was deleted too long ago to be brought back.")
+                row.state, row.deleted_state, row.deleted_ms = row.deleted_state, "", None
+                if row.state != StreamState.PAUSED.value:
+                    self._go_on(session, row, now)
+                row.updated_ms = now
+            stream = stream_of(row)
+        self._version += 1
+        return stream
+
+    def deleted(self, workspace_id: int) -> builtins.list[Deleted]:
+        """The streams that can be brought back, the last deleted first."""
+        query = (
+            select(StreamRow)
+            .where(StreamRow.workspace_id == workspace_id, _can_come_back())
+            .order_by(StreamRow.deleted_ms.desc(), StreamRow.id)
+        )
+        with self._database.read() as session:
+            return [Deleted(stream_of(row), row.deleted_ms or 0) for row in session.scalars(query)]
+
+    def remove_deleted(self, now: int) -> int:
+        """Remove what streams measured that were deleted long ago; returns how many these were."""
+        over = _can_come_back() & (StreamRow.deleted_ms <= now - KEPT_DELETED_MS)
+        with self._database.read() as session:
+            gone = [stream_of(row) for row in session.scalars(select(StreamRow).where(over))]
+        for stream in gone:
+            with self._database.write() as session:
+                taken = select(StreamRow.id).where(StreamRow.id == stream.id, over).with_for_update()
+                if session.scalar(taken) is None:  # brought back at the last moment
+                    continue
+                session.execute(update(StreamRow).where(StreamRow.id == stream.id).values(deleted_state=""))
+            self._store.delete_facts(stream.facts_id)
+            self._store.delete_points(stream.id)
+        return len(gone)
 
     def clone(self, workspace_id: int, stream_id: int, name: str, now: int) -> Stream:
+        """Another stream that measures the same; it is back-filled like any new one."""
         stream = self.get(workspace_id, stream_id)
         return self.create(workspace_id, stream.source_id, name, stream.definition, now)
 
@@ -225,6 +290,11 @@ class Streams:
         )
         with self._database.read() as session:
             return {StreamState(state): count for state, count in session.execute(query)}
+
+    def _go_on(self, session: Session, row: StreamRow, now: int) -> None:
+        row.state = StreamState.BACKFILLING.value
+        row.updated_ms = now
+        self._begin_anew(session, row, parse(row.definition).schedule, [], now)
 
     def _begin_anew(
         self, session: Session, row: StreamRow, schedule: Schedule, retired: Sequence[int], now: int
@@ -265,11 +335,25 @@ class Streams:
         self._version += 1
         return stream
 
-    def _row(self, session: Session, workspace_id: int, stream_id: int) -> StreamRow:
-        row = session.get(StreamRow, stream_id)
+    def _row(
+        self,
+        session: Session,
+        workspace_id: int,
+        stream_id: int,
+        expected: Collection[str] | None = None,
+        *,
+        lock: bool = False,
+    ) -> StreamRow:
+        row = session.get(StreamRow, stream_id, with_for_update=lock)
         if row is None or row.workspace_id != workspace_id or row.state == StreamState.DELETED.value:
             raise NotFound(f"stream {stream_id}", "does not exist in this workspace.")
+        if expected is not None and version_tag(stream_of(row)) not in expected:
+            raise ChangedMeanwhile(stream_id)
         return row
+
+
+def _can_come_back() -> ColumnElement[bool]:
+    return (StreamRow.state == StreamState.DELETED.value) & (StreamRow.deleted_state != "")
 
 
 def stream_of(row: StreamRow) -> Stream:
@@ -301,24 +385,6 @@ def run_of(row: RunRow) -> Run:
         points_revised=row.points_revised,
         anomalies=row.anomalies,
         error=row.error,
-    )
-
-
-def projection_key(definition: Definition) -> tuple[object, ...]:
-    """What decides the facts: two definitions with the same key can share them."""
-    return (
-        definition.spec_type,
-        definition.events,
-        tuple(dimension.path for dimension in definition.dimensions),
-        numeric_paths(definition),
-        definition.filter,
-    )
-
-
-def unlabelled(definition: Definition) -> Definition:
-    """The definition without what is only shown: two that are equal give the same points."""
-    return replace(
-        definition, measures=tuple(replace(measure, label=None, unit=None) for measure in definition.measures)
     )
 
 
