@@ -25,7 +25,7 @@ from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox, PointCharts
 from cliffwatch.notify.routing import Routing
-from cliffwatch.pipeline import Pipeline
+from cliffwatch.pipeline import Pipeline, Previews
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
 from cliffwatch.store import EventStore, open_store
@@ -63,6 +63,7 @@ class Application:
 
     def close(self) -> None:
         """Finish what is under way and close the stores, in the order in which data flows."""
+        self.services.previews.close()
         self.services.pipeline.stop()
         self.services.ingest.stop()
         self.services.store.close()
@@ -148,6 +149,7 @@ def build_services(
         channels=channels,
         outbox=outbox,
         pipeline=pipeline,
+        previews=Previews(store, clock),
         inbox=inbox,
     )
 

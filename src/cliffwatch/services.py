@@ -13,7 +13,7 @@ from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, Outbox
 from cliffwatch.notify.routing import Routing
-from cliffwatch.pipeline import Pipeline
+from cliffwatch.pipeline import Pipeline, Previews
 from cliffwatch.settings import Settings
 from cliffwatch.store import EventStore
 from cliffwatch.streams import Streams
@@ -42,4 +42,5 @@ class Services:
     channels: Channels
     outbox: Outbox
     pipeline: Pipeline
+    previews: Previews
     inbox: Inbox | None = None

@@ -335,6 +335,16 @@ def test_the_archive_is_chosen_by_source_time_kind_and_name(store: EventStore) -
         assert store.count_archive(query) == len(expected)
 
 
+def test_a_sample_of_the_archive_is_always_the_same_messages(store: EventStore) -> None:
+    store.write(events([T0 + i for i in range(12)], [i - 6 for i in range(12)]), None)
+    query = ArchiveQuery(1, *ALWAYS, one_in=3)
+    assert messages(store, query) == [-6, -3, 0, 3]
+    assert store.count_archive(query) == 4
+    first = store.read_archive(ArchiveQuery(1, *ALWAYS, one_in=3, limit=2))
+    after = (int(first.received_at_ms[-1]), int(first.message_hash[-1]))
+    assert messages(store, ArchiveQuery(1, *ALWAYS, one_in=3, after=after)) == [0, 3]
+
+
 def test_events_older_than_the_retention_are_forgotten(store: EventStore) -> None:
     store.write(events([T0 - 1, T0, T0 + 1], [1, 2, 3]), None)
     store.write(events([T0 - 1], [4], source=2), None)

@@ -11,6 +11,8 @@ idempotency keys. Takes jobs; gives points, incidents and messages; never talks 
 """
 
 from cliffwatch.pipeline.periods import Base
+from cliffwatch.pipeline.preview import Preview
+from cliffwatch.pipeline.previews import Previews
 from cliffwatch.pipeline.worker import Pipeline
 
-__all__ = ["Base", "Pipeline"]
+__all__ = ["Base", "Pipeline", "Preview", "Previews"]

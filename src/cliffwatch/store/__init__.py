@@ -29,13 +29,13 @@ from cliffwatch.store.contract import (
 from cliffwatch.store.duckdb import DuckDBStore
 
 
-def open_store(path: Path | str | None, *, memory_limit: str = "1GB") -> EventStore:
+def open_store(path: Path | str | None, *, memory_limit: str = "1GB", threads: int = 2) -> EventStore:
     """The embedded store in this file; None keeps everything in memory.
 
     Raises InvalidInput when the file cannot be used (its folder, another process, damage), Unavailable when the disk
     is full; the message says what to do.
     """
-    return DuckDBStore.open(None if path is None else Path(path), memory_limit=memory_limit)
+    return DuckDBStore.open(None if path is None else Path(path), memory_limit=memory_limit, threads=threads)
 
 
 __all__ = [

@@ -257,7 +257,8 @@ class PointQuery:
 class ArchiveQuery:
     """A page of the archive in the order of (received_at_ms, message_hash), each message once.
 
-    `after` is the last row of the page before.
+    `after` is the last row of the page before. `one_in` above 1 takes a sample: always the same messages, those whose
+    hash is a multiple of it.
     """
 
     source_id: int
@@ -267,6 +268,7 @@ class ArchiveQuery:
     names: Sequence[str] = ()  # empty = all
     after: tuple[int, int] | None = None
     limit: int = 10_000
+    one_in: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -435,6 +435,9 @@ def _archive_filter(query: ArchiveQuery, *, paging: bool = True) -> tuple[str, l
         if wanted:
             where.append(f"list_contains(?, {column})")
             bound.append(list(wanted))
+    if query.one_in > 1:
+        where.append("message_hash % ? = 0")
+        bound.append(query.one_in)
     if paging and query.after is not None:
         where.append("received_at >= ? AND (received_at > ? OR message_hash > ?)")
         bound += [query.after[0], query.after[0], query.after[1]]
