@@ -63,13 +63,19 @@ class InvalidFilter(InvalidInput):
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
+class Token:
+    """A word, text, number or mark of a filter, and where it begins."""
+
     kind: str  # string, number, word, mark, end
     text: str
     position: int
 
     def is_word(self, word: str) -> bool:
         return self.kind == "word" and self.text.lower() == word
+
+    @property
+    def is_reserved(self) -> bool:
+        return self.kind == "word" and self.text.lower() in _WORDS
 
     def is_mark(self, *marks: str) -> bool:
         return self.kind == "mark" and self.text in marks
@@ -123,8 +129,9 @@ def _parse(text: str) -> tuple[Predicate, list[str]]:
     return predicate, parser.paths
 
 
-def _tokens(text: str) -> list[_Token]:
-    tokens, position = [], 0
+def tokens(text: str) -> list[Token]:
+    """The parts of a filter, then its end. Raises InvalidFilter at what is none."""
+    found_so_far, position = [], 0
     while (position := _end_of_space(text, position)) < len(text):
         found = _TOKEN.match(text, position)
         if found is None:
@@ -132,9 +139,9 @@ def _tokens(text: str) -> list[_Token]:
             if text[position].isdigit() or text[position] == "-":
                 rule = "this is not a number, and a path does not begin so"
             raise InvalidFilter(text, position, rule)
-        tokens.append(_Token(found.lastgroup or "", found.group(), position))
+        found_so_far.append(Token(found.lastgroup or "", found.group(), position))
         position = found.end()
-    return [*tokens, _Token("end", "", len(text))]
+    return [*found_so_far, Token("end", "", len(text))]
 
 
 def _end_of_space(text: str, position: int) -> int:
@@ -145,7 +152,7 @@ def _end_of_space(text: str, position: int) -> int:
 class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = _tokens(text)
+        self._tokens = tokens(text)
         self._next = 0
         self.paths: list[str] = []
 
@@ -213,7 +220,7 @@ class _Parser:
             raise self._error(f"a path or a value is expected here, not {token.shown}")
         self._next += 1
         if token.kind == "string":
-            return _Operand.of(_unquote(token.text))
+            return _Operand.of(unquote(token.text))
         if token.kind == "number":
             return _Operand.of(int(token.text) if re.fullmatch(r"-?\d+", token.text) else float(token.text))
         if self._peek().is_mark("("):
@@ -226,7 +233,7 @@ class _Parser:
         self.paths.append(token.text)
         return _Operand(compile_path(token.text), decides=True)
 
-    def _call(self, name: _Token, depth: int) -> _Operand:
+    def _call(self, name: Token, depth: int) -> _Operand:
         function = FUNCTIONS.get(name.text.lower())
         if function is None:
             raise InvalidFilter(
@@ -261,7 +268,7 @@ class _Parser:
         if self._peek().kind != "end":
             raise self._error(f"“and” or “or” is expected before {self._peek().shown}")
 
-    def _peek(self) -> _Token:
+    def _peek(self) -> Token:
         return self._tokens[self._next]
 
     def _take_word(self, word: str) -> bool:
@@ -286,7 +293,8 @@ class _Parser:
         return InvalidFilter(self._text, self._peek().position, rule)
 
 
-def _unquote(text: str) -> str:
+def unquote(text: str) -> str:
+    """The text that a quoted one means."""
     return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t"}.get(found[1], found[1]), text[1:-1], flags=re.S)
 
 
