@@ -129,6 +129,7 @@ def test_a_stream_is_made_with_the_keyboard_alone(house: House, browse: Browse) 
     page.keyboard.press("Enter")
 
     expect(page.get_by_text("from the archive, at once")).to_be_visible()
+    expect(page.locator("#preview .chart canvas")).to_be_visible()
     tab_to(page, "Name")
     page.keyboard.press("ControlOrMeta+a")
     type_into(page, "Orders by version")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import re
+import time
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from tests.web.conftest import DEFINITION, NOW, REVENUE, House
+from tests.web.conftest import DEFINITION, NOW, OWNER, PASSWORD, REVENUE, House
 
 from cliffwatch.errors import NotFound
 from cliffwatch.streams import Stream, StreamState, parse
@@ -25,7 +29,7 @@ def fields_of(stream: Stream, **changes: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in wizard.of_stream(stream).pairs():
         fields.setdefault(name, []).append(value)
-    return fields | changes
+    return fields | {name: [value] for name, value in changes.items()}
 
 
 def test_an_edit_changes_name_and_schedule(house: House, spare: Stream) -> None:
@@ -50,9 +54,149 @@ def test_a_stream_is_paused_resumed_and_deleted(house: House, spare: Stream) -> 
     assert streams.get(1, spare.id).state is StreamState.PAUSED
     client.post(f"/streams/{spare.id}/resume")
     assert streams.get(1, spare.id).state is not StreamState.PAUSED
-    assert client.post(f"/streams/{spare.id}/delete").headers["location"] == "/streams"
+    assert client.post(f"/streams/{spare.id}/delete").headers["location"] == f"/streams?deleted={spare.id}"
     with pytest.raises(NotFound):
         streams.get(1, spare.id)
+
+
+def test_a_deletion_can_be_undone_on_the_page_that_follows(house: House, spare: Stream) -> None:
+    client = house.client()
+    there = client.post(f"/streams/{spare.id}/delete").headers["location"]
+    text = client.get(there).text
+    assert "“Spare” was deleted. It can be brought back until Tue 1 Dec, 15:30." in text
+    assert f'action="/streams/{spare.id}/restore"' in text
+    assert client.post(f"/streams/{spare.id}/restore").headers["location"] == f"/streams/{spare.id}"
+    assert house.services.streams.get(1, spare.id).name == "Spare"
+
+
+def test_a_clone_opens_the_wizard_filled_in_and_leaves_the_original_alone(house: House, spare: Stream) -> None:
+    client = house.client()
+    there = client.get(f"/streams/{spare.id}/clone").headers["location"]
+    assert client.get(there).status_code == 200
+    fields: dict[str, Any] = {}
+    for name, value in parse_qsl(urlsplit(there).query, keep_blank_values=True):
+        fields.setdefault(name, []).append(value)
+    made = client.post("/streams/new", data=fields).headers["location"]
+    clone = house.services.streams.get(1, int(made.rsplit("/", 1)[-1]))
+    assert (clone.name, clone.definition) == ("Spare, copy", spare.definition)
+    assert house.services.streams.get(1, spare.id) == spare
+
+
+def test_an_edit_of_what_somebody_changed_meanwhile_is_not_saved_unseen(house: House, spare: Stream) -> None:
+    client, mine = house.client(), fields_of(spare, name="Mine")
+    house.services.streams.rename(1, spare.id, "Theirs", NOW)
+    answer = client.post(f"/streams/{spare.id}/edit", data=mine)
+    assert answer.status_code == 422
+    assert "Somebody else changed this stream while you were editing" in answer.text
+    assert 'value="Mine"' in answer.text
+    assert house.services.streams.get(1, spare.id).name == "Theirs"
+    again = dict(re.findall(r'<input type="hidden" name="(version)" value="([^"]*)"', answer.text))
+    client.post(f"/streams/{spare.id}/edit", data=mine | again)
+    assert house.services.streams.get(1, spare.id).name == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"name": "Other"}, "Nothing is computed again."),
+        ({"frequency": "180"}, "from the facts that are already there"),
+        ({"event": "Order Refunded"}, "Saving reads 0 events of the archive again"),
+        ({"filter_mode": "text", "filter": "properties.revenue > 9"}, "Saving reads 700 events of the archive again"),
+    ],
+)
+def test_an_edit_says_before_it_is_saved_what_is_computed_again(
+    change: dict[str, str], text: str, house: House, spare: Stream
+) -> None:
+    query = fields_of(spare, step="review", **change)
+    assert text in house.client().get(f"/streams/{spare.id}/edit", params=query).text
+    assert house.services.streams.get(1, spare.id) == spare
+
+
+def test_an_edit_keeps_how_many_values_are_watched(house: House, spare: Stream) -> None:
+    house.client().post(f"/streams/{spare.id}/edit", data=fields_of(spare, name="Renamed"))
+    changed = house.services.streams.get(1, spare.id)
+    assert [one.top for one in changed.definition.dimensions] == [5, 5]
+    assert changed.revision == spare.revision
+
+
+def preview_of(house: House, query: dict[str, Any]) -> str:
+    """The preview's part once it is made."""
+    for _ in range(600):
+        text = house.client().get("/streams/preview", params=query).text
+        if "Preview progress" not in text:
+            return text
+        time.sleep(0.05)
+    raise AssertionError("the preview takes too long")
+
+
+def test_a_preview_tells_what_the_stream_would_have_shown(house: House) -> None:
+    query = {"source": "1", "event": "Order Completed", "dimension": "properties.country", "custom": "no"}
+    before = house.services.store.stats()
+    text = preview_of(house, query)
+    assert "In the last 10 days this stream would have sent" in text
+    assert re.search(r"<dt>Series</dt><dd><strong>4</strong>", text)  # the total and three countries
+    assert "700" in text
+    data = house.client().get("/streams/preview.json", params=query).json()
+    assert sum(value for value in data["actual"] if value) > 600
+    after = house.services.store.stats()
+    assert (before.fact_rows, before.point_rows) == (after.fact_rows, after.point_rows)
+
+
+def test_a_preview_of_what_never_came_says_what_will_happen(house: House) -> None:
+    text = preview_of(house, {"source": "1", "event": "Never", "dimension": "properties.country"})
+    assert "No “Never” has come yet" in text
+    assert "up to 12" in text
+
+
+def test_a_preview_waits_for_a_complete_draft(house: House) -> None:
+    assert "Name an event" in house.client().get("/streams/preview", params={"source": "1", "type": "track"}).text
+
+
+def test_a_property_without_numbers_is_noted(house: House) -> None:
+    query = {"source": "1", "event": "Order Completed", "custom": "yes", "m_aggregation": "average"}
+    text = preview_of(house, query | {"m_path": "properties.country"})
+    assert "has no values in these events. Is its property a number?" in text
+
+
+def test_the_filter_changes_its_face_and_not_its_meaning(house: House) -> None:
+    rows = {"filter_was": "rows", "f_path": "properties.country", "f_op": "is", "f_value": "DE"}
+    text = house.client().get("/streams/filter", params={"mode": "text", "filter_mode": "text", **rows}).text
+    assert "properties.country = &#34;DE&#34;</textarea>" in text
+    back = {"filter_was": "text", "filter": 'properties.country = "DE"', "filter_mode": "rows", "mode": "rows"}
+    assert 'value="properties.country"' in house.client().get("/streams/filter", params=back).text
+
+
+def test_ideas_come_from_the_events_that_are_not_watched_yet(new_house: House) -> None:
+    services = new_house.services
+    owner = services.accounts.set_up(
+        email=OWNER, name="Robin", password=PASSWORD, workspace_name="Shop", time_zone="UTC", country=None, now=NOW
+    )
+    source = services.sources.create(owner.workspace.id, "Website", NOW)
+    bodies = [
+        {"event": "Signed Up", "properties": {"plan": "free"}},
+        {"event": "Order Completed", "properties": {"revenue": 9.5, "currency": "EUR"}},
+    ]
+    for body in bodies:
+        sent = new_house.client(None).post("/v1/track", auth=(source.write_key, ""), json={"userId": "u1", **body})
+        assert sent.status_code == 200
+    assert services.ingest.wait_absorbed(20)
+    client = new_house.client()
+    text = client.get("/streams/new").text
+    assert [idea_link(text, name) is not None for name in ("Revenue and orders", "Sign-ups")] == [True, True]
+    page = client.get(html.unescape(idea_link(text, "Sign-ups") or "")).text
+    assert 'value="Signed Up"' in page
+    assert 'value="properties.plan"' in page
+    services.streams.create(
+        owner.workspace.id, source.id, "Sign-ups", parse({"spec_type": "track", "events": ["Signed Up"]}), NOW
+    )
+    text = client.get("/streams").text
+    assert [idea_link(text, name) is not None for name in ("Revenue and orders", "Sign-ups")] == [True, False]
+
+
+def idea_link(text: str, name: str) -> str | None:
+    """The address behind a template on a page."""
+    found = re.search(rf'<a class="card idea" href="([^"]+)">(?:(?!</a>).)*<strong>{name}</strong>', text, re.DOTALL)
+    return found[1] if found else None
 
 
 def test_a_new_stream_needs_a_source(house: House) -> None:
@@ -85,6 +229,8 @@ def test_a_measure_that_is_gone_falls_back_to_the_first(house: House) -> None:
         ({"field": "event", "q": "nothing"}, []),
         ({"field": "number", "event": "Order Completed"}, ["properties.revenue"]),
         ({"field": "path", "q": "country"}, ["properties.country"]),
+        ({"field": "value", "path": "properties.country", "q": "d"}, ["DE"]),
+        ({"field": "value", "path": "a..b"}, []),
     ],
 )
 def test_suggestions_come_from_the_catalogue(query: dict[str, str], values: list[str], house: House) -> None:

@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cliffwatch.streams import parse
+from cliffwatch.spec.fql_form import OPERATORS, Condition
+from cliffwatch.streams import parse, version_tag
 from cliffwatch.streams.definition import InvalidDefinition
 from cliffwatch.streams.model import Stream, StreamState
 from cliffwatch.web.forms import Posted
-from cliffwatch.web.views import estimate, problems, wizard
+from cliffwatch.web.views import problems, wizard
+from cliffwatch.web.views.filter_form import FilterDraft, mark
 from cliffwatch.web.views.wizard import Draft, MeasureDraft, PartDraft
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Z"]), max_size=12)
 PARTS = st.builds(PartDraft, st.sampled_from(["count", "sum"]), WORDS, WORDS)
 MEASURES = st.builds(MeasureDraft, st.sampled_from(["count", "sum", "ratio"]), WORDS, WORDS, WORDS, WORDS, PARTS, PARTS)
+CONDITIONS = st.builds(Condition, WORDS, st.sampled_from([name for name, _ in OPERATORS]), WORDS)
+FILTERS = st.builds(
+    FilterDraft,
+    st.sampled_from(["rows", "text"]),
+    WORDS,
+    st.sampled_from(["and", "or"]),
+    st.lists(CONDITIONS, max_size=3).map(tuple),
+)
+TOPS = st.sampled_from(["5", "10", "x"])
 DRAFTS = st.builds(
-    Draft,
+    lambda rows, **more: Draft(dimensions=tuple(path for path, _ in rows), tops=tuple(top for _, top in rows), **more),
+    st.lists(st.tuples(WORDS, TOPS), max_size=3),
     source=st.none() | st.integers(1, 10**6),
     spec_type=st.sampled_from(["track", "page", "identify"]),
     events=st.lists(WORDS, max_size=3).map(tuple),
-    dimensions=st.lists(WORDS, max_size=3).map(tuple),
     custom=st.booleans(),
     measures=st.lists(MEASURES, max_size=3).map(tuple),
-    filter=WORDS,
+    filter=FILTERS,
     frequency=st.sampled_from(["60", "custom"]),
     every=WORDS.filter(bool),
     unit=st.sampled_from(["minutes", "hours", "days"]),
     anchor=WORDS.filter(bool),
     name=WORDS,
+    base=st.none() | st.integers(1, 10**6),
+    version=WORDS,
 )
 
 
@@ -81,9 +95,10 @@ def test_editing_starts_from_the_stream_as_it_is() -> None:
         source=3,
         events=("Order Completed",),
         dimensions=("properties.country",),
+        tops=("25",),
         custom=True,
         measures=(MeasureDraft("sum", "properties.revenue", label="Revenue", unit="EUR"),),
-        filter="properties.revenue > 0",
+        filter=FilterDraft.of("properties.revenue > 0"),
         frequency="custom",
         every="90",
         unit="minutes",
@@ -92,7 +107,24 @@ def test_editing_starts_from_the_stream_as_it_is() -> None:
     )
     definition = parse(draft.definition("Europe/Berlin"))
     stream = Stream(1, 1, 3, "Revenue", definition, StreamState.ACTIVE, 1, 1, 0, 0)
-    assert wizard.of_stream(stream) == draft
+    assert wizard.of_stream(stream) == replace(draft, base=1, version=version_tag(stream))
+
+
+def test_what_the_wizard_does_not_ask_stays_as_it_was() -> None:
+    base = {
+        "spec_type": "track",
+        "dimensions": [{"path": "properties.country", "top": 3, "share": 0.1}],
+        "schedule": {"frequency_minutes": 60, "anchor": "00:00", "time_zone": "Asia/Tokyo"},
+        "sensitivity": "high",
+    }
+    draft = Draft(events=("A",), dimensions=("properties.plan", "properties.country"), tops=("5", "20"))
+    found = draft.definition("UTC", base)
+    assert found["sensitivity"] == "high"
+    assert found["schedule"]["time_zone"] == "Asia/Tokyo"
+    assert found["dimensions"] == [
+        {"path": "properties.plan", "top": 5},
+        {"path": "properties.country", "top": 20, "share": 0.1},
+    ]
 
 
 def problems_of(draft: Draft) -> dict[str, str]:
@@ -117,7 +149,7 @@ def test_a_track_stream_without_events_says_so_at_the_events() -> None:
 
 
 def test_a_bad_filter_is_named_at_the_filter() -> None:
-    found = problems_of(Draft(events=("A",), filter="properties.plan ="))
+    found = problems_of(Draft(events=("A",), filter=FilterDraft("text", "properties.plan =")))
     assert list(found) == ["filter"]
 
 
@@ -146,19 +178,42 @@ def test_a_frequency_is_told_in_words(minutes: int, words: str) -> None:
     assert wizard.frequency_words(minutes) == words
 
 
-def test_series_are_estimated_from_what_was_seen() -> None:
-    definition = parse(Draft(events=("A",), dimensions=("properties.country",)).definition("UTC"))
-    sample = [{"properties": {"country": country}} for country in ("DE", "FR", "DE", None)]
-    found = estimate.estimate(definition, sample, 4)
-    assert (found.series, found.exact) == (4, True)  # the total, DE, FR, (not set)
+def rows(*conditions: Condition, join: str = "and") -> FilterDraft:
+    return FilterDraft("rows", "", join, conditions)
 
 
-def test_without_events_the_estimate_is_an_upper_bound() -> None:
-    definition = parse(Draft(events=("A",), dimensions=("properties.country",)).definition("UTC"))
-    assert estimate.tiles(estimate.estimate(definition, [], 0), definition)[0][1] == "up to 12"
+def test_a_filter_in_an_address_opens_as_rows_where_rows_can_say_it() -> None:
+    simple = FilterDraft.read(Posted.of([("filter", 'properties.plan = "pro"')]))
+    assert simple == rows(Condition("properties.plan", "is", "pro"))
+    assert FilterDraft.read(Posted.of([("filter", "length(a) > 3")])) == FilterDraft("text", "length(a) > 3")
 
 
-def test_a_dimension_with_one_value_is_worth_a_warning() -> None:
-    definition = parse(Draft(events=("A",), dimensions=("properties.plan",)).definition("UTC"))
-    found = estimate.estimate(definition, [{"properties": {"plan": "free"}}] * 3, 3)
-    assert "properties.plan has one value only" in estimate.warning(found)
+def test_rows_are_the_filter_and_empty_ones_do_not_count() -> None:
+    typed = rows(Condition(""), Condition("properties.plan", "is", "pro"), Condition("event", "exists"), join="or")
+    assert typed.fql() == 'properties.plan = "pro" or event != null'
+    assert typed.errors() == {}
+
+
+def test_a_row_that_is_not_complete_is_named() -> None:
+    typed = rows(Condition("properties.plan", "is", "pro"), Condition("properties.plan", "is", ""))
+    assert typed.errors() == {"condition-1": "Needs a value."}
+
+
+def test_rows_become_text_and_come_back() -> None:
+    typed = rows(Condition("properties.plan", "one_of", "pro, team"))
+    written, note = typed.switched("text")
+    assert (written.mode, written.text, note) == ("text", 'properties.plan in ["pro", "team"]', "")
+    assert written.switched("rows") == (typed, "")
+
+
+def test_text_that_says_more_than_rows_stays_text_and_says_why() -> None:
+    written = FilterDraft("text", "(a = 1 or b = 2) and c = 3")
+    same, note = written.switched("rows")
+    assert same == written
+    assert "says more than rows can" in note
+
+
+def test_the_place_of_a_mistake_is_marked() -> None:
+    assert mark("a = 1 && b = 2") == ("a = 1 ", "&", "& b = 2")
+    assert mark("a =") == ("a =", " ", "")
+    assert mark("a = 1") is None

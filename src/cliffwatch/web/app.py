@@ -19,7 +19,18 @@ from cliffwatch.accounts import Forbidden, TooManyAttempts
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound, Unavailable
 from cliffwatch.services import Services
 from cliffwatch.web.render import STATIC, render, see_other
-from cliffwatch.web.routes import channels, explain, home, incidents, session, settings, sources, streams, wizard
+from cliffwatch.web.routes import (
+    channels,
+    explain,
+    home,
+    incidents,
+    session,
+    settings,
+    sources,
+    streams,
+    wizard,
+    wizard_parts,
+)
 from cliffwatch.web.security import SameOrigin, SecurityHeaders
 from cliffwatch.web.visit import SetUpFirst, SignInFirst
 
@@ -39,7 +50,7 @@ def create_pages(services: Services, *, lifespan: Lifespan | None = None) -> Fas
     app.add_middleware(SameOrigin)
     app.add_middleware(SecurityHeaders)
     app.mount("/static", KeptFiles(directory=STATIC))
-    for module in (session, home, sources, wizard, explain, streams, incidents, channels, settings):
+    for module in (session, home, sources, wizard_parts, wizard, explain, streams, incidents, channels, settings):
         app.include_router(module.router)
     _answer_errors(app)
     return app

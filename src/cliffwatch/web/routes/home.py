@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from cliffwatch.incidents import Incident
 from cliffwatch.web import formats, points
+from cliffwatch.web.ideas import ideas_for
 from cliffwatch.web.views import incidents as incident_views
 from cliffwatch.web.views import series
 from cliffwatch.web.views import streams as stream_views
@@ -48,9 +49,19 @@ def home(visit: Reading) -> Response:
 
 
 @router.get("/streams")
-def streams(visit: Reading) -> Response:
+def streams(visit: Reading, deleted: int = 0) -> Response:
     live = visit.services.incidents.list(visit.workspace_id, states=incident_views.LIVE)
-    return visit.page("streams.html", lines=stream_lines(visit, live))
+    gone = [
+        stream_views.deleted_line(one, visit.zone, visit.now)
+        for one in visit.services.streams.deleted(visit.workspace_id)
+    ]
+    return visit.page(
+        "streams.html",
+        lines=stream_lines(visit, live),
+        ideas=ideas_for(visit, visit.services.sources.list(visit.workspace_id)),
+        deleted=gone,
+        just_deleted=next((one for one in gone if one.id == deleted), None),
+    )
 
 
 def stream_lines(visit: Visit, live: list[Incident]) -> list[stream_views.StreamLine]:

@@ -116,7 +116,14 @@ def delete(visit: Editing, stream_id: int) -> Response:
     stream = visit.services.streams.get(visit.workspace_id, stream_id)
     visit.services.streams.delete(visit.workspace_id, stream_id, visit.now)
     visit.audit("stream.delete", f"stream:{stream_id}", name=stream.name)
-    return see_other("/streams", f"“{stream.name}” was deleted.")
+    return see_other(f"/streams?deleted={stream_id}")
+
+
+@router.post("/restore")
+def restore(visit: Editing, stream_id: int) -> Response:
+    stream = visit.services.streams.restore(visit.workspace_id, stream_id, visit.now)
+    visit.audit("stream.restore", f"stream:{stream_id}", name=stream.name)
+    return see_other(f"/streams/{stream_id}", f"“{stream.name}” is back.")
 
 
 @dataclass(frozen=True, slots=True)

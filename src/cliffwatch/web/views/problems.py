@@ -27,7 +27,7 @@ def placed(fields: Mapping[str, str], draft: Draft) -> dict[str, str]:
 
 def step_of(errors: Mapping[str, str]) -> str:
     """The first page that has something to correct."""
-    late = {"frequency", "every", "anchor", "name"}
+    late = {"frequency", "every", "anchor", "name", "form"}
     return SCHEDULE if errors and set(errors) <= late else CONFIGURE
 
 

@@ -13,7 +13,7 @@ from cliffwatch.spec.model import SpecType
 from cliffwatch.streams import schedule
 from cliffwatch.streams.model import Definition, Measure, Stream, StreamState
 from cliffwatch.streams.runs import ON_THE_WAY_MS, SETTLED_SHARE, Settling
-from cliffwatch.streams.store import Progress, Run
+from cliffwatch.streams.store import Deleted, Progress, Run
 from cliffwatch.web import formats
 from cliffwatch.web.formats import Moment
 from cliffwatch.web.views import series, wizard
@@ -202,6 +202,23 @@ def backfill(progress: Progress) -> Backfill | None:
     done, total = min(progress.done, progress.total), progress.total
     text = f"{formats.number(done)} of {formats.number(total)} events read. Detection starts with the first run."
     return Backfill(text, done, total)
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedLine:
+    """A stream that can be brought back, and until when."""
+
+    id: int
+    name: str
+    when: str
+    until: str
+
+
+def deleted_line(one: Deleted, zone: tzinfo, now: int) -> DeletedLine:
+    until = formats.local(one.until_ms, zone)
+    return DeletedLine(
+        one.stream.id, one.stream.name, formats.ago(one.deleted_ms, now), f"{until:%a} {until.day} {until:%b, %H:%M}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

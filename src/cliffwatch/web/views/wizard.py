@@ -5,14 +5,16 @@ The whole draft is in the query string, so that going back, reloading and sharin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from urllib.parse import urlencode
 
 from cliffwatch.spec.model import SpecType
-from cliffwatch.streams.model import Aggregation, Measure, Part, Stream
+from cliffwatch.streams.changes import version_tag
+from cliffwatch.streams.model import Aggregation, Definition, Dimension, Measure, Part, Stream
 from cliffwatch.web.forms import Posted
+from cliffwatch.web.views.filter_form import FILTER_FIELDS, FilterDraft
 
 SPEC_TYPES = (SpecType.TRACK, SpecType.PAGE, SpecType.SCREEN, SpecType.IDENTIFY, SpecType.GROUP)
 NAMED = (SpecType.TRACK, SpecType.PAGE, SpecType.SCREEN)
@@ -34,7 +36,10 @@ AGGREGATIONS = (
     (Aggregation.P99, "99th percentile of a property"),
     (Aggregation.RATIO, "Ratio of two measures"),
 )
-PART_AGGREGATIONS = AGGREGATIONS[:4]
+PART_AGGREGATIONS = AGGREGATIONS[:3]
+"""What can stand in a ratio: what adds up, and unique users."""
+TOPS = (5, 10, 20, 50, 100)
+DEFAULT_TOP = str(Dimension("").top)
 
 STEPS = (("configure", "Configure"), ("schedule", "Scheduling"), ("review", "Review"))
 
@@ -92,20 +97,33 @@ MEASURE_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Everything that the wizard asks, as typed."""
+    """Everything that the wizard asks, as typed.
+
+    `base` is the stream that this one starts from: what the wizard does not ask is taken from it. `version` is its
+    version tag when editing began.
+    """
 
     source: int | None = None
     spec_type: str = "track"
     events: tuple[str, ...] = ()
     dimensions: tuple[str, ...] = ()
+    tops: tuple[str, ...] = ()
     custom: bool = False
     measures: tuple[MeasureDraft, ...] = ()
-    filter: str = ""
+    filter: FilterDraft = field(default_factory=FilterDraft)
     frequency: str = "60"
     every: str = "30"
     unit: str = "minutes"
     anchor: str = "00:00"
     name: str = ""
+    base: int | None = None
+    version: str = ""
+
+    @property
+    def dimension_rows(self) -> list[tuple[str, str]]:
+        """(path, how many values are monitored), one empty row when there are none."""
+        paths = self.dimensions or ("",)
+        return [(path, self.tops[row] if row < len(self.tops) else DEFAULT_TOP) for row, path in enumerate(paths)]
 
     @property
     def named(self) -> bool:
@@ -121,19 +139,30 @@ class Draft:
             return None
         return int(self.every) * UNITS.get(self.unit, 1)
 
-    def definition(self, time_zone: str) -> dict[str, Any]:
-        """The draft as a stream's definition, unchecked; rows left empty do not count."""
+    def definition(self, time_zone: str, base: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The draft as a stream's definition, unchecked; rows left empty do not count.
+
+        What the wizard does not ask is as in `base`, the definition that the draft started from.
+        """
         measures = self.measures if self.custom and self.measures else (MeasureDraft(),)
+        old = base or {}
+        known = {one["path"]: one for one in old.get("dimensions", ())}
         return {
+            **old,
             "spec_type": self.spec_type,
             "events": [event for event in self.events if event] if self.named else [],
-            "dimensions": [{"path": path} for path in self.dimensions if path],
+            "dimensions": [
+                {**known.get(path, {}), "path": path, "top": int(top) if top.isascii() and top.isdigit() else top}
+                for path, top in self.dimension_rows
+                if path
+            ],
             "measures": [measure.dump() for measure in measures],
-            "filter": self.filter,
+            "filter": self.filter.fql(),
             "schedule": {
+                "time_zone": time_zone,
+                **old.get("schedule", {}),
                 "frequency_minutes": self.minutes if self.minutes is not None else 0,
                 "anchor": self.anchor,
-                "time_zone": time_zone,
             },
         }
 
@@ -143,15 +172,21 @@ class Draft:
             ("source", "" if self.source is None else str(self.source)),
             ("type", self.spec_type),
             *(("event", event) for event in self.events),
-            *(("dimension", path) for path in self.dimensions),
+            *(
+                pair
+                for path, top in (self.dimension_rows if self.dimensions else ())
+                for pair in (("dimension", path), ("top", top))
+            ),
             ("custom", "yes" if self.custom else "no"),
             *(pair for measure in self.measures for pair in zip(MEASURE_FIELDS, measure.columns(), strict=True)),
-            ("filter", self.filter),
+            *self.filter.pairs(),
             ("frequency", self.frequency),
             ("every", self.every),
             ("unit", self.unit),
             ("anchor", self.anchor),
             ("name", self.name),
+            ("base", "" if self.base is None else str(self.base)),
+            ("version", self.version),
         ]
 
     def pairs_without(self, names: Iterable[str]) -> list[tuple[str, str]]:
@@ -172,7 +207,7 @@ class Draft:
         )
 
 
-CONFIGURE_FIELDS = ("source", "type", "event", "dimension", "custom", "filter", *MEASURE_FIELDS)
+CONFIGURE_FIELDS = ("source", "type", "event", "dimension", "top", "custom", *FILTER_FIELDS, *MEASURE_FIELDS)
 SCHEDULE_FIELDS = ("frequency", "every", "unit", "anchor")
 REVIEW_FIELDS = ("name",)
 
@@ -188,14 +223,17 @@ def read(posted: Posted) -> Draft:
         spec_type=posted.text("type", blank.spec_type),
         events=posted.all("event"),
         dimensions=posted.all("dimension"),
+        tops=posted.all("top"),
         custom=posted.text("custom") == "yes",
         measures=tuple(_measure(row) for row in rows),
-        filter=posted.text("filter"),
+        filter=FilterDraft.read(posted),
         frequency=posted.text("frequency", blank.frequency),
         every=posted.text("every", blank.every),
         unit=posted.text("unit", blank.unit),
         anchor=posted.text("anchor", blank.anchor),
         name=posted.text("name"),
+        base=posted.number("base"),
+        version=posted.text("version"),
     )
 
 
@@ -206,24 +244,30 @@ def _measure(row: Sequence[str]) -> MeasureDraft:
 
 def of_stream(stream: Stream) -> Draft:
     """The draft that would have made this stream, for editing it."""
-    definition = stream.definition
+    draft = of_definition(stream.definition, stream.source_id, stream.name)
+    return replace(draft, base=stream.id, version=version_tag(stream))
+
+
+def of_definition(definition: Definition, source: int, name: str) -> Draft:
+    """The draft that would have made a stream of this definition."""
     minutes = definition.schedule.frequency_minutes
     standard = str(minutes) in {key for key, _ in FREQUENCIES}
     unit = next(unit for unit in ("days", "hours", "minutes") if minutes % UNITS[unit] == 0)
     plain = len(definition.measures) == 1 and definition.measures[0] == Measure(Aggregation.COUNT)
     return Draft(
-        source=stream.source_id,
+        source=source,
         spec_type=definition.spec_type.value,
         events=definition.events,
         dimensions=tuple(dimension.path for dimension in definition.dimensions),
+        tops=tuple(str(dimension.top) for dimension in definition.dimensions),
         custom=not plain,
         measures=() if plain else tuple(_measure_draft(measure) for measure in definition.measures),
-        filter=definition.filter,
+        filter=FilterDraft.of(definition.filter),
         frequency=str(minutes) if standard else "custom",
         every=str(minutes // UNITS[unit]) if not standard else "30",
         unit=unit if not standard else "minutes",
         anchor=definition.schedule.anchor,
-        name=stream.name,
+        name=name,
     )
 
 

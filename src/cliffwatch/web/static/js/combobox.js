@@ -50,6 +50,7 @@ class Combo {
     for (const name of ["source", "type", "event"]) {
       for (const value of fields.getAll(name)) if (value) query.append(name, value);
     }
+    if (this.root.dataset.combo === "value") query.set("path", this.root.closest(".row").querySelector('[name="f_path"]').value.trim());
     const turn = (this.asked += 1);
     const answer = await fetch(`${form.dataset.suggest}?${query}`, { headers: { accept: "application/json" } }).catch(() => null);
     if (!answer?.ok || turn !== this.asked || document.activeElement !== this.input) return;

@@ -21,12 +21,18 @@ export function removeRow(button) {
   if (list.children.length === 1) {
     for (const input of row.querySelectorAll("input")) input.value = "";
     row.querySelector("input, select").focus();
-    return;
+    return changed(group);
   }
   const next = row.nextElementSibling ?? row.previousElementSibling;
   row.remove();
   number(list);
+  changed(group);
   (next?.querySelector("input, select") ?? group.querySelector("[data-add]")).focus();
+}
+
+// What listens to the form, such as the preview, hears of a removed row as of any other change.
+function changed(group) {
+  group.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
 // "Remove event 3" must be the third row's button, whatever was added or removed before.
