@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from cliffwatch.detect import Sensitivity
+from cliffwatch.guidance import Advice
 from cliffwatch.incidents.model import Monitor, Rule
 from cliffwatch.pipeline.judging import bring_up_to_date
 from cliffwatch.pipeline.preview import Cancelled, Preview, Request, preview
@@ -92,9 +92,7 @@ def test_a_preview_measures_what_the_stream_will(archive: EventStore) -> None:
     real = open_store(None)
     page = archive.read_archive(replace(query_of(stream), limit=1_000_000))
     real.write(None, PageProjector(stream).project(page))
-    update = bring_up_to_date(
-        real, stream, fresh_from_ms=0, until_ms=found.until_ms, country=None, sensitivity=Sensitivity()
-    )
+    update = bring_up_to_date(real, stream, fresh_from_ms=0, until_ms=found.until_ms, country=None, advice=Advice())
     real.close()
     assert update is not None
     assert found.judged is not None

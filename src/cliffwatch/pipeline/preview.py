@@ -7,21 +7,24 @@ aggregation and detection serve a stream that runs, so what is seen here is what
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cliffwatch.detect import Sensitivity
+from cliffwatch.detect import anomalies
 from cliffwatch.errors import CliffwatchError
+from cliffwatch.guidance import Advice
 from cliffwatch.incidents import AnomalyReport, Monitor
 from cliffwatch.incidents.judge import cluster, lead
 from cliffwatch.incidents.rule import against
 from cliffwatch.pipeline.judging import grid_of
-from cliffwatch.pipeline.scoring import Judged, judge, to_reports
+from cliffwatch.pipeline.replaying import Setting, noise_of, replay
+from cliffwatch.pipeline.scoring import Judged, to_reports
 from cliffwatch.store import ArchiveQuery, EventStore, open_store
 from cliffwatch.streams import Aggregation, Definition, Stream, StreamState
-from cliffwatch.streams.aggregate import Collected, collect, monitored
+from cliffwatch.streams.aggregate import Collected, collect
 from cliffwatch.streams.backfill import query_of
+from cliffwatch.streams.governor import monitored
 from cliffwatch.streams.projection import PageProjector
 from cliffwatch.streams.schedule import window_of
 
@@ -47,18 +50,31 @@ class Cancelled(CliffwatchError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A stream that is not stored, and whose rules its alerts would have to pass."""
+    """A stream that is not stored, what people told that holds for it, and whose rules its alerts have to pass.
+
+    `stream_id` is that of the stream that is edited, 0 for a new one.
+    """
 
     workspace_id: int
     source_id: int
     definition: Definition
     country: str | None = None
     monitors: tuple[Monitor, ...] = ()
+    advice: Advice = field(default_factory=Advice)
+    stream_id: int = 0
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Two requests with the same key have the same answer at the same time."""
+        own = (self.workspace_id, self.source_id, self.stream_id, self.definition, self.country, self.monitors)
+        return (*own, repr(self.advice))
 
     def stream(self, until_ms: int) -> Stream:
         """The stream as it would be, with facts of its own."""
         name, state = "preview", StreamState.ACTIVE
-        return Stream(0, self.workspace_id, self.source_id, name, self.definition, state, 1, FACTS_ID, 0, until_ms)
+        return Stream(
+            self.stream_id, self.workspace_id, self.source_id, name, self.definition, state, 1, FACTS_ID, 0, until_ms
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +111,7 @@ Tell = Callable[[int, int], None]
 """Takes how many events are read, of how many. It may raise Cancelled."""
 
 
-def preview(
-    store: EventStore, request: Request, now: int, tell: Tell, sensitivity: Sensitivity | None = None
-) -> Preview:
+def preview(store: EventStore, request: Request, now: int, tell: Tell) -> Preview:
     """Replay the newest weeks of the archive through a stream that is not there."""
     schedule = request.definition.schedule
     until = window_of(schedule, now).start_ms
@@ -116,10 +130,17 @@ def preview(
     since = max(until - max(SHOWN_MS, reach // 2), query.start_ms)
     if matrix is None:
         return Preview(stream, since, until, events, kept, one_in, None, ())
-    judged = judge(stream, matrix, country=request.country, sensitivity=sensitivity or Sensitivity())
-    judged = scaled(stream, judged, one_in)
+    judged = scaled(stream, judge(Setting(stream, request.country, request.advice), matrix), one_in)
     reports = to_reports(stream, judged, since_ms=since)
     return Preview(stream, since, until, events, kept, one_in, judged, alerts_of(reports, request.monitors))
+
+
+def judge(setting: Setting, matrix: Collected) -> Judged:
+    """Every window scored after those before it, and the anomalies among them."""
+    wishes = setting.sensitivities(matrix.series)
+    _, scored, _ = replay(setting, setting.begun(matrix.series), matrix, wishes)
+    noises = [noise_of(setting.stream, key) for key, _ in matrix.series]
+    return Judged(matrix, scored, tuple(anomalies(matrix.values, setting.grid(matrix.windows), scored, noises, wishes)))
 
 
 def _project(

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from cliffwatch.clock import Clock
-from cliffwatch.detect import Sensitivity
 from cliffwatch.errors import CliffwatchError
 from cliffwatch.pipeline.preview import Cancelled, Preview, Request, preview
 from cliffwatch.store import EventStore
@@ -54,12 +53,11 @@ class Waiting:
 class Previews:
     """Starts previews and remembers them. Whoever asks for another one gives up the one before."""
 
-    def __init__(self, store: EventStore, clock: Clock, sensitivity: Sensitivity | None = None) -> None:
+    def __init__(self, store: EventStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._sensitivity = sensitivity
         self._lock = threading.Lock()
-        self._known: OrderedDict[Request, Waiting] = OrderedDict()
+        self._known: OrderedDict[tuple[object, ...], Waiting] = OrderedDict()
         self._current: dict[str, Waiting] = {}
         self._threads = ThreadPoolExecutor(AT_ONCE, "cliffwatch-preview")
 
@@ -67,11 +65,11 @@ class Previews:
         """The preview of this request: a fresh one that is known, or one that begins now. Returns at once."""
         now = self._clock()
         with self._lock:
-            known = self._known.get(request)
+            known = self._known.get(request.key)
             if known is None or not known.is_wanted or known.error or now - known.asked_ms > FRESH_MS:
-                known = self._known[request] = Waiting(request, now)
+                known = self._known[request.key] = Waiting(request, now)
                 self._threads.submit(self._make, known)
-            self._known.move_to_end(request)
+            self._known.move_to_end(request.key)
             before = self._current.get(who)
             self._current[who] = known
             if before is not None and before not in self._current.values():
@@ -90,9 +88,7 @@ class Previews:
     def _make(self, waiting: Waiting) -> None:
         try:
             waiting.tell(0, 0)
-            waiting.result = preview(
-                self._store, waiting.request, self._clock(), waiting.tell, sensitivity=self._sensitivity
-            )
+            waiting.result = preview(self._store, waiting.request, self._clock(), waiting.tell)
         except CliffwatchError as error:
             waiting.error = str(error)
         except Exception as error:  # the person who waits must hear of any fault; the log tells the cause

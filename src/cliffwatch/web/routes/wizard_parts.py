@@ -152,4 +152,7 @@ def _waiting(visit: Visit) -> tuple[Waiting | None, dict[str, str]]:
     monitors = tuple(visit.services.incidents.monitors(visit.workspace_id))
     workspace = visit.identity.workspace
     request = Request(workspace.id, draft.source, definition, workspace.country, monitors)
+    if draft.version and draft.base is not None:  # an edit: what was told of the stream holds for it
+        request = replace(request, stream_id=draft.base)
+    request = replace(request, advice=visit.services.guidance.advice(request.stream(visit.now)))
     return visit.services.previews.ask(f"person:{visit.person.id}", request), {}
