@@ -62,6 +62,7 @@ class Place:
     channel: Channel
     incident: int
     tokens: dict[str, str] = field(default_factory=dict)  # role or scope -> API token
+    routing: dict[str, int] = field(default_factory=dict)  # path parameter -> id of what says who is told
 
     @property
     def id(self) -> int:
@@ -76,6 +77,7 @@ class Place:
             "stream_id": self.stream.id,
             "channel_id": self.channel.id,
             "number": self.incident,
+            **self.routing,
         }
 
 
@@ -171,12 +173,35 @@ def furnish(services: Services, owner: Identity, *, incidents: int = 1) -> Place
     services.store.write_points(points(stream.id))
     for ago in reversed(range(incidents)):
         dip(services, owner, stream, T0 - ago * 400 * HOUR)
-    place = Place(owner, source, stream, channel, incidents)
+    place = Place(owner, source, stream, channel, incidents, routing=route(services, owner, channel))
     for scope in Scope:
         _, place.tokens[scope.value] = services.accounts.create_token(
             workspace, owner.person.id, scope.value, scope, expires_ms=None, now=T0
         )
     return place
+
+
+def route(services: Services, owner: Identity, channel: Channel) -> dict[str, int]:
+    """A rotation, a policy that names it, a monitor that calls it, and a maintenance window long after everything."""
+    assert owner.person is not None
+    workspace = owner.workspace.id
+    shifts = {"first_day": "2026-11-02", "handover": "09:00", "shift_days": 7, "time_zone": "UTC"}
+    rotation = services.routing.save_rotation(workspace, name="Primary", people=[owner.person.id], now=T0, **shifts)
+    steps = [{"channels": [channel.id]}, {"after_minutes": 15, "rotations": [rotation.id]}]
+    policy = services.routing.save_policy(workspace, name="On call", steps=steps, repeats=0, now=T0)
+    rule = {"min_relative": 0.99}  # lets nothing through that other tests look at
+    monitor = services.monitors.create(workspace, name="Everything lost", rule=rule, policy_id=policy.id, now=T0)
+    services.incidents.ensure_default_monitor(workspace, T0)
+    year = 8766 * HOUR
+    window = services.maintenance.plan(
+        workspace, title="Move", start_ms=T0 + year, end_ms=T0 + year + HOUR, streams=[], by="robin", now=T0
+    )
+    return {
+        "rotation_id": rotation.id,
+        "policy_id": policy.id,
+        "monitor_id": monitor.id,
+        "maintenance_id": window.id,
+    }
 
 
 def dip(services: Services, owner: Identity, stream: Stream, start_ms: int) -> None:

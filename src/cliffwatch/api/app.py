@@ -10,7 +10,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.middleware import Middleware
 
 from cliffwatch.accounts import Permission
-from cliffwatch.api import channels, documentation, incidents, problems, series, sources, streams, workspace
+from cliffwatch.api import channels, documentation, incidents, problems, routing, series, sources, streams, workspace
 from cliffwatch.api.auth import Asks, Authentication
 from cliffwatch.api.limits import Rate
 from cliffwatch.api.openapi import DESCRIPTION, Api
@@ -34,7 +34,7 @@ def create_api(services: Services, *, rate: Rate | None = None) -> FastAPI:
         middleware=[Middleware(Authentication, services, rate or Rate(), documentation.PUBLIC)],
     )
     problems.install(app)
-    for room in (workspace, sources, streams, series, incidents, channels):
+    for room in (workspace, sources, streams, series, incidents, routing, channels):
         app.include_router(room.router(services))
     documentation.install(app)
     app.rules = rules(app)

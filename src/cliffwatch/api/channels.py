@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
@@ -14,6 +14,7 @@ from cliffwatch.api.paging import DEFAULT_LIMIT, Cursor, Limit, ascending, newes
 from cliffwatch.api.shapes import MAX_ID, Body, Id, Moment, Name, Page, Shown, Text
 from cliffwatch.notify import Channel, Delivery
 from cliffwatch.notify.channels.contract import dump_settings
+from cliffwatch.notify.routing.shapes import dump_quiet
 
 if TYPE_CHECKING:
     from cliffwatch.services import Services
@@ -32,6 +33,7 @@ class ChannelShown(Shown):
     name: Annotated[str, Field(examples=["Team inbox"])]
     settings: dict[str, SettingValue]
     enabled: bool
+    quiet: Annotated[dict[str, Any] | None, Field(description="Quiet hours: `days`, `start`, `end`.")]
     created_at: Moment
 
 
@@ -48,6 +50,31 @@ class ChannelGiven(Body):
     ]
     name: Annotated[Name, Field(examples=["Team inbox"])]
     settings: Annotated[dict[str, SettingValue], Field(max_length=20, examples=[{"to": ["team@example.com"]}])]
+
+
+class QuietGiven(Body):
+    """Hours by the workspace's clock in which messages wait."""
+
+    start: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", examples=["22:00"])]
+    end: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", examples=["07:00"])]
+    days: Annotated[
+        list[Annotated[int, Field(ge=0, le=6)]],
+        Field(
+            default_factory=lambda: list(range(7)),
+            min_length=1,
+            max_length=7,
+            description="Days on which they begin, Monday is 0.",
+            examples=[[0, 1, 2, 3, 4]],
+        ),
+    ]
+
+
+class ChannelChange(Body):
+    """What to change; what is left out stays. `quiet` null ends the quiet hours."""
+
+    name: Annotated[Name | None, Field(examples=["Team inbox"])] = None
+    enabled: bool | None = None
+    quiet: QuietGiven | None = None
 
 
 class Tested(Shown):
@@ -98,6 +125,17 @@ def router(services: Services) -> APIRouter:
     def get_channel(who: Admin, channel_id: Id) -> ChannelShown:
         return channel_shown(services.channels.get(who.workspace.id, channel_id))
 
+    @routes.patch("/channels/{channel_id}", summary="Rename a channel, switch it, set its quiet hours")
+    def change_channel(who: Admin, request: Request, channel_id: Id, given: ChannelChange) -> ChannelShown:
+        quiet: dict[str, Any] | None = None
+        if "quiet" in given.model_fields_set:
+            quiet = given.quiet.model_dump() if given.quiet is not None else {}
+        channel = services.channels.update(
+            who.workspace.id, channel_id, name=given.name, enabled=given.enabled, quiet=quiet
+        )
+        note(services, request, who, "channel.update", f"channel:{channel_id}", {"name": channel.name})
+        return channel_shown(channel)
+
     @routes.post("/channels/{channel_id}/test", status_code=202, summary="Send a test message")
     def test_channel(who: Admin, request: Request, channel_id: Id) -> Tested:
         channel = services.channels.get(who.workspace.id, channel_id)
@@ -139,6 +177,7 @@ def channel_shown(channel: Channel, *, with_secrets: bool = False) -> ChannelSho
         name=channel.name,
         settings=settings,
         enabled=channel.enabled,
+        quiet=dump_quiet(channel.quiet),
         created_at=channel.created_ms,
     )
 
