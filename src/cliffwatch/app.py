@@ -17,6 +17,7 @@ from cliffwatch import logs
 from cliffwatch.accounts import Accounts
 from cliffwatch.api import create_api
 from cliffwatch.clock import Clock, system_clock
+from cliffwatch.connections import PREFIX, Connections
 from cliffwatch.db import Database
 from cliffwatch.errors import InvalidInput
 from cliffwatch.guidance import Guidance
@@ -60,12 +61,14 @@ class Application:
         """Begin to absorb events and to run what is due."""
         self.services.ingest.start()
         self.services.pipeline.start()
+        self.services.connections.start()
 
     def close(self) -> None:
         """Finish what is under way and close the stores, in the order in which data flows."""
         self.services.previews.close()
         self.services.pipeline.stop()
         self.services.ingest.stop()
+        self.services.connections.stop()  # after the absorber, which still writes down what destinations get
         self.services.store.close()
         self.services.database.close()
 
@@ -78,6 +81,7 @@ class Application:
 
         pages = create_pages(self.services, lifespan=lifespan)
         pages.mount("/api/v1", create_api(self.services))
+        pages.mount(PREFIX, self.services.connections.application())
         return pages
 
 
@@ -95,13 +99,22 @@ def build_services(
     jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database)
     streams, guidance = Streams(database, store, jobs), Guidance(database)
     projector = StreamProjector(streams)
+    connections = Connections(
+        settings.data_dir / "deliveries",
+        database=database,
+        accounts=accounts,
+        sources=sources,
+        catalogue=catalogue,
+        clock=clock,
+        allow_private=settings.allow_private_urls,
+    )
     ingest = Ingest(
         settings.data_dir / "journal",
         database=database,
         store=store,
         sources=sources,
         catalogue=catalogue,
-        projector=projector,
+        projector=connections.tapped(projector),
         selection=StreamSelection(streams),
         arrivals=arrivals,
         clock=clock,
@@ -150,6 +163,7 @@ def build_services(
         outbox=outbox,
         pipeline=pipeline,
         previews=Previews(store, clock),
+        connections=connections,
         inbox=inbox,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cliffwatch.accounts import Accounts
 from cliffwatch.clock import Clock
+from cliffwatch.connections import Connections
 from cliffwatch.db import Database
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors
@@ -43,4 +44,5 @@ class Services:
     outbox: Outbox
     pipeline: Pipeline
     previews: Previews
+    connections: Connections
     inbox: Inbox | None = None

@@ -40,6 +40,12 @@ class Settings(BaseSettings):
         False, description="Let webhooks reach private and loopback addresses. Only where every editor is trusted."
     )
 
+    segment_address: str = Field(
+        "", description="Address of the Cliffwatch that “Authorise Segment” asks. Empty: people choose it."
+    )
+    segment_client_id: str = Field("", description="Client id of the app that is registered there.")
+    segment_client_secret: str = Field("", description="Client secret of that app.", repr=False)
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.api.conftest import World
 
-from cliffwatch.api.limits import MAX_ASKERS, Bucket, Limiter, Rate, take
 from cliffwatch.api.paging import ascending, decode, encode, newest_first
 from cliffwatch.api.shapes import from_iso, iso
 from cliffwatch.errors import InvalidInput
+from cliffwatch.limits import MAX_ASKERS, Bucket, Limiter, Rate, take
 
 NOW = 1_795_953_600_000
 

@@ -195,6 +195,17 @@ class Accounts:
         with self._database.read() as session:
             return [workspace_of(row) for row in session.scalars(select(WorkspaceRow).order_by(WorkspaceRow.id))]
 
+    def workspaces_of(self, person_id: int) -> list[tuple[Workspace, Role]]:
+        """The workspaces that a person belongs to, and as what, the oldest first."""
+        query = (
+            select(WorkspaceRow, MembershipRow.role)
+            .join(MembershipRow, MembershipRow.workspace_id == WorkspaceRow.id)
+            .where(MembershipRow.person_id == person_id)
+            .order_by(WorkspaceRow.id)
+        )
+        with self._database.read() as session:
+            return [(workspace_of(row), Role(role)) for row, role in session.execute(query)]
+
     def update_workspace(
         self,
         workspace_id: int,

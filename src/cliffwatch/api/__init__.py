@@ -5,6 +5,6 @@ shape of what they send, calls one service, and writes the change into the audit
 """
 
 from cliffwatch.api.app import create_api
-from cliffwatch.api.limits import Rate
+from cliffwatch.limits import Rate
 
 __all__ = ["Rate", "create_api"]

@@ -12,8 +12,8 @@ from starlette.middleware import Middleware
 from cliffwatch.accounts import Permission
 from cliffwatch.api import channels, documentation, incidents, problems, routing, series, sources, streams, workspace
 from cliffwatch.api.auth import Asks, Authentication
-from cliffwatch.api.limits import Rate
 from cliffwatch.api.openapi import DESCRIPTION, Api
+from cliffwatch.limits import Rate
 
 if TYPE_CHECKING:
     from cliffwatch.services import Services

@@ -16,9 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cliffwatch.accounts import SESSION_COOKIE, Identity, Permission
-from cliffwatch.api.limits import Limiter, Rate
 from cliffwatch.api.problems import RateLimited, Unauthenticated, problem, problem_of
 from cliffwatch.errors import CliffwatchError
+from cliffwatch.limits import Limiter, Rate
 
 if TYPE_CHECKING:
     from cliffwatch.services import Services

@@ -1,6 +1,17 @@
 """Every table, so that one import makes the metadata complete (for Alembic and for tests)."""
 
-from cliffwatch.db import doors, guidance, incidents, people, privacy, routing, sources, streams
+from cliffwatch.db import connections, doors, guidance, incidents, people, privacy, routing, sources, streams
 from cliffwatch.db.base import Base
 
-__all__ = ["Base", "doors", "guidance", "incidents", "people", "privacy", "routing", "sources", "streams"]
+__all__ = [
+    "Base",
+    "connections",
+    "doors",
+    "guidance",
+    "incidents",
+    "people",
+    "privacy",
+    "routing",
+    "sources",
+    "streams",
+]

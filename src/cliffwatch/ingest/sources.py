@@ -9,12 +9,12 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
 from cliffwatch.db.sources import SourceRow, WriteKeyRow
-from cliffwatch.errors import InvalidInput, NotFound
+from cliffwatch.errors import Conflict, InvalidInput, NotFound
 from cliffwatch.ingest.model import Source, WriteKey
 
 KINDS = ("built_in", "connected")
@@ -97,6 +97,14 @@ class Sources:
                 session.execute(update(SourceRow).where(SourceRow.id == source_id).values(**changes))
             self.refresh()
         return self.get(workspace_id, source_id)
+
+    def discard(self, workspace_id: int, source_id: int) -> None:
+        """Take back a source that never saw an event. Raises NotFound, and Conflict once it has."""
+        if self.get(workspace_id, source_id).first_event_ms is not None:
+            raise Conflict(f"Source {source_id}", "has events.", "Switch it off instead.")
+        with self._database.write() as session:
+            session.execute(delete(SourceRow).where(SourceRow.id == source_id))
+        self.refresh()
 
     def add_key(self, workspace_id: int, source_id: int, now: int) -> WriteKey:
         """One more write key, valid beside the others."""

@@ -10,17 +10,20 @@ import asyncio
 import ipaddress
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import httpx2
 
 from cliffwatch.errors import InvalidInput, Unavailable
 
 MAX_REPLY_BYTES = 64_000
+MAX_ANSWER_BYTES = 2_000_000
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
+T = TypeVar("T")
 
 
 class Blocked(InvalidInput):
@@ -65,22 +68,70 @@ def is_public(address: Ip) -> bool:
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole reply: of another program's API, as far as it is not too large."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+def request(
+    method: str,
+    url: str,
+    *,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    allow_private: bool,
+    timeout_seconds: float,
+    max_bytes: int = MAX_ANSWER_BYTES,
+) -> Answer:
+    """Ask another program's API once, as `post` does, and read its whole answer.
+
+    Raises Blocked, Unreachable, and Unreachable for an answer of more than `max_bytes`.
+    """
+
+    async def read(response: httpx2.Response) -> Answer:
+        held = b""
+        async for chunk in response.aiter_raw():
+            held += chunk
+            if len(held) > max_bytes:
+                raise Unreachable(check_url("address", url).host, f"answered more than {max_bytes:,} bytes.")
+        return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, held)
+
+    return asyncio.run(_ask(method, url, body, dict(headers or {}), allow_private, timeout_seconds, read))
+
+
 def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bool, timeout_seconds: float) -> Reply:
     """POST once; returns within about `timeout_seconds`, whatever the other side does.
 
     Raises Blocked or Unreachable.
     """
-    return asyncio.run(_post(url, body, dict(headers), allow_private, timeout_seconds))
+
+    async def read(response: httpx2.Response) -> Reply:
+        body = await _beginning(response)
+        return Reply(response.status_code, _readable(body), response.headers.get("retry-after", ""), body)
+
+    return asyncio.run(_ask("POST", url, body, dict(headers), allow_private, timeout_seconds, read))
 
 
-async def _post(url: str, body: bytes, headers: dict[str, str], allow_private: bool, timeout_seconds: float) -> Reply:
+async def _ask(
+    method: str,
+    url: str,
+    body: bytes,
+    headers: dict[str, str],
+    allow_private: bool,
+    timeout_seconds: float,
+    read: Callable[[httpx2.Response], Awaitable[T]],
+) -> T:
     parsed = check_url("address", url)
     try:
         async with asyncio.timeout(timeout_seconds):
             addresses = await _resolve(parsed)
             if not allow_private:
                 _refuse_private(parsed, addresses)
-            return await _post_to(addresses, parsed, body, headers, timeout_seconds)
+            return await _ask_one_of(addresses, method, parsed, body, headers, timeout_seconds, read)
     except TimeoutError as error:
         raise Unreachable(parsed.host, f"did not answer within {timeout_seconds:.0f} seconds.") from error
     except httpx2.TimeoutException as error:
@@ -108,9 +159,15 @@ def _refuse_private(url: httpx2.URL, addresses: list[Ip]) -> None:
             )
 
 
-async def _post_to(
-    addresses: list[Ip], url: httpx2.URL, body: bytes, headers: dict[str, str], timeout_seconds: float
-) -> Reply:
+async def _ask_one_of(
+    addresses: list[Ip],
+    method: str,
+    url: httpx2.URL,
+    body: bytes,
+    headers: dict[str, str],
+    timeout_seconds: float,
+    read: Callable[[httpx2.Response], Awaitable[T]],
+) -> T:
     """Try the addresses in turn until one lets us connect; never two once a request may have arrived."""
     own = {"host": url.netloc.decode("ascii"), "user-agent": "Cliffwatch", "accept-encoding": "identity"}
     headers = {**headers, **own}
@@ -120,7 +177,7 @@ async def _post_to(
             left = max(deadline - time.monotonic(), 0.1)
             connect = left if last else left / 2
             request = client.build_request(
-                "POST",
+                method,
                 url.copy_with(host=str(address)),
                 content=body,
                 headers=headers,
@@ -134,8 +191,7 @@ async def _post_to(
                     raise
                 continue
             try:
-                body = await _beginning(response)
-                return Reply(response.status_code, _readable(body), response.headers.get("retry-after", ""), body)
+                return await read(response)
             finally:
                 await response.aclose()
     raise Unreachable(url.host, "has no address.")

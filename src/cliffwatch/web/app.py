@@ -16,14 +16,18 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from cliffwatch.accounts import Forbidden, TooManyAttempts
+from cliffwatch.connections import NotAuthorised, RemoteRefused
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound, Unavailable
 from cliffwatch.services import Services
 from cliffwatch.web.render import STATIC, render, see_other
 from cliffwatch.web.routes import (
+    apps,
+    authorise,
     channels,
     explain,
     home,
     incidents,
+    integrations,
     session,
     settings,
     sources,
@@ -50,7 +54,21 @@ def create_pages(services: Services, *, lifespan: Lifespan | None = None) -> Fas
     app.add_middleware(SameOrigin)
     app.add_middleware(SecurityHeaders)
     app.mount("/static", KeptFiles(directory=STATIC))
-    for module in (session, home, sources, wizard_parts, wizard, explain, streams, incidents, channels, settings):
+    for module in (
+        session,
+        home,
+        sources,
+        wizard_parts,
+        wizard,
+        explain,
+        streams,
+        incidents,
+        channels,
+        apps,
+        settings,
+        integrations,
+        authorise,
+    ):
         app.include_router(module.router)
     _answer_errors(app)
     return app
@@ -76,6 +94,8 @@ _STATUS: MutableMapping[type[CliffwatchError], tuple[int, str]] = {
     Forbidden: (403, "You may not do this"),
     TooManyAttempts: (429, "Too many attempts"),
     Unavailable: (503, "A part of Cliffwatch does not answer"),
+    NotAuthorised: (403, "This was not authorised"),
+    RemoteRefused: (502, "The other side refused"),
 }
 _HTTP = {
     404: ("This page does not exist", "The address may be mistyped, or what it showed was deleted."),

@@ -58,7 +58,8 @@ def shell(
         NavItem("/", "Home", "house", path == "/"),
         NavItem("/incidents", "Incidents", "bell", path.startswith("/incidents"), _open(live)),
         NavItem("/streams", "Data streams", "chart-line", path in ("/streams", "/streams/new")),
-        NavItem("/sources", "Sources", "plug", path.startswith("/sources")),
+        NavItem("/integrations", "Integrations", "layout-grid", path.startswith(("/integrations", "/connections"))),
+        NavItem("/sources", "Sources", "plug", path.startswith(("/sources", "/destinations"))),
         NavItem("/channels", "Channels", "send", path.startswith("/channels")),
     ]
     if has_inbox:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -91,3 +92,60 @@ def snippets(write_key: str, address: str) -> tuple[Snippet, ...]:
             "Any other Segment SDK works as well: give it this address as its host.",
         ),
     )
+
+
+def connect_snippets(write_key: str, address: str, first: str) -> tuple[Snippet, ...]:
+    """What an integration of the library shows: `first` is the key of its own snippet."""
+    known = {snippet.key: snippet for snippet in (*snippets(write_key, address), *_others(write_key, address))}
+    shown = {
+        "rudder": ("rudder", "rudder-browser", "curl"),
+        "jitsu": ("jitsu", "curl"),
+        "curl": ("curl", "batch", "python"),
+    }.get(first, ("browser", "npm", "node", "python", "curl"))
+    return tuple(known[key] for key in shown)
+
+
+def _others(write_key: str, address: str) -> tuple[Snippet, ...]:
+    key, url = json.dumps(write_key), json.dumps(address)
+    example = '{ revenue: 49.0, currency: "EUR", country: "DE" }'
+    return (
+        Snippet(
+            "rudder",
+            "Node.js",
+            "npm install @rudderstack/rudder-sdk-node",
+            'const RudderAnalytics = require("@rudderstack/rudder-sdk-node");\n\n'
+            f"const client = new RudderAnalytics({key}, {{ dataPlaneUrl: {url} }});\n\n"
+            f'client.track({{\n  userId: "user-1",\n  event: "Order Completed",\n  properties: {example},\n}});\n\n'
+            "client.flush();",
+            "All other settings may stay as they are; its compressed batches are understood.",
+        ),
+        Snippet(
+            "rudder-browser",
+            "Website",
+            "",
+            f"rudderanalytics.load({key}, {url}, {{\n  configUrl: {url},\n}});\nrudderanalytics.page();",
+            "Or keep RudderStack’s own data plane, and add this server there as a Webhook destination.",
+        ),
+        Snippet(
+            "jitsu",
+            "HTTP destination",
+            "",
+            f"URL      {address}/v1/batch\nMethod   POST\nHeader   Authorization: Basic {_basic(write_key)}\n"
+            "Body     the event, as Jitsu sends it",
+            "In Jitsu: Destinations, HTTP endpoint. Every event goes there in Segment’s format.",
+        ),
+        Snippet(
+            "batch",
+            "HTTP, many at once",
+            "",
+            f"curl {address}/v1/batch \\\n  -u {write_key}: \\\n  -H 'Content-Type: application/json' \\\n"
+            """  -d '{"batch": [\n    {"type": "track", "userId": "user-1", "event": "Order Completed",\n"""
+            """     "timestamp": "2026-11-01T09:30:00Z", "messageId": "order-1001"},\n"""
+            """    {"type": "page", "anonymousId": "visitor-7", "name": "Pricing"}\n  ]}'""",
+            "Up to 500 KB and 2,500 messages. A messageId that was seen before counts once.",
+        ),
+    )
+
+
+def _basic(write_key: str) -> str:
+    return base64.b64encode(f"{write_key}:".encode()).decode()

@@ -1,0 +1,303 @@
+"""Destinations, how far each has got, and what became of its events: the only writer of these three tables."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from cliffwatch.connections.delivery.kinds import KINDS
+from cliffwatch.connections.model import Destination, Outcome
+from cliffwatch.connections.rows import destination_of
+from cliffwatch.db import Database
+from cliffwatch.db.connections import DeliveryCountRow, DeliveryPositionRow, DestinationRow
+from cliffwatch.errors import Conflict, InvalidInput, NotFound
+from cliffwatch.spec.fql import compile_filter
+
+MINUTE_MS = 60_000
+KEPT_MS = 31 * 86_400_000
+"""Delivery counts are kept for a month, as Segment keeps them."""
+
+CountKey = tuple[Outcome, str, str, str]
+"""(outcome, type, event name, reason)"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryCount:
+    """Events of one minute that shared an outcome."""
+
+    minute_ms: int
+    outcome: Outcome
+    event_type: str
+    event_name: str
+    reason: str
+    count: int
+
+
+class Destinations:
+    """The destinations of an installation. A new one gets what comes after it was made."""
+
+    def __init__(self, database: Database, journal_end: Callable[[], tuple[str, int]]) -> None:
+        """`journal_end()` gives (name, end) of this node's delivery journal."""
+        self._database = database
+        self._journal_end = journal_end
+        self._wanted: frozenset[int] | None = None
+
+    def create(
+        self,
+        workspace_id: int,
+        source_id: int,
+        kind: str,
+        name: str,
+        settings: Mapping[str, Any],
+        now: int,
+        *,
+        enabled: bool = True,
+        slug: str = "",
+        install_id: int | None = None,
+        mappings: Sequence[Mapping[str, Any]] = (),
+        filter_: str = "",
+    ) -> Destination:
+        """Raises InvalidInput naming the setting, and Conflict when the source has this slug already."""
+        if kind not in KINDS:
+            raise InvalidInput("destination kind", f"must be one of {', '.join(KINDS)}.")
+        KINDS[kind].check(settings)
+        compile_filter(filter_)
+        name = _checked_name(name or KINDS[kind].name)
+        try:
+            with self._database.write() as session:
+                row = DestinationRow(
+                    workspace_id=workspace_id,
+                    source_id=source_id,
+                    install_id=install_id,
+                    kind=kind,
+                    slug=slug or _free_slug(session, source_id, name),
+                    name=name,
+                    enabled=enabled,
+                    settings=dict(settings),
+                    mappings=[dict(mapping) for mapping in mappings],
+                    filter=filter_,
+                    created_ms=now,
+                    retry_ms=0,
+                    attempts=0,
+                    last_error="",
+                    last_error_ms=None,
+                    last_delivery_ms=None,
+                )
+                session.add(row)
+                session.flush()
+                self._start_at_end(session, row.id)
+                created = destination_of(row)
+        except IntegrityError as error:
+            raise Conflict(
+                f"destination {slug}", "exists on this source already.", "Change that one instead."
+            ) from error
+        self._wanted = None
+        return created
+
+    def list(self, workspace_id: int, source_id: int | None = None) -> Sequence[Destination]:
+        query = select(DestinationRow).where(DestinationRow.workspace_id == workspace_id).order_by(DestinationRow.id)
+        if source_id is not None:
+            query = query.where(DestinationRow.source_id == source_id)
+        with self._database.read() as session:
+            return [destination_of(row) for row in session.scalars(query)]
+
+    def get(self, workspace_id: int, destination_id: int) -> Destination:
+        """Raises NotFound."""
+        with self._database.read() as session:
+            return destination_of(_row(session, workspace_id, destination_id))
+
+    def find(self, source_id: int, slug: str) -> Destination | None:
+        query = select(DestinationRow).where(DestinationRow.source_id == source_id, DestinationRow.slug == slug)
+        with self._database.read() as session:
+            row = session.scalar(query)
+            return destination_of(row) if row is not None else None
+
+    def update(
+        self,
+        workspace_id: int,
+        destination_id: int,
+        *,
+        name: str | None = None,
+        enabled: bool | None = None,
+        settings: Mapping[str, Any] | None = None,
+        mappings: Sequence[Mapping[str, Any]] | None = None,
+        filter_: str | None = None,
+    ) -> Destination:
+        """Change what is given. Switched on again, it goes on with what comes from then on."""
+        with self._database.write() as session:
+            row = _row(session, workspace_id, destination_id)
+            if name is not None:
+                row.name = _checked_name(name)
+            if settings is not None:
+                KINDS[row.kind].check(settings)
+                row.settings = dict(settings)
+            if mappings is not None:
+                row.mappings = [dict(mapping) for mapping in mappings]
+            if filter_ is not None:
+                compile_filter(filter_)
+                row.filter = filter_
+            if enabled and not row.enabled:
+                self._start_at_end(session, row.id)
+            if enabled is not None:
+                row.enabled = enabled
+            row.retry_ms, row.attempts = 0, 0  # what was changed may be what stood in the way
+            changed = destination_of(row)
+        self._wanted = None
+        return changed
+
+    def delete(self, workspace_id: int, destination_id: int) -> None:
+        """Raises NotFound."""
+        with self._database.write() as session:
+            session.delete(_row(session, workspace_id, destination_id))
+        self._wanted = None
+
+    def active(self) -> Sequence[Destination]:
+        """Every enabled destination of the installation."""
+        query = select(DestinationRow).where(DestinationRow.enabled).order_by(DestinationRow.id)
+        with self._database.read() as session:
+            found = [destination_of(row) for row in session.scalars(query)]
+        self._wanted = frozenset(destination.source_id for destination in found)
+        return found
+
+    def wanted(self) -> frozenset[int]:
+        """Sources that have an enabled destination, from memory."""
+        if self._wanted is None:
+            self.active()
+        return self._wanted or frozenset()
+
+    def position(self, destination_id: int, journal: str) -> int:
+        """Where a destination goes on in a journal; 0 for one that it does not know."""
+        with self._database.read() as session:
+            row = session.get(DeliveryPositionRow, (destination_id, journal))
+            return row.offset if row is not None else 0
+
+    def advance(
+        self, destination_id: int, journal: str, offset: int, counts: Counter[CountKey], delivered: bool, now: int
+    ) -> None:
+        """What is done up to `offset`, and its counts, in one transaction."""
+        with self._database.write() as session:
+            self._move(session, destination_id, journal, offset)
+            self._count(session, destination_id, counts, now)
+            if delivered:
+                session.execute(
+                    update(DestinationRow)
+                    .where(DestinationRow.id == destination_id)
+                    .values(last_delivery_ms=now, attempts=0, retry_ms=0)
+                )
+
+    def put_off(
+        self, destination: Destination, error: str, attempts: int, retry_ms: int, counts: Counter[CountKey], now: int
+    ) -> None:
+        """An attempt failed; the next one is made at `retry_ms`."""
+        with self._database.write() as session:
+            self._count(session, destination.id, counts, now)
+            session.execute(
+                update(DestinationRow)
+                .where(DestinationRow.id == destination.id)
+                .values(attempts=attempts, retry_ms=retry_ms, last_error=error[:1000], last_error_ms=now)
+            )
+
+    def note_error(self, destination_id: int, error: str, now: int) -> None:
+        with self._database.write() as session:
+            session.execute(
+                update(DestinationRow)
+                .where(DestinationRow.id == destination_id)
+                .values(last_error=error[:1000], last_error_ms=now)
+            )
+
+    def counts(self, destination_ids: Sequence[int], start_ms: int, end_ms: int) -> Sequence[DeliveryCount]:
+        """What became of events in [start, end), per minute, in order of time."""
+        query = (
+            select(
+                DeliveryCountRow.minute_ms,
+                DeliveryCountRow.outcome,
+                DeliveryCountRow.event_type,
+                DeliveryCountRow.event_name,
+                DeliveryCountRow.reason,
+                func.sum(DeliveryCountRow.count),
+            )
+            .where(
+                DeliveryCountRow.destination_id.in_(destination_ids),
+                DeliveryCountRow.minute_ms >= start_ms,
+                DeliveryCountRow.minute_ms < end_ms,
+            )
+            .group_by(
+                DeliveryCountRow.minute_ms,
+                DeliveryCountRow.outcome,
+                DeliveryCountRow.event_type,
+                DeliveryCountRow.event_name,
+                DeliveryCountRow.reason,
+            )
+            .order_by(DeliveryCountRow.minute_ms)
+        )
+        with self._database.read() as session:
+            return [DeliveryCount(m, Outcome(o), t, n, r, int(c)) for m, o, t, n, r, c in session.execute(query)]
+
+    def forget_counts(self, now: int) -> None:
+        with self._database.write() as session:
+            session.execute(delete(DeliveryCountRow).where(DeliveryCountRow.minute_ms < now - KEPT_MS))
+
+    def _start_at_end(self, session: Session, destination_id: int) -> None:
+        journal, end = self._journal_end()
+        self._move(session, destination_id, journal, end)
+
+    def _move(self, session: Session, destination_id: int, journal: str, offset: int) -> None:
+        insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        statement = insert(DeliveryPositionRow).values(destination_id=destination_id, journal=journal, offset=offset)
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["destination_id", "journal"], set_={"offset": statement.excluded.offset}
+            )
+        )
+
+    def _count(self, session: Session, destination_id: int, counts: Counter[CountKey], now: int) -> None:
+        insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        for (outcome, event_type, event_name, reason), count in counts.items():
+            statement = insert(DeliveryCountRow).values(
+                destination_id=destination_id,
+                minute_ms=now - now % MINUTE_MS,
+                outcome=outcome.value,
+                event_type=event_type[:16],
+                event_name=event_name[:200],
+                reason=reason[:60],
+                count=count,
+            )
+            session.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["destination_id", "minute_ms", "outcome", "event_type", "event_name", "reason"],
+                    set_={"count": DeliveryCountRow.count + statement.excluded.count},
+                )
+            )
+
+
+def _row(session: Session, workspace_id: int, destination_id: int) -> DestinationRow:
+    row = session.get(DestinationRow, destination_id)
+    if row is None or row.workspace_id != workspace_id:
+        raise NotFound(f"Destination {destination_id}", "does not exist in this workspace.")
+    return row
+
+
+def _checked_name(name: str) -> str:
+    name = " ".join(name.split())
+    if not name or len(name) > 200:
+        raise InvalidInput("Destination name", "must have 1 to 200 characters.")
+    return name
+
+
+def _free_slug(session: Session, source_id: int, name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    stem = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60] or "destination"
+    taken = set(session.scalars(select(DestinationRow.slug).where(DestinationRow.source_id == source_id)))
+    return next(
+        slug for number in range(1, 1_000_000) if (slug := stem if number == 1 else f"{stem}-{number}") not in taken
+    )

@@ -1,0 +1,52 @@
+"""Where deliveries begin: events of sources that have a destination, written down before the store has them.
+
+The absorber projects every accepted event before it commits the position of its own journal. The tap stands in that
+way: what a destination must get is durable in the delivery journal first, so a crash repeats events and loses none;
+the other side knows repeats by their messageId.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from cliffwatch.ingest import Projector
+from cliffwatch.ingest.journal import Journal, frame
+from cliffwatch.spec.model import Event
+from cliffwatch.store.contract import FactBatch
+
+_SOURCE = struct.Struct("<q")
+_encode = msgspec.json.encode
+
+
+class Tap:
+    """A projector that also writes down what destinations want."""
+
+    def __init__(
+        self, inner: Projector, journal: Journal, wanted: Callable[[], frozenset[int]], wake: Callable[[], None]
+    ) -> None:
+        self._inner = inner
+        self._journal = journal
+        self._wanted = wanted
+        self._wake = wake
+
+    def project(self, events: Sequence[Event]) -> FactBatch | None:
+        """The inner projector's facts. Raises Unavailable when the delivery journal cannot be written."""
+        wanted = self._wanted()
+        taken = [pack(event) for event in events if event.source_id in wanted] if wanted else []
+        if taken:
+            self._journal.append(taken)
+            self._wake()
+        return self._inner.project(events)
+
+
+def pack(event: Event) -> bytes:
+    """The framed bytes of an event, with its source in front."""
+    return frame(_SOURCE.pack(event.source_id) + _encode({**event.fields, "projectId": str(event.source_id)}))
+
+
+def unpack(payload: bytes) -> tuple[int, bytes]:
+    """(source, JSON of the event); inverse of `pack`."""
+    return _SOURCE.unpack_from(payload)[0], payload[_SOURCE.size :]

@@ -1,0 +1,109 @@
+"""The room's service: connections, apps, destinations and imports over the services below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.routing import BaseRoute, Mount, Router
+
+from cliffwatch.accounts import Accounts
+from cliffwatch.clock import Clock
+from cliffwatch.connections.delivery.forward import Forwarder
+from cliffwatch.connections.delivery.store import Destinations
+from cliffwatch.connections.delivery.tap import Tap
+from cliffwatch.connections.http import oauth
+from cliffwatch.connections.http.config_api import ConfigApi
+from cliffwatch.connections.http.metrics import Metrics
+from cliffwatch.connections.http.public_api import PublicApi
+from cliffwatch.connections.library import Integration
+from cliffwatch.connections.model import Connection, Install, Method
+from cliffwatch.connections.oauth.apps import Apps
+from cliffwatch.connections.oauth.authorise import Authorisations, checked_name
+from cliffwatch.connections.oauth.server import Server
+from cliffwatch.connections.remote import asker
+from cliffwatch.connections.store import ConnectionStore
+from cliffwatch.db import Database
+from cliffwatch.ingest import Catalogue, Projector, Sources
+from cliffwatch.ingest.journal import Journal
+
+
+class Connections:
+    """One per process. `start` begins to deliver, `stop` ends it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database: Database,
+        accounts: Accounts,
+        sources: Sources,
+        catalogue: Catalogue,
+        clock: Clock,
+        allow_private: bool,
+    ) -> None:
+        """`folder` is the delivery journal's own."""
+        self._accounts = accounts
+        self._sources = sources
+        self._catalogue = catalogue
+        self._clock = clock
+        self._journal = Journal(folder)
+        self.store = ConnectionStore(database)
+        self.apps = Apps(database)
+        self.server = Server(self.apps, self.names, clock)
+        self.destinations = Destinations(database, lambda: (self._journal.name, self._journal.end))
+        self.forwarder = Forwarder(self.destinations, self._journal, clock, allow_private=allow_private)
+        self.authorisations = Authorisations(database, sources, self.store, asker(allow_private=allow_private), clock)
+
+    def tapped(self, projector: Projector) -> Tap:
+        """The projector through which events also reach destinations."""
+        return Tap(projector, self._journal, self.destinations.wanted, self.forwarder.wake)
+
+    def routes(self) -> list[BaseRoute]:
+        """What answers other programs in Segment's shape, to be mounted at `endpoints.PREFIX`."""
+        config = ConfigApi(self.server, self._accounts, self._sources, self.destinations, self._clock)
+        public = PublicApi(self._accounts, self._sources, self.destinations, self._clock)
+        metrics = Metrics(public, self._sources, self._catalogue, self.destinations)
+        here = [*public.routes(), *metrics.routes()]
+        return [*oauth.routes(self.server), *config.routes(), Mount("/public", routes=here)]
+
+    def application(self) -> Router:
+        return Router(self.routes(), redirect_slashes=False)
+
+    def start(self) -> None:
+        self.forwarder.start()
+
+    def stop(self) -> None:
+        self.forwarder.stop()
+        self._journal.close()
+
+    def names(self, install: Install) -> tuple[str, str]:
+        """(workspaces/<slug>, workspaces/<slug>/sources/<slug>), as Segment names them."""
+        workspace = self._accounts.workspace(install.workspace_id)
+        source = self._sources.get(install.workspace_id, install.source_id)
+        return f"workspaces/{workspace.slug}", f"workspaces/{workspace.slug}/sources/{source.slug}"
+
+    def connect_sdk(self, workspace_id: int, integration: Integration, name: str) -> Connection:
+        """A built-in source with a write key, for whatever speaks the tracking API. Raises InvalidInput."""
+        name = checked_name(name)
+        now = self._clock()
+        source = self._sources.create(workspace_id, name, now)
+        return self.store.add(workspace_id, source.id, integration.key, Method.WRITE_KEY, name, {}, {}, now)
+
+    def disconnect(self, connection: Connection) -> None:
+        """End a connection, at the other side first. The source and what was measured stay; the source is switched off.
+
+        Raises what the other side's answers raise; then nothing changed here.
+        """
+        if connection.method is Method.AUTHORISE:
+            self.authorisations.disconnect(connection, self._secret(connection))
+        self.forget(connection)
+
+    def forget(self, connection: Connection) -> None:
+        """End a connection here, whatever the other side says."""
+        self._sources.update(connection.workspace_id, connection.source_id, enabled=False)
+        self.store.remove(connection.workspace_id, connection.id)
+
+    def _secret(self, connection: Connection) -> Mapping[str, Any]:
+        return self.store.secret(connection.workspace_id, connection.id)

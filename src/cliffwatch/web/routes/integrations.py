@@ -1,0 +1,230 @@
+"""The integrations library: search, start, name, connect, watch for the first event, disconnect."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import RedirectResponse, Response
+
+from cliffwatch.accounts import Permission
+from cliffwatch.connections import (
+    Callback,
+    Connection,
+    Endpoints,
+    Integration,
+    Method,
+    RemoteRefused,
+    endpoints,
+    integration,
+    search,
+)
+from cliffwatch.connections.endpoints import OWN, REGIONS, US
+from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound, Unavailable
+from cliffwatch.web.forms import Posted, PostedForm, said
+from cliffwatch.web.render import see_other
+from cliffwatch.web.views import integrations as views
+from cliffwatch.web.views.snippets import connect_snippets
+from cliffwatch.web.visit import Administering, Reading, Visit
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class StartForm:
+    """What the Start page was given."""
+
+    name: str = ""
+    method: str = ""
+    region: str = OWN
+    address: str = ""
+    client_id: str = ""
+    token_region: str = US
+    token_address: str = ""
+
+    @classmethod
+    def of(cls, posted: Posted) -> StartForm:
+        return cls(*(posted.text(field.name) for field in dataclasses.fields(cls)))
+
+
+@router.get("/integrations")
+def library(visit: Reading, q: str = "") -> Response:
+    connections = visit.services.connections.store.list(visit.workspace_id)
+    return visit.page(
+        "integrations.html",
+        query=q,
+        cards=[views.card(found, connections) for found in search(q)],
+        connections=[_line(visit, connection) for connection in connections],
+    )
+
+
+@router.get("/integrations/callback")
+def callback(
+    visit: Administering, state: str = "", code: str = "", error: str = "", error_description: str = "", iss: str = ""
+) -> Response:
+    """Where the other side sends the browser back to. What failed is told here, with the way out."""
+    answer = Callback(state, code, error[:200], error_description[:300], iss)
+    service = visit.services.connections.authorisations
+    try:
+        connection = service.finish(visit.workspace_id, visit.person.id, answer, f"{visit.address}/deliveries/direct")
+    except CliffwatchError as failed:
+        status = 503 if isinstance(failed, Unavailable) else 403
+        return visit.page("not_connected.html", status, text=str(failed), denied=error == "access_denied")
+    visit.audit(
+        "connection.create", f"connection:{connection.id}", method=connection.method.value, name=connection.name
+    )
+    return see_other(f"/connections/{connection.id}", f"“{connection.name}” is connected.")
+
+
+@router.get("/integrations/authorise/{authorisation_id}")
+def leave(visit: Administering, authorisation_id: int) -> Response:
+    """To the other side's page. Each time with a new state, so that going back and on again works."""
+    service = visit.services.connections.authorisations
+    return RedirectResponse(service.address(visit.workspace_id, visit.person.id, authorisation_id), 302)
+
+
+@router.get("/integrations/{key}")
+def start_page(visit: Reading, key: str) -> Response:
+    found = integration(key)
+    return _start(visit, found, StartForm(method=found.methods[0].value), {})
+
+
+@router.post("/integrations/{key}")
+def start(visit: Administering, key: str, posted: PostedForm) -> Response:
+    """Connect, or send the browser to where it is allowed."""
+    found, form = integration(key), StartForm.of(posted)
+    method = next((one for one in found.methods if one.value == form.method), found.methods[0])
+    try:
+        if method is Method.AUTHORISE:
+            return _authorise(visit, found, form, posted.raw("client_secret"))
+        connection = _connect(visit, found, method, form)
+    except (InvalidInput, Conflict) as error:
+        return _start(visit, found, form, {_FIELDS.get(error.subject, "form"): said(error)}, 422)
+    visit.audit("connection.create", f"connection:{connection.id}", method=method.value, name=connection.name)
+    return see_other(f"/connections/{connection.id}")
+
+
+@router.get("/connections/{connection_id}")
+def connection_page(visit: Reading, connection_id: int) -> Response:
+    connection = visit.services.connections.store.get(visit.workspace_id, connection_id)
+    found = integration(connection.integration)
+    snippets: Any = ()
+    source = visit.services.sources.get(visit.workspace_id, connection.source_id)
+    if connection.method is Method.WRITE_KEY and visit.identity.role.may(Permission.ADMIN):
+        snippets = connect_snippets(source.write_key, visit.address, found.snippet)
+    return visit.page(
+        "connection.html",
+        connection=connection,
+        integration=found,
+        source=source,
+        snippets=snippets,
+        method=views.METHODS[connection.method],
+        **_progress(visit, connection),
+    )
+
+
+@router.get("/connections/{connection_id}/progress")
+def progress(visit: Reading, connection_id: int) -> Response:
+    connection = visit.services.connections.store.get(visit.workspace_id, connection_id)
+    return visit.part(
+        "parts/connection_progress.html",
+        connection=connection,
+        may_edit=visit.identity.role.may(Permission.EDIT),
+        **_progress(visit, connection),
+    )
+
+
+@router.post("/connections/{connection_id}/disconnect")
+def disconnect(visit: Administering, connection_id: int, posted: PostedForm) -> Response:
+    """End it at both sides; when the other side cannot be asked, here alone if that is wanted."""
+    service = visit.services.connections
+    connection = service.store.get(visit.workspace_id, connection_id)
+    try:
+        if posted.text("anyway") == "yes":
+            service.forget(connection)
+        else:
+            service.disconnect(connection)
+    except (Unavailable, RemoteRefused, NotFound, CliffwatchError) as error:
+        service.store.note_error(connection.id, str(error))
+        return see_other(f"/connections/{connection.id}?failed=yes", f"Not disconnected. {error}", tone="bad")
+    visit.audit("connection.delete", f"connection:{connection_id}", name=connection.name)
+    return see_other(
+        "/integrations", f"“{connection.name}” is disconnected. What it measured stays, and its source is switched off."
+    )
+
+
+_FIELDS = {
+    "Name": "name",
+    "Source name": "name",
+    "address": "address",
+    "Client id": "client_id",
+    "Client secret": "client_secret",
+}
+
+
+def _connect(visit: Visit, found: Integration, method: Method, form: StartForm) -> Connection:
+    if method is Method.WRITE_KEY:
+        return visit.services.connections.connect_sdk(visit.workspace_id, found, form.name)
+    raise NotFound(f"Method {method}", "is not one of this integration.")
+
+
+def _authorise(visit: Visit, found: Integration, form: StartForm, client_secret: str) -> Response:
+    settings = visit.services.settings
+    configured = bool(settings.segment_address) and not form.client_id
+    where = endpoints(OWN, settings.segment_address) if configured else endpoints(form.region, form.address)
+    authorisation = visit.services.connections.authorisations.start(
+        visit.workspace_id,
+        visit.person.id,
+        found.key,
+        form.name,
+        where,
+        client_id=settings.segment_client_id if configured else form.client_id,
+        client_secret=settings.segment_client_secret if configured else client_secret,
+        redirect_uri=_redirect_uri(visit),
+    )
+    return visit.page("leaving.html", to=f"/integrations/authorise/{authorisation.id}", label=where.label)
+
+
+def _redirect_uri(visit: Visit) -> str:
+    return f"{visit.address}/integrations/callback"
+
+
+def _start(visit: Visit, found: Integration, form: StartForm, errors: Mapping[str, str], status: int = 200) -> Response:
+    settings = visit.services.settings
+    configured: Endpoints | None = endpoints(OWN, settings.segment_address) if settings.segment_address else None
+    return visit.page(
+        "integration.html",
+        status,
+        integration=found,
+        card=views.card(found, visit.services.connections.store.list(visit.workspace_id)),
+        form=form,
+        errors=errors,
+        regions=REGIONS,
+        configured=configured,
+        redirect_uri=_redirect_uri(visit),
+    )
+
+
+def _line(visit: Visit, connection: Connection) -> views.ConnectionLine:
+    source = visit.services.sources.get(visit.workspace_id, connection.source_id)
+    return views.line(connection, source, _heard(visit, source.id), visit.zone, visit.now)
+
+
+def _heard(visit: Visit, source_id: int) -> int | None:
+    newest = visit.services.ingest.recent(source_id, 1)
+    return newest[0].received_at_ms if newest else None
+
+
+def _progress(visit: Visit, connection: Connection) -> Mapping[str, Any]:
+    source = visit.services.sources.get(visit.workspace_id, connection.source_id)
+    # Of a connected source only what streams select is kept; its catalogue knows whatever came.
+    heard = bool(source.first_event_ms or _heard(visit, source.id) or visit.services.catalogue.events(source.id))
+    streams = sum(stream.source_id == source.id for stream in visit.services.streams.list(visit.workspace_id))
+    return {
+        "steps": views.steps(connection, heard=heard, streams=streams),
+        "heard": heard,
+        "finished": heard and streams > 0,
+    }
