@@ -89,6 +89,17 @@ class Memories:
         with self._database.read() as session:
             return learning_of(session.scalar(query) or {})
 
+    def series_count(self, stream: Stream) -> int:
+        """How many series the newest memory holds."""
+        query = (
+            select(DetectorStateRow.series)
+            .where(DetectorStateRow.stream_id == stream.id, DetectorStateRow.revision == stream.revision)
+            .order_by(DetectorStateRow.window_end_ms.desc())
+            .limit(1)
+        )
+        with self._database.read() as session:
+            return len(json.loads(session.scalar(query) or "[]"))
+
 
 def kept_ends(ends: Sequence[int], step_ms: int) -> list[int]:
     """Which of these windows' ends are kept, seen from the newest: the older, the further apart.

@@ -12,17 +12,19 @@ from sqlalchemy.orm import Session
 from cliffwatch.accounts import Accounts
 from cliffwatch.clock import Clock
 from cliffwatch.db import Database
-from cliffwatch.detect import Sensitivity
+from cliffwatch.detect import Sensitivity as SeriesSensitivity
 from cliffwatch.errors import CliffwatchError
-from cliffwatch.guidance import Guidance
+from cliffwatch.guidance import Advice, Guidance, Sensitivity
 from cliffwatch.incidents import Incidents
 from cliffwatch.ingest import Arrivals
 from cliffwatch.jobs import Job, Jobs, LeaseLost
 from cliffwatch.notify import Outbox
+from cliffwatch.pipeline.backtest import Backtest, backtest
 from cliffwatch.pipeline.judging import Update, bring_up_to_date
 from cliffwatch.pipeline.late import Late
 from cliffwatch.pipeline.memory import Memories
 from cliffwatch.pipeline.periods import Base
+from cliffwatch.pipeline.reasons import WhyPoint, why_point
 from cliffwatch.pipeline.telling import Telling
 from cliffwatch.store import EventStore
 from cliffwatch.streams import Runs, Stream, StreamProjector, Streams
@@ -59,7 +61,7 @@ class Pipeline:
         guidance: Guidance,
         arrivals: Arrivals,
         clock: Clock,
-        sensitivity: Sensitivity | None = None,
+        sensitivity: SeriesSensitivity | None = None,
     ) -> None:
         self._database = database
         self._store = store
@@ -71,7 +73,7 @@ class Pipeline:
         self._incidents = incidents
         self._outbox = outbox
         self._clock = clock
-        self._sensitivity = sensitivity or Sensitivity()
+        self._sensitivity = sensitivity or SeriesSensitivity()
         self._guidance = guidance
         self._memories = Memories(database)
         self._telling = Telling(store, accounts, incidents, outbox)
@@ -227,7 +229,7 @@ class Pipeline:
             fresh_from_ms=fresh_from_ms,
             until_ms=until_ms,
             country=self._accounts.workspace(stream.workspace_id).country,
-            advice=self._guidance.advice(stream, self._sensitivity),
+            advice=self.advice(stream),
             memories=self._memories,
             ongoing_since_ms=self._incidents.ongoing_since(stream.id),
         )
@@ -240,6 +242,43 @@ class Pipeline:
     def learning(self, stream: Stream) -> Mapping[SeriesKey, int]:
         """The series that are still being learned, and when each is expected to be judged, Unix ms."""
         return self._memories.learning(stream)
+
+    def why(self, stream: Stream, key: SeriesKey, at_ms: int) -> WhyPoint:
+        """Why the point of a window was expected so and judged so. Raises NotFound."""
+        return why_point(
+            self._store,
+            self._memories,
+            stream,
+            key,
+            at_ms,
+            advice=self.advice(stream),
+            country=self._accounts.workspace(stream.workspace_id).country,
+            series=self.series_count(stream),
+        )
+
+    def backtest(
+        self, stream: Stream, sensitivity: Sensitivity, start_ms: int, end_ms: int, *, complete: bool = False
+    ) -> Backtest:
+        """What a sensitivity would have sent over the stored history, held against what the team said of it."""
+        return backtest(
+            self._store,
+            stream,
+            sensitivity=sensitivity,
+            advice=self.advice(stream),
+            said=self._guidance.truth(stream),
+            country=self._accounts.workspace(stream.workspace_id).country,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            complete=complete,
+        )
+
+    def advice(self, stream: Stream) -> Advice:
+        """What holds for the stream now."""
+        return self._guidance.advice(stream, self._sensitivity)
+
+    def series_count(self, stream: Stream) -> int:
+        """How many series the stream's newest run has measured."""
+        return self._memories.series_count(stream)
 
     def explain_window(
         self,

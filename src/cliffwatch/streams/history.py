@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cliffwatch.store import EventStore, PointBatch, PointQuery
 from cliffwatch.streams.aggregate import SeriesKey
-from cliffwatch.streams.model import Stream, Window, parse_slice_key
+from cliffwatch.streams.model import Stream, Window, parse_slice_key, slice_key
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +39,16 @@ class Stored:
 
 def load(store: EventStore, stream: Stream, windows: Sequence[Window]) -> Stored:
     """The stream's points of these windows. Points of other windows (an older schedule) are passed over."""
-    points = store.read_points(PointQuery(stream.id, windows[0].start_ms, windows[-1].end_ms))
+    return _lay_out(store.read_points(PointQuery(stream.id, windows[0].start_ms, windows[-1].end_ms)), windows)
+
+
+def load_series(store: EventStore, stream: Stream, windows: Sequence[Window], key: SeriesKey) -> Stored:
+    """The stored points of one series; no series when it has none."""
+    query = PointQuery(stream.id, windows[0].start_ms, windows[-1].end_ms, key[0], [slice_key(key[1])])
+    return _lay_out(store.read_points(query), windows)
+
+
+def _lay_out(points: PointBatch, windows: Sequence[Window]) -> Stored:
     starts = np.array([window.start_ms for window in windows], dtype=np.int64)
     ends = np.array([window.end_ms for window in windows], dtype=np.int64)
     column = np.minimum(np.searchsorted(starts, points.window_start_ms), len(starts) - 1)

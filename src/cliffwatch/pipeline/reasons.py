@@ -1,0 +1,79 @@
+"""Why a stored point was expected so and judged so: its parts, replayed from what was remembered before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cliffwatch.detect import PointExplanation, explain_point
+from cliffwatch.errors import NotFound
+from cliffwatch.guidance import Advice
+from cliffwatch.pipeline.judging import grid_of
+from cliffwatch.pipeline.memory import Memories
+from cliffwatch.pipeline.replaying import Setting, columns_of, noise_of, replay
+from cliffwatch.store import EventStore
+from cliffwatch.streams.aggregate import Collected, SeriesKey
+from cliffwatch.streams.history import load_series
+from cliffwatch.streams.model import Stream, Window
+from cliffwatch.streams.schedule import window_of
+
+
+@dataclass(frozen=True, slots=True)
+class WhyPoint:
+    """One point of a series: its window, why it was expected so, and whether it was flagged when it was judged."""
+
+    window: Window
+    explanation: PointExplanation
+    flagged: bool
+    width: float  # how much wider than its budget asks the series' band is
+
+
+def why_point(
+    store: EventStore,
+    memories: Memories,
+    stream: Stream,
+    key: SeriesKey,
+    at_ms: int,
+    *,
+    advice: Advice,
+    country: str | None,
+    series: int,
+) -> WhyPoint:
+    """Why the point of the window that contains `at_ms` was expected so. `series` is how many the stream has.
+
+    Raises NotFound when the series has no point there.
+    """
+    setting = Setting(stream, country, advice)
+    window = window_of(stream.definition.schedule, at_ms)
+    grid = grid_of(store, stream, window.end_ms)
+    missing = NotFound("The window", "has no point of this series.", "Choose a window that the chart shows.")
+    if not grid or grid[-1].start_ms != window.start_ms:
+        raise missing
+    memory = memories.newest(stream, window.start_ms, lambda end: advice.told(end, country))
+    first, state = 0, setting.begun([key])
+    if memory is not None and key in memory.series:
+        place = next((i for i, one in enumerate(grid) if one.start_ms == memory.window_end_ms), None)
+        if place is not None:
+            first, state = place, memory.state.take([memory.series.index(key)])
+    stored = load_series(store, stream, grid[first:], key)
+    if not len(stored.series) or not stored.known[0, -1]:
+        raise missing
+    matrix = Collected((key,), stored.windows, stored.values, stored.weights)
+    wish = advice.of([key], setting.step_ms, series)[0]
+    last = len(matrix.windows) - 1
+    state, _, _ = replay(setting, state, columns_of(matrix, 0, last), [wish])
+    for level in advice.levels:
+        if level.series == key and window.start_ms <= level.at_ms < window.end_ms:
+            state = state.at_level(0, level.ratio, level.difference)
+    explanation = explain_point(
+        matrix.values[:, last:],
+        setting.grid(matrix.windows[last:], key),
+        [noise_of(stream, key[0])],
+        0,
+        0,
+        weights=np.asarray(matrix.weights[:, last:]),
+        sensitivity=wish,
+        state=state,
+    )
+    return WhyPoint(window, explanation, bool(stored.flagged[0, -1]), wish.width)
