@@ -19,6 +19,7 @@ from cliffwatch.accounts import SESSION_COOKIE, Identity, Role, Scope
 from cliffwatch.api import Rate, create_api
 from cliffwatch.app import build_services
 from cliffwatch.db import Database
+from cliffwatch.guidance import AnnotationKind
 from cliffwatch.incidents import AnomalyReport, Cause
 from cliffwatch.ingest import Source
 from cliffwatch.notify import Channel
@@ -61,6 +62,8 @@ class Place:
     stream: Stream
     channel: Channel
     incident: int
+    label: int = 0
+    annotation: int = 0
     tokens: dict[str, str] = field(default_factory=dict)  # role or scope -> API token
     routing: dict[str, int] = field(default_factory=dict)  # path parameter -> id of what says who is told
 
@@ -77,6 +80,8 @@ class Place:
             "stream_id": self.stream.id,
             "channel_id": self.channel.id,
             "number": self.incident,
+            "label_id": self.label,
+            "annotation_id": self.annotation,
             **self.routing,
         }
 
@@ -174,6 +179,13 @@ def furnish(services: Services, owner: Identity, *, incidents: int = 1) -> Place
     for ago in reversed(range(incidents)):
         dip(services, owner, stream, T0 - ago * 400 * HOUR)
     place = Place(owner, source, stream, channel, incidents, routing=route(services, owner, channel))
+    label = services.guidance.labels.add(
+        stream, REVENUE, (), T0 - 3 * HOUR, T0, is_anomaly=True, note="", by="Robin", now=T0
+    )
+    made = services.guidance.annotations.create(
+        workspace, AnnotationKind.RELEASE, "Checkout 4.2.1", T0 - 5 * HOUR, None, by="Robin", now=T0
+    )
+    place.label, place.annotation = label.id, made.id
     for scope in Scope:
         _, place.tokens[scope.value] = services.accounts.create_token(
             workspace, owner.person.id, scope.value, scope, expires_ms=None, now=T0

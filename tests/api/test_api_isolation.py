@@ -23,6 +23,8 @@ def body_of(method: str, path: str) -> Any:
 def query_of(path: str) -> dict[str, str]:
     if path.endswith("explain"):
         return {"start": "2026-11-29T00:00:00Z", "end": "2026-11-29T06:00:00Z"}
+    if path.endswith("why"):
+        return {"at": "2026-11-29T12:30:00Z"}
     return {"kind": "track"} if path.endswith("properties") else {}
 
 

@@ -10,7 +10,19 @@ from fastapi.routing import iter_route_contexts
 from starlette.middleware import Middleware
 
 from cliffwatch.accounts import Permission
-from cliffwatch.api import channels, documentation, incidents, problems, routing, series, sources, streams, workspace
+from cliffwatch.api import (
+    channels,
+    documentation,
+    guidance,
+    incidents,
+    own_events,
+    problems,
+    routing,
+    series,
+    sources,
+    streams,
+    workspace,
+)
 from cliffwatch.api.auth import Asks, Authentication
 from cliffwatch.api.openapi import DESCRIPTION, Api
 from cliffwatch.limits import Rate
@@ -34,7 +46,7 @@ def create_api(services: Services, *, rate: Rate | None = None) -> FastAPI:
         middleware=[Middleware(Authentication, services, rate or Rate(), documentation.PUBLIC)],
     )
     problems.install(app)
-    for room in (workspace, sources, streams, series, incidents, routing, channels):
+    for room in (workspace, sources, streams, series, guidance, own_events, incidents, routing, channels):
         app.include_router(room.router(services))
     documentation.install(app)
     app.rules = rules(app)

@@ -149,6 +149,21 @@ def add_steps(routes: APIRouter, services: Services) -> None:
     def mark_new_normal(who: Editor, request: Request, number: Id) -> IncidentDetail:
         return act(services, request, who, number, "new_normal", incidents.new_normal)
 
+    @routes.post("/{number}/undo-mark", summary="Let the mark of an incident teach nothing")
+    def undo_mark(who: Editor, request: Request, number: Id) -> IncidentDetail:
+        """The incident stays as it was marked; the band, the base line and the forecast are as without it."""
+        incident = incidents.get(who.workspace.id, number)
+        services.guidance.marks.undo(who.workspace.id, number, who.label, services.clock())
+        note(services, request, who, "mark.undo", f"incident:{number}")
+        return detail(services, incident)
+
+    @routes.post("/{number}/renew-mark", summary="Let an undone mark teach again")
+    def renew_mark(who: Editor, request: Request, number: Id) -> IncidentDetail:
+        incident = incidents.get(who.workspace.id, number)
+        services.guidance.marks.renew(who.workspace.id, number)
+        note(services, request, who, "mark.renew", f"incident:{number}")
+        return detail(services, incident)
+
     @routes.post("/{number}/reopen", summary="Open an incident again")
     def reopen_incident(who: Editor, request: Request, number: Id) -> IncidentDetail:
         return act(services, request, who, number, "reopen", incidents.reopen)

@@ -17,6 +17,7 @@ from cliffwatch.guidance.model import (
     MarkKind,
     Sensitivity,
 )
+from cliffwatch.guidance.rate import Rate, rate_of
 from cliffwatch.guidance.sensitivities import measures_of
 from cliffwatch.guidance.service import Guidance
 
@@ -32,12 +33,14 @@ __all__ = [
     "Mark",
     "MarkKind",
     "Quiet",
+    "Rate",
     "Sensitivity",
     "dump_filters",
     "dump_sensitivity",
     "measures_of",
     "parse_sensitivity",
     "promise",
+    "rate_of",
     "series_budget",
     "wider",
 ]

@@ -97,6 +97,10 @@ class Advice:
         widths = dict(wider(self.marks, share, step_ms))
         return [sensitivity_of(self.sensitivity.of(key[0]), share, widths.get(key, 1.0), self.base) for key in series]
 
+    def widths(self, series: int, step_ms: int) -> dict[SeriesKey, float]:
+        """How much wider false alarms have made the bands of a stream's series; those that have none are left out."""
+        return dict(wider(self.marks, series_budget(self.sensitivity, series, self.base), step_ms))
+
     def told(self, until_ms: int, country: str | None) -> str:
         """A digest of what had been told about the windows before `until_ms`: memories with the same one may go on.
 

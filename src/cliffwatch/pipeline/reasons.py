@@ -9,14 +9,14 @@ import numpy as np
 from cliffwatch.detect import PointExplanation, explain_point
 from cliffwatch.errors import NotFound
 from cliffwatch.guidance import Advice
-from cliffwatch.pipeline.judging import grid_of
+from cliffwatch.pipeline.judging import MOST_WINDOWS, SPAN_MS
 from cliffwatch.pipeline.memory import Memories
 from cliffwatch.pipeline.replaying import Setting, columns_of, noise_of, replay
 from cliffwatch.store import EventStore
 from cliffwatch.streams.aggregate import Collected, SeriesKey
 from cliffwatch.streams.history import load_series
 from cliffwatch.streams.model import Stream, Window
-from cliffwatch.streams.schedule import window_of
+from cliffwatch.streams.schedule import window_of, windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +45,20 @@ def why_point(
     Raises NotFound when the series has no point there.
     """
     setting = Setting(stream, country, advice)
-    window = window_of(stream.definition.schedule, at_ms)
-    grid = grid_of(store, stream, window.end_ms)
+    schedule = stream.definition.schedule
+    window = window_of(schedule, at_ms)
+    span_ms = min(SPAN_MS, MOST_WINDOWS * setting.step_ms)
     missing = NotFound("The window", "has no point of this series.", "Choose a window that the chart shows.")
-    if not grid or grid[-1].start_ms != window.start_ms:
-        raise missing
-    memory = memories.newest(stream, window.start_ms, lambda end: advice.told(end, country))
-    first, state = 0, setting.begun([key])
-    if memory is not None and key in memory.series:
-        place = next((i for i, one in enumerate(grid) if one.start_ms == memory.window_end_ms), None)
-        if place is not None:
-            first, state = place, memory.state.take([memory.series.index(key)])
-    stored = load_series(store, stream, grid[first:], key)
+    stored = load_series(store, stream, windows(schedule, window.end_ms - span_ms, window.end_ms), key)
     if not len(stored.series) or not stored.known[0, -1]:
         raise missing
-    matrix = Collected((key,), stored.windows, stored.values, stored.weights)
+    memory = memories.newest(stream, window.start_ms, lambda end: advice.told(end, country))
+    first, state = int(np.argmax(stored.known[0])), setting.begun([key])
+    if memory is not None and key in memory.series:
+        place = next((i for i, one in enumerate(stored.windows) if one.start_ms == memory.window_end_ms), None)
+        if place is not None:
+            first, state = place, memory.state.take([memory.series.index(key)])
+    matrix = columns_of(Collected((key,), stored.windows, stored.values, stored.weights), first, None)
     wish = advice.of([key], setting.step_ms, series)[0]
     last = len(matrix.windows) - 1
     state, _, _ = replay(setting, state, columns_of(matrix, 0, last), [wish])

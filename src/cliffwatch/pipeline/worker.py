@@ -14,7 +14,7 @@ from cliffwatch.clock import Clock
 from cliffwatch.db import Database
 from cliffwatch.detect import Sensitivity as SeriesSensitivity
 from cliffwatch.errors import CliffwatchError
-from cliffwatch.guidance import Advice, Guidance, Sensitivity
+from cliffwatch.guidance import Advice, Guidance, Rate, Sensitivity, rate_of
 from cliffwatch.incidents import Incidents
 from cliffwatch.ingest import Arrivals
 from cliffwatch.jobs import Job, Jobs, LeaseLost
@@ -41,6 +41,7 @@ REVISE = "revise"
 LEASE_MS = 120_000
 IDLE_SECONDS = 0.25
 LOOK_AROUND_MS = 60_000
+MOST_INCIDENTS = 2_000
 RECALLED_WINDOWS = 3
 
 
@@ -279,6 +280,11 @@ class Pipeline:
     def series_count(self, stream: Stream) -> int:
         """How many series the stream's newest run has measured."""
         return self._memories.series_count(stream)
+
+    def rate(self, stream: Stream) -> Rate:
+        """How many alerts the stream has sent, beside what its setting promises."""
+        found = self._incidents.list(stream.workspace_id, stream_id=stream.id, limit=MOST_INCIDENTS)
+        return rate_of(self.advice(stream), self.series_count(stream), found, stream.created_at_ms, self._clock())
 
     def explain_window(
         self,
