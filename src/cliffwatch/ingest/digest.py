@@ -21,7 +21,7 @@ from cliffwatch.ingest.judge import judge
 from cliffwatch.ingest.model import Projector
 from cliffwatch.ingest.quarantine import Rejected
 from cliffwatch.ingest.recent import KEPT
-from cliffwatch.ingest.record import Record, unpack
+from cliffwatch.ingest.record import Record, source_of, unpack
 from cliffwatch.ingest.screen import Screen
 from cliffwatch.ingest.tally import hour_of
 from cliffwatch.spec.accept import Rejection
@@ -31,7 +31,7 @@ from cliffwatch.store.contract import ArchiveBatch, FactBatch
 
 log = structlog.get_logger(__name__)
 
-SLICE = 400
+SLICE = 2_000
 """Events that are in memory as events at a time."""
 
 TAIL_BYTES = 400_000
@@ -69,9 +69,9 @@ class Digest:
     def take(self, journal_name: str, records: Sequence[tuple[int, bytes]]) -> None:
         """Judge and project the messages of journal records (offset, payload)."""
         events: list[Event] = []
-        unpacked = [(offset, unpack(payload)) for offset, payload in records]
-        newest = newest_of(unpacked)
-        for offset, record in unpacked:
+        newest = newest_of(records)
+        for offset, payload in records:
+            record = unpack(payload)
             outcomes = self._screen.screened(record, judge(record, f"{journal_name}-{offset}"))
             accepted = [outcome for outcome in outcomes if outcome.__class__ is Event]
             if accepted:
@@ -80,7 +80,8 @@ class Digest:
             if len(accepted) < len(outcomes):
                 self._reject(record, [outcome for outcome in outcomes if isinstance(outcome, Rejection)])
             if offset in newest:
-                self.tails[record.source_id].extend((record.received_ms, _shown(item)) for item in outcomes[-KEPT:])
+                tail = [(record.received_ms, _shown(item)) for item in outcomes[-KEPT:]]
+                self.tails[record.source_id].extend(tail)
             if len(events) >= SLICE:
                 self._digest(events)
                 events = []
@@ -125,21 +126,22 @@ class Digest:
             if not self._told:  # once a pass: a stream that fails on every event must not drown the log
                 log.exception("projection_failed", message_id=event.message_id)
                 self._told = True
-            self._keep(event.source_id, event.received_at_ms, Verdict.PROJECTION_FAILED, _encode(event.fields))
+            self._keep(event.source_id, event.received_at_ms, Verdict.PROJECTION_FAILED, event.body)
             return []
         return [] if part is None else [part]
 
 
-def newest_of(records: Sequence[tuple[int, Record]]) -> set[int]:
+def newest_of(records: Sequence[tuple[int, bytes]]) -> set[int]:
     """Offsets of the last records of each source, about TAIL_BYTES of them: what the live view will show. Keeping every
     event in reach of it would cost a third more."""
     newest: set[int] = set()
     room: dict[int, int] = {}
-    for offset, record in reversed(records):
-        left = room.get(record.source_id, TAIL_BYTES)
+    for offset, payload in reversed(records):
+        source_id = source_of(payload)
+        left = room.get(source_id, TAIL_BYTES)
         if left > 0:
             newest.add(offset)
-            room[record.source_id] = left - len(record.body)
+            room[source_id] = left - len(payload)
     return newest
 
 
@@ -166,16 +168,15 @@ class Columns:
 
     def add(self, events: Sequence[Event]) -> None:
         source, kind, name, ts, received, hash_, user, anonymous, body = self._columns
-        for event in events:
-            source.append(event.source_id)
-            kind.append(event.kind.value)
-            name.append(event.name)
-            ts.append(event.ts_ms)
-            received.append(event.received_at_ms)
-            hash_.append(event.message_hash)
-            user.append(event.user_id or "")
-            anonymous.append(event.anonymous_id or "")
-            body.append(_encode(event.fields).decode())
+        source += [event.source_id for event in events]
+        kind += [event.kind for event in events]
+        name += [event.name for event in events]
+        ts += [event.ts_ms for event in events]
+        received += [event.received_at_ms for event in events]
+        hash_ += [event.message_hash for event in events]
+        user += [event.user_id or "" for event in events]
+        anonymous += [event.anonymous_id or "" for event in events]
+        body += [event.body for event in events]
 
     def batch(self) -> ArchiveBatch | None:
         """The columns so far; None without rows."""

@@ -13,6 +13,7 @@ from cliffwatch.ingest.record import Mark, Record
 from cliffwatch.spec.accept import MESSAGE_LIMIT, Arrival, Envelope, Rejection, accept_all, open_envelope
 from cliffwatch.spec.decode import decode_json
 from cliffwatch.spec.model import Event
+from cliffwatch.spec.quick import accept_quickly
 from cliffwatch.spec.verdict import Verdict
 
 log = structlog.get_logger(__name__)
@@ -51,6 +52,10 @@ def _outcomes(record: Record, stem: str) -> Iterator[Event | Rejection]:
         record.user_agent,
         bool(record.marks & Mark.DELIVERED),
     )
+    quick = None if record.marks & Mark.OVERSIZED_ITEM else accept_quickly(record.body, arrival)
+    if quick is not None:
+        yield from quick
+        return
     if record.marks & Mark.OVERSIZED_ITEM:
         envelope, oversized = _open_oversized(record.body)
         yield from oversized

@@ -56,3 +56,8 @@ def unpack(payload: bytes) -> Record:
         payload[agent_at:body_at].decode("utf-8", "replace"),
         payload[body_at:],
     )
+
+
+def source_of(payload: bytes) -> int:
+    """The source of the request in a journal payload, without unpacking it."""
+    return int(_HEAD.unpack_from(payload)[1])

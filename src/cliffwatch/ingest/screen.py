@@ -66,11 +66,14 @@ class Screen:
 
     def archived(self, events: Sequence[Event]) -> Sequence[Event]:
         """Those events that are kept whole."""
-        return [event for event in events if self._archives(event.source_id)]
+        sources = {event.source_id for event in events}
+        whole = {source_id for source_id in sources if self._archives(source_id)}
+        return events if whole == sources else [event for event in events if event.source_id in whole]
 
     def observe(self, events: Sequence[Event], into: Observed) -> None:
         """Let the catalogue see what was not yet shown to it."""
-        self._catalogue.observe([event for event in events if not self._connected(event.source_id)], into)
+        shown = {source_id for source_id in {event.source_id for event in events} if self._connected(source_id)}
+        self._catalogue.observe([event for event in events if event.source_id not in shown] if shown else events, into)
 
     @property
     def observed(self) -> Observed:

@@ -8,6 +8,7 @@ from cliffwatch.spec.accept import Arrival, Envelope, Rejection, accept_all, ope
 from cliffwatch.spec.decode import decode_json
 from cliffwatch.spec.hashing import actor_hash, message_hash
 from cliffwatch.spec.model import Event, Kind, SpecType
+from cliffwatch.spec.quick import accept_quickly
 from cliffwatch.spec.times import corrected_time, format_time, parse_time
 from cliffwatch.spec.verdict import Verdict
 
@@ -20,6 +21,7 @@ __all__ = [
     "SpecType",
     "Verdict",
     "accept_all",
+    "accept_quickly",
     "actor_hash",
     "corrected_time",
     "decode_json",

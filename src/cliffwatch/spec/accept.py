@@ -38,7 +38,7 @@ CLIENT_LIBRARIES = frozenset(
 )
 """Values of `context.library.name` that speak for the person's own device."""
 
-_KINDS: dict[str, Kind] = {str(spec_type): spec_type.kind for spec_type in SpecType}
+KINDS: dict[str, Kind] = {str(spec_type): spec_type.kind for spec_type in SpecType}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def open_envelope(body: object) -> Envelope | Rejection:
 
 def accept_all(envelope: Envelope, arrival: Arrival) -> Iterator[Event | Rejection]:
     """Each message's event or rejection, in order."""
-    request = _Request(envelope, arrival)
+    request = Request(envelope, arrival)
     for index, message in enumerate(envelope.messages):
         yield request.accept(index, message)
 
@@ -157,7 +157,7 @@ def _not_text(value: object) -> bool:
     return value is not None and (not isinstance(value, str) or not value)
 
 
-class _Request:
+class Request:
     """One request's common part, worked out once for all of its messages."""
 
     def __init__(self, envelope: Envelope, arrival: Arrival) -> None:
@@ -185,7 +185,7 @@ class _Request:
         if self.type is not None:
             message["type"] = self.type
         spec_type = message.get("type")
-        return _KINDS.get(spec_type) if isinstance(spec_type, str) else None
+        return KINDS.get(spec_type) if isinstance(spec_type, str) else None
 
     def _complete(self, message: dict[str, Any]) -> None:
         """Fill in what Segment's servers add before delivery, and drop what must not be kept."""
@@ -198,7 +198,8 @@ class _Request:
             message["integrations"] = {**envelope.integrations, **(own if isinstance(own, dict) else {})}
         context = message.get("context") or {}
         library = context.get("library")
-        on_device = arrival.from_browser or (isinstance(library, dict) and library.get("name") in CLIENT_LIBRARIES)
+        name = library.get("name") if isinstance(library, dict) else None
+        on_device = arrival.from_browser or (isinstance(name, str) and name in CLIENT_LIBRARIES)
         message["channel"] = "client" if on_device else "server"
         message["version"] = 2
         if arrival.ip and "ip" not in context and (on_device or context.get("direct") is True):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from cliffwatch.spec.decode import decode_json
+
 
 class SpecType(enum.StrEnum):
     """The `type` of a Segment message (Segment Spec, section 3)."""
@@ -50,9 +52,9 @@ JsonValue = None | bool | int | float | str | list["JsonValue"] | Mapping[str, "
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One accepted Segment message after validation and the clock rule; times are Unix milliseconds (UTC).
 
-    `name` is the event of a track, the name of a page or screen, and "" for the other kinds. `fields` is the
-    whole message as Segment would deliver it (with receivedAt, originalTimestamp, messageId filled in, without
-    writeKey); property paths such as `properties.plan` are looked up in it.
+    `name` is the event of a track, the name of a page or screen, and "" for the other kinds. `content` is the whole
+    message as Segment would deliver it (with receivedAt, originalTimestamp, messageId filled in, without writeKey),
+    decoded or as JSON, whichever it was made from; `fields` and `body` give it as either.
 
     It is a msgspec struct because one is made of every message: that takes a tenth of the time of a frozen dataclass.
     """
@@ -67,4 +69,17 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     actor_hash: int  # signed 64 bit, of userId, else anonymousId, else (group) groupId
     user_id: str | None
     anonymous_id: str | None
-    fields: Mapping[str, JsonValue]
+    content: Mapping[str, JsonValue] | bytes
+
+    @property
+    def fields(self) -> Mapping[str, JsonValue]:
+        """The message, in which property paths such as `properties.plan` are looked up; decoded each time."""
+        if not isinstance(self.content, bytes):
+            return self.content
+        value = decode_json(self.content)
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def body(self) -> bytes:
+        """The message as JSON; made each time when the event was decoded."""
+        return self.content if isinstance(self.content, bytes) else msgspec.json.encode(self.content)

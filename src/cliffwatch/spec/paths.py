@@ -24,6 +24,9 @@ Lookup = Callable[[Fields], JsonValue]
 MAX_VALUE_LENGTH = 200
 """Longer texts are no values of a dimension; what is kept of them tells them apart well enough."""
 
+_FAR = 1e300
+"""Sums of numbers beyond it would leave the reach of a float."""
+_TEXT_OR_NOTHING = {str, type(None)}
 _ALSO_IN_CONTEXT = ("traits", "groupId")
 _OBJECTS = ("properties", "context")
 """The fields of an event that are objects or not there, by the rules of the Spec."""
@@ -177,7 +180,7 @@ def as_number(value: JsonValue) -> float:
     A list is the sum of its numbers. NaN when there is no finite number.
     """
     if value.__class__ is float or value.__class__ is int:
-        return float(value) if -1e300 < value < 1e300 else math.nan
+        return float(value) if -_FAR < value < _FAR else math.nan
     if isinstance(value, str):
         number = float(value) if _NUMBER.fullmatch(value) else math.nan
         return number if math.isfinite(number) else math.nan
@@ -187,3 +190,20 @@ def as_number(value: JsonValue) -> float:
         numbers = [number for element in value if not math.isnan(number := as_number(element))]
         return math.fsum(numbers) if numbers else math.nan
     return math.nan
+
+
+def as_dimensions(values: Sequence[JsonValue]) -> Sequence[str]:
+    """Many values as a dimension holds them."""
+    kinds = {*map(type, values)}
+    if kinds <= _TEXT_OR_NOTHING:
+        texts = [value or "" for value in values] if len(kinds) > 1 or str not in kinds else values
+        if max(map(len, texts), default=0) <= MAX_VALUE_LENGTH:  # type: ignore[arg-type]
+            return texts  # type: ignore[return-value]
+    return [as_dimension(value) for value in values]
+
+
+def as_numbers(values: Sequence[JsonValue]) -> Sequence[float]:
+    """Many values as numbers."""
+    if {*map(type, values)} == {float} and max(values) < _FAR and min(values) > -_FAR:  # type: ignore[type-var, operator]
+        return values  # type: ignore[return-value]
+    return [as_number(value) for value in values]

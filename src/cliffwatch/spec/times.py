@@ -7,6 +7,7 @@ from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_THOUSANDTHS = {f"{rest:03d}": rest for rest in range(1000)}
 _MILLISECONDS = tuple(f".{rest:03d}Z" for rest in range(1000))
 _EARLIEST_MS = -62_135_596_800_000 + 86_400_000
 """Go's and Java's zero time (0001-01-01) means "not set"."""
@@ -30,9 +31,9 @@ def parse_time(value: object) -> int | None:
 
 def _parse_text(text: str) -> int | None:
     if len(text) == 24 and text[19] == "." and text[23] == "Z":  # what JavaScript writes: most of all timestamps
-        second, rest = _second_ms(text[:19]), text[20:23]
-        if second is not None and rest.isdecimal():
-            return second + int(rest)
+        second, rest = _second_ms(text[:19]), _THOUSANDTHS.get(text[20:23])
+        if second is not None and rest is not None:
+            return second + rest
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

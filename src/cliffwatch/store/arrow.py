@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -132,6 +133,19 @@ def texts(values: Sequence[str | bytes]) -> pa.Array:
     return column
 
 
+def _column(values: Any, kind: pa.DataType, nan_is_null: bool) -> pa.Array:
+    """A column of this type. Lists are made of all their values at once, as texts are."""
+    if kind == _TEXT:
+        return texts(values)
+    if kind is not _TEXTS and kind is not _NUMBERS:
+        return pa.array(values, kind, from_pandas=nan_is_null)
+    offsets = np.zeros(len(values) + 1, dtype=np.int32)
+    np.cumsum(np.fromiter(map(len, values), dtype=np.int32, count=len(values)), out=offsets[1:])
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), _column([*chain.from_iterable(values)], kind.value_type, nan_is_null)
+    )
+
+
 def ints(column: pa.ChunkedArray) -> Ints:
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
 
@@ -152,13 +166,6 @@ def _table(
 ) -> pa.Table:
     # `from_pandas` is what Arrow calls "a NaN is a missing value"; within lists of numbers it stays a NaN.
     try:
-        return pa.table(
-            {
-                name: texts(cast("Sequence[str | bytes]", values))
-                if kind is _TEXT
-                else pa.array(values, kind, from_pandas=nan_is_null)
-                for name, (values, kind) in columns.items()
-            }
-        )
+        return pa.table({name: _column(values, kind, nan_is_null) for name, (values, kind) in columns.items()})
     except (pa.ArrowException, UnicodeEncodeError, OverflowError, TypeError) as error:
         raise InvalidInput(what, f"are not columns of one length with the contract's types ({error}).") from error

@@ -37,7 +37,7 @@ class ArchiveBatch:
     message_hash: Ints
     user_id: Sequence[str]  # "" = none
     anonymous_id: Sequence[str]  # "" = none
-    body: Sequence[str]  # the event as JSON
+    body: Sequence[str | bytes]  # the event as JSON, as text or UTF-8; text when it is read
 
     def __len__(self) -> int:
         return len(self.ts_ms)

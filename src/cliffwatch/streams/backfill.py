@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from cliffwatch.streams.model import Stream
 from cliffwatch.streams.projection import PageProjector
 
 Ints = NDArray[np.int64]
+Value = TypeVar("Value")
 
 PAGE = 25_000
 FOREVER_MS = 1 << 60
@@ -31,7 +32,7 @@ ON_ITS_WAY_MS = 60_000
 """An event may have arrived so long before it is in the archive ..."""
 FLOWING_MS = 5_000
 """... and while events flow, as in these last seconds, one group of them is between projection and archive ..."""
-GROUP_SECONDS = 1.0
+GROUP_SECONDS = 2.0
 """... for so long at most."""
 _LEAST = -(1 << 63)
 
@@ -111,7 +112,7 @@ def _without(page: ArchiveBatch, known: Sequence[Ints]) -> ArchiveBatch:
     """The rows whose messages are not known already."""
     keep = np.flatnonzero(~np.isin(page.message_hash, np.concatenate([*known, np.empty(0, np.int64)])))
 
-    def only(column: Sequence[str]) -> list[str]:
+    def only(column: Sequence[Value]) -> list[Value]:
         return [column[row] for row in keep.tolist()]
 
     return ArchiveBatch(

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from cliffwatch.spec.decode import decode_json
 from cliffwatch.spec.fql import Predicate, compile_filter, filter_roots
 from cliffwatch.spec.hashing import actor_hash
 from cliffwatch.spec.model import Event, JsonValue, Kind
-from cliffwatch.spec.paths import MAX_VALUE_LENGTH, Reader, as_dimension, as_number, roots
+from cliffwatch.spec.paths import Reader, as_dimension, as_dimensions, as_number, as_numbers, roots, split_path
 from cliffwatch.store import ArchiveBatch, FactBatch
 from cliffwatch.streams.model import Definition, Stream
 
@@ -84,26 +85,55 @@ class Rows:
 
 
 class Selection:
-    """The streams that select one kind (and name) of event, with every path that any of them needs."""
+    """The streams that select one kind (and name) of event, with every path that any of them needs.
+
+    Streams without a filter whose paths are all of the form `properties.plan` or `context.locale`, which are most, take
+    events in columns: only the values that are asked for are decoded, and turned into text and numbers path by path.
+    """
 
     def __init__(self, streams: Sequence[Stream]) -> None:
-        texts = list(dict.fromkeys(d.path for stream in streams for d in stream.definition.dimensions))
-        numbers = list(dict.fromkeys(path for stream in streams for path in numeric_paths(stream.definition)))
-        self._reader = Reader([*texts, *numbers])
-        self._texts = _pick([self._reader.paths.index(path) for path in texts])
-        self._numbers = _pick([self._reader.paths.index(path) for path in numbers])
+        self._texts = list(dict.fromkeys(d.path for stream in streams for d in stream.definition.dimensions))
+        self._numbers = list(dict.fromkeys(path for stream in streams for path in numeric_paths(stream.definition)))
         self._takers = [
             Taker(
                 stream.facts_id,
                 compile_filter(stream.definition.filter) if stream.definition.filter else None,
-                _pick([0, *(texts.index(d.path) + 1 for d in stream.definition.dimensions)]),
-                _pick([numbers.index(path) for path in numeric_paths(stream.definition)]),
+                _pick([0, *(self._texts.index(d.path) + 1 for d in stream.definition.dimensions)]),
+                _pick([self._numbers.index(path) for path in numeric_paths(stream.definition)]),
             )
             for stream in streams
         ]
+        self._roots = Roots(frozenset().union(*(_roots(stream.definition) for stream in streams)))
+        reader = Reader([*self._texts, *self._numbers])
+        self._reader = reader
+        self._pick_texts = _pick([reader.paths.index(path) for path in self._texts])
+        self._pick_numbers = _pick([reader.paths.index(path) for path in self._numbers])
+        plain = all(taker.keep is None for taker in self._takers)
+        self._pairs = Pairs.of([*self._texts, *self._numbers]) if plain else None
 
-    def take(self, rows: Rows, at: int, name: str, fields: Fields) -> None:
-        """Add the facts of one event, the `at`-th of its group."""
+    def take(self, rows: Rows, at: Sequence[int], names: Sequence[str], bodies: Sequence[str | bytes]) -> None:
+        """Add the facts of events of this kind, given by their numbers in the group, their names and their JSON."""
+        if self._pairs is not None:
+            columns = self._pairs.columns(bodies)
+            if columns is not None:
+                self._take_columns(rows, at, names, columns)
+                return
+        for number, name, body in zip(at, names, bodies, strict=True):
+            self._take_one(rows, number, name, self._roots.fields(body))
+
+    def _take_columns(
+        self, rows: Rows, at: Sequence[int], names: Sequence[str], columns: Sequence[Sequence[JsonValue]]
+    ) -> None:
+        texts = [names, *map(as_dimensions, columns[: len(self._texts)])]
+        numbers = [as_numbers(column) for column in columns[len(self._texts) :]]
+        for taker in self._takers:
+            rows.facts_id += [taker.facts_id] * len(at)
+            rows.at += at
+            rows.dims += zip(*taker.dims(texts), strict=True)
+            own = taker.nums(numbers)
+            rows.nums += zip(*own, strict=True) if own else [()] * len(at)
+
+    def _take_one(self, rows: Rows, at: int, name: str, fields: Fields) -> None:
         texts: list[str] | None = None
         numbers: list[float] = []
         for taker in self._takers:
@@ -111,18 +141,68 @@ class Selection:
                 continue
             if texts is None:
                 values = self._reader.read(fields)
-                texts = [
-                    name,
-                    *[
-                        value if value.__class__ is str and len(value) <= MAX_VALUE_LENGTH else as_dimension(value)
-                        for value in self._texts(values)
-                    ],
-                ]
-                numbers = [as_number(value) for value in self._numbers(values)]
+                texts = [name, *map(as_dimension, self._pick_texts(values))]
+                numbers = [*map(as_number, self._pick_numbers(values))]
             rows.facts_id.append(taker.facts_id)
             rows.at.append(at)
             rows.dims.append(taker.dims(texts))
             rows.nums.append(taker.nums(numbers))
+
+
+class Roots:
+    """Decodes the top-level fields that are asked for, and no others."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = tuple(sorted(names))
+        shape = {f"f{place}": name for place, name in enumerate(self._names)}
+        made = msgspec.defstruct("Roots", [(name, Any, None) for name in shape], rename=shape, gc=False)
+        self._decode = msgspec.json.Decoder(made).decode
+
+    def fields(self, body: str | bytes) -> dict[str, Any]:
+        """The fields of an event's JSON; null and what is not there are both None."""
+        try:
+            return dict(zip(self._names, msgspec.structs.astuple(self._decode(body)), strict=True))
+        except msgspec.DecodeError:  # a number beyond a float's reach
+            value = decode_json(body if isinstance(body, bytes) else body.encode())
+            return {name: value.get(name) for name in self._names} if isinstance(value, dict) else {}
+
+
+class Pairs:
+    """Decodes the values of paths of two names each, such as `properties.plan`, and nothing beside them."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+        inner: dict[str, dict[str, str]] = {}
+        for root, key in pairs:
+            names = inner.setdefault(root, {})
+            names.setdefault(key, f"f{len(names)}")
+        self._empty, parts, steps = {}, [], []
+        for root, names in inner.items():
+            shape = {name: key for key, name in names.items()}
+            part = msgspec.defstruct("Part", [(name, Any, None) for name in shape], rename=shape, gc=False)
+            self._empty[root] = part()
+            parts.append((root, part | None, None))
+        self._decode = msgspec.json.Decoder(msgspec.defstruct("Parts", parts, gc=False)).decode
+        steps = [(root, inner[root][key]) for root, key in pairs]
+        self._steps = steps
+
+    @classmethod
+    def of(cls, paths: Sequence[str]) -> Pairs | None:
+        """For these paths; None when one is not of two names below an object, or could be in two places."""
+        split = [split_path(path) for path in paths]
+        if any(len(names) != 2 or names[0] not in ("properties", "context") for names in split):
+            return None
+        return cls([(names[0], names[1]) for names in split])
+
+    def columns(self, bodies: Sequence[str | bytes]) -> list[list[Any]] | None:
+        """One column per path, each with a value per body; None when a body holds what only `Roots` can read."""
+        try:
+            whole = [*map(self._decode, bodies)]
+        except msgspec.DecodeError:
+            return None
+        parts = {}
+        for root, empty in self._empty.items():
+            parts[root] = [part or empty for part in map(attrgetter(root), whole)]
+        return [[*map(attrgetter(name), parts[root])] for root, name in self._steps]
 
 
 def _pick(places: Sequence[int]) -> Pick:
@@ -156,14 +236,22 @@ class StreamProjector:
         named, unnamed = self._named, self._unnamed
         if not named and not unnamed:
             return None
-        rows = Rows()
+        selected: dict[Selection, list[int]] = {}
         for at, event in enumerate(events):
             selection = named.get((event.source_id, event.kind, event.name))
             if selection is None:
                 selection = unnamed.get((event.source_id, event.kind))
                 if selection is None:
                     continue
-            selection.take(rows, at, event.name, event.fields)
+            numbers = selected.get(selection)
+            if numbers is None:
+                selected[selection] = [at]
+            else:
+                numbers.append(at)
+        rows = Rows()
+        for selection, numbers in selected.items():
+            own = [events[at] for at in numbers]
+            selection.take(rows, numbers, [event.name for event in own], [event.body for event in own])
         facts = rows.batch(
             [event.ts_ms for event in events],
             [event.message_hash for event in events],
@@ -209,30 +297,22 @@ class StreamProjector:
 
 
 class PageProjector:
-    """The projection of archived events onto one stream; it decodes only the fields that the stream looks into."""
+    """The projection of archived events onto one stream, by the same selection as live ones."""
 
     def __init__(self, stream: Stream) -> None:
         self._selection = Selection([stream])
-        self._kind = stream.definition.spec_type.kind
-        self._roots = tuple(sorted(_roots(stream.definition)))
-        names = [f"f{place}" for place in range(len(self._roots))]
-        of_wire = dict(zip(names, self._roots, strict=True))
-        shape = msgspec.defstruct("Body", [(name, Any, None) for name in names], rename=of_wire, gc=False)
-        self._decode = msgspec.json.Decoder(shape).decode
+        self._group = Roots(("groupId",)) if stream.definition.spec_type.kind is Kind.GROUP else None
 
     def project(self, page: ArchiveBatch) -> FactBatch | None:
         """The facts of a page of events of the stream's kind and names."""
         rows, actors = Rows(), []
+        self._selection.take(rows, range(len(page)), page.name, page.body)
         hashes: dict[tuple[str, str], int] = {}
-        decode, to_tuple, take, keys = self._decode, msgspec.structs.astuple, self._selection.take, self._roots
-        people = zip(page.name, page.user_id, page.anonymous_id, page.body, strict=True)
-        for at, (name, user, anonymous, body) in enumerate(people):
-            fields = dict(zip(keys, to_tuple(decode(body)), strict=True))
-            take(rows, at, name, fields)
+        for user, anonymous, body in zip(page.user_id, page.anonymous_id, page.body, strict=True):
             who = (user, anonymous)
             actor = hashes.get(who)
             if actor is None:
-                group = fields.get("groupId") if self._kind is Kind.GROUP else None
+                group = self._group.fields(body).get("groupId") if self._group is not None else None
                 actor = actor_hash(user, anonymous, group if isinstance(group, str) else None)
                 if user or anonymous:
                     hashes[who] = actor
@@ -243,5 +323,4 @@ class PageProjector:
 def _roots(definition: Definition) -> frozenset[str]:
     """The top-level fields of events that a stream looks into."""
     paths = [dimension.path for dimension in definition.dimensions] + list(numeric_paths(definition))
-    own = frozenset(("groupId",)) if definition.spec_type.kind is Kind.GROUP else frozenset[str]()
-    return own.union(filter_roots(definition.filter), *map(roots, paths))
+    return frozenset[str]().union(filter_roots(definition.filter), *map(roots, paths))

@@ -1,0 +1,258 @@
+"""The short way for messages as nearly all clients send them: no more of a message is read than the rules look at.
+
+`accept` judges messages that are decoded to their last value, and completes them; most of that work is for nothing, as
+most properties are only kept. Here a message is a typed struct: the rules' fields are read, and properties, context and
+the like stay the JSON that came. What is completed is written by the same struct, around them. Anything out of the
+ordinary, be it a field that is not known or a rule that is broken, is left to `accept`: both ways give the same events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from cliffwatch.spec.accept import (
+    BATCH_COUNT_LIMIT,
+    CLIENT_LIBRARIES,
+    KINDS,
+    Arrival,
+    Envelope,
+    Rejection,
+    Request,
+)
+from cliffwatch.spec.decode import decode_json
+from cliffwatch.spec.hashing import actor_hash, message_hasher
+from cliffwatch.spec.model import Event, Kind
+from cliffwatch.spec.times import corrected_time, format_time, parse_time
+
+_Text = str | UnsetType | None
+_ABSENT = Raw(b"")
+_OBJECT = ord("{")
+_NULL = b"null"
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False, rename="camel"):
+    """A message with the fields that SDKs send and servers add. UNSET is not there, None is null."""
+
+    type: str | UnsetType = UNSET
+    message_id: _Text = UNSET
+    user_id: _Text = UNSET
+    anonymous_id: _Text = UNSET
+    event: _Text = UNSET
+    name: _Text = UNSET
+    category: _Text = UNSET
+    group_id: _Text = UNSET
+    previous_id: _Text = UNSET
+    timestamp: _Text = UNSET
+    original_timestamp: _Text = UNSET
+    sent_at: _Text = UNSET
+    received_at: _Text = UNSET
+    channel: _Text = UNSET
+    version: int | str | UnsetType | None = UNSET
+    project_id: _Text = UNSET
+    write_key: _Text = UNSET
+    metadata: Raw = msgspec.field(default=_ABSENT, name="_metadata")
+    integrations: Raw = _ABSENT
+    context: Raw = _ABSENT
+    properties: Raw = _ABSENT
+    traits: Raw = _ABSENT
+
+
+class _Batch(msgspec.Struct, gc=False, rename="camel"):
+    batch: list[_Message]
+    sent_at: _Text = UNSET
+    context: dict[str, Raw] | None = None
+    integrations: dict[str, Raw] | None = None
+
+
+class _Pieces(msgspec.Struct, gc=False, rename="camel"):
+    """A batch whose messages are looked at one by one."""
+
+    batch: list[Raw]
+    sent_at: _Text = UNSET
+    context: dict[str, Raw] | None = None
+    integrations: dict[str, Raw] | None = None
+
+
+class _Library(msgspec.Struct, gc=False):
+    name: str | None = None
+
+
+class _Context(msgspec.Struct, gc=False):
+    library: _Library | None = None
+
+
+class _Named(msgspec.Struct, gc=False):
+    name: object = None
+
+
+_read_batch = msgspec.json.Decoder(_Batch).decode
+_read_pieces = msgspec.json.Decoder(_Pieces).decode
+_read_message = msgspec.json.Decoder(_Message).decode
+_read_context = msgspec.json.Decoder(_Context | None).decode
+_read_named = msgspec.json.Decoder(_Named | None).decode
+_write = msgspec.json.Encoder().encode
+
+_ODD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def accept_quickly(body: bytes, arrival: Arrival) -> Iterator[Event | Rejection] | None:
+    """Each message's event or rejection, in order; None for a request that only `accept` can judge.
+
+    The body is a batch, or one message. Raises nothing that `accept` does not.
+    """
+    if arrival.delivered or arrival.ip or not _is_plain(body):
+        return None
+    found = _read(body)
+    if isinstance(found, _Message):
+        return _judged([found], found.sent_at, False, arrival)
+    if found is None or found.context or found.integrations or not 0 < len(found.batch) <= BATCH_COUNT_LIMIT:
+        return None
+    return _judged(found.batch, found.sent_at, True, arrival)
+
+
+def _read(body: bytes) -> _Batch | _Message | _Pieces | None:
+    for read in (_read_batch, _read_message, _read_pieces):
+        try:
+            return read(body)
+        except _ODD:
+            pass
+    return None
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether all texts are sound: UTF-8 without NUL. Broken escapes are found when the body is read."""
+    if b"\\" in body and b"\\u0000" in body:
+        return False
+    if body.isascii():
+        return True
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _judged(
+    messages: Iterable[_Message | Raw], sent_at: _Text, batch: bool, arrival: Arrival
+) -> Iterator[Event | Rejection]:
+    quick = _Quick(arrival, sent_at or None, batch)
+    careful: Request | None = None
+    for index, message in enumerate(messages):
+        event = quick.event(index, message)
+        if event is not None:
+            yield event
+            continue
+        if careful is None:
+            careful = Request(Envelope([], sent_at=sent_at or None, batch=batch), arrival)
+        piece = _write(message) if isinstance(message, _Message) else bytes(message)
+        yield careful.accept(index, decode_json(piece))
+
+
+class _Quick:
+    """One request's common part, worked out once for all of its messages."""
+
+    def __init__(self, arrival: Arrival, sent_at: str | None, batch: bool) -> None:
+        self._arrival = arrival
+        self._sent_at = sent_at
+        self._batch = batch
+        self._sent_ms = parse_time(sent_at)
+        self._received_at = format_time(arrival.received_ms)
+        self._type = str(arrival.spec_type) if arrival.spec_type is not None and not batch else None
+        self._hash = message_hasher(arrival.source_id)
+
+    def event(self, index: int, message: _Message | Raw) -> Event | None:
+        """The event of a message; None, and the message as it was, when it needs care."""
+        if isinstance(message, Raw):
+            try:
+                message = _read_message(message)
+            except _ODD:
+                return None
+        kind = KINDS.get(self._type or message.type or "")
+        user_id, anonymous_id = message.user_id or None, message.anonymous_id or None
+        if kind is None or (user_id is None and anonymous_id is None):
+            return None
+        name = ""
+        if kind is Kind.TRACK:
+            if not message.event:
+                return None
+            name = message.event
+        elif not _is_good(kind, message):
+            return None
+        properties, context = message.properties, message.context
+        if properties is not _ABSENT and memoryview(properties)[0] != _OBJECT and bytes(properties) != _NULL:
+            return None
+        arrival = self._arrival
+        try:
+            on_device = arrival.from_browser
+            if context is not _ABSENT:
+                found = _read_context(context)
+                if found is not None and found.library is not None and found.library.name in CLIENT_LIBRARIES:
+                    on_device = True
+            if kind is Kind.PAGEVIEW or kind is Kind.SCREENVIEW:
+                name = message.name or _name_in(properties)
+        except _ODD:
+            return None
+
+        # Every rule is kept; from here on the message is completed.
+        ts_ms = self._stamp(message)
+        if self._type is not None:
+            message.type = self._type
+        message.channel = "client" if on_device else "server"
+        message.version = 2
+        message.write_key = UNSET
+        message_id = message.message_id
+        if not message_id:
+            message.message_id = message_id = f"{arrival.id_stem}-{index}"
+        return Event(
+            arrival.source_id,
+            kind,
+            name,
+            ts_ms,
+            arrival.received_ms,
+            message_id,
+            self._hash(message_id),
+            actor_hash(user_id, anonymous_id),
+            user_id,
+            anonymous_id,
+            _write(message),
+        )
+
+    def _stamp(self, message: _Message) -> int:
+        """Apply the clock rule, as `accept` does."""
+        sent_ms = self._sent_ms
+        if self._batch:
+            if sent_ms is not None:
+                message.sent_at = self._sent_at
+            elif message.sent_at:
+                sent_ms = parse_time(message.sent_at)
+        message.received_at = self._received_at
+        original = message.timestamp
+        if original is None or original is UNSET:
+            original = message.original_timestamp
+        if original is None or original is UNSET:
+            message.timestamp = self._received_at
+            return self._arrival.received_ms
+        message.original_timestamp = original
+        ts_ms = corrected_time(received_ms=self._arrival.received_ms, sent_ms=sent_ms, original_ms=parse_time(original))
+        message.timestamp = format_time(ts_ms)
+        return ts_ms
+
+
+def _is_good(kind: Kind, message: _Message) -> bool:
+    """Whether a message that is no track keeps the rules of its kind; those of all kinds are looked at elsewhere."""
+    if kind is Kind.PAGEVIEW or kind is Kind.SCREENVIEW:
+        return message.name != "" and message.category != ""
+    if kind is Kind.ALIAS:
+        return message.previous_id != ""
+    traits = message.traits
+    if traits is not _ABSENT and memoryview(traits)[0] != _OBJECT and bytes(traits) != _NULL:
+        return False
+    return kind is not Kind.GROUP or bool(message.group_id)
+
+
+def _name_in(properties: Raw) -> str:
+    found = _read_named(properties) if properties is not _ABSENT else None
+    return found.name if found is not None and isinstance(found.name, str) else ""
