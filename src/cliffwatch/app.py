@@ -17,7 +17,7 @@ from cliffwatch import logs
 from cliffwatch.accounts import Accounts
 from cliffwatch.api import create_api
 from cliffwatch.clock import Clock, system_clock
-from cliffwatch.connections import PREFIX, Connections
+from cliffwatch.connections import PREFIX, Connections, Outgoing
 from cliffwatch.db import Database
 from cliffwatch.errors import InvalidInput
 from cliffwatch.guidance import Guidance
@@ -99,28 +99,31 @@ def build_services(
     jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database)
     streams, guidance = Streams(database, store, jobs), Guidance(database)
     projector = StreamProjector(streams)
-    connections = Connections(
-        settings.data_dir / "deliveries",
-        database=database,
-        accounts=accounts,
-        sources=sources,
-        catalogue=catalogue,
-        clock=clock,
-        allow_private=settings.allow_private_urls,
-    )
+    private = settings.allow_private_urls
+    outgoing = Outgoing(settings.data_dir / "deliveries", database, clock, allow_private=private)
     ingest = Ingest(
         settings.data_dir / "journal",
         database=database,
         store=store,
         sources=sources,
         catalogue=catalogue,
-        projector=connections.tapped(projector),
+        projector=outgoing.tapped(projector),
         selection=StreamSelection(streams),
         arrivals=arrivals,
         clock=clock,
         strict_auth=settings.strict_auth,
         base_url=settings.base_url,
         max_queue_bytes=settings.max_queue_mb * 1_000_000,
+    )
+    connections = Connections(
+        database=database,
+        accounts=accounts,
+        sources=sources,
+        catalogue=catalogue,
+        ingest=ingest,
+        outgoing=outgoing,
+        clock=clock,
+        allow_private=private,
     )
     outbox = Outbox(
         database,

@@ -90,7 +90,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def running(folder: Path, template: Path, **given: Any) -> Iterator[Side]:
     folder.mkdir(exist_ok=True)
-    shutil.copy(template, folder / "metadata.db")
+    if template != folder / "metadata.db":
+        shutil.copy(template, folder / "metadata.db")
     clock = HandClock()
     listener = listen("127.0.0.1", 0)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"

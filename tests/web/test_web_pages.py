@@ -41,6 +41,7 @@ PAGES = {
     "start segment": "/integrations/segment",
     "start an sdk": "/integrations/sdk",
     "apps": "/settings/apps",
+    "destinations": "/sources/{source}/destinations",
     "sources": "/sources",
     "new source": "/sources/new",
     "source, events": "/sources/{source}?tab=events",

@@ -6,6 +6,7 @@ the events of this installation's sources to the destinations that others made o
 connection, never writes a token, code or secret into a log, an address or an error, never judges an event.
 """
 
+from cliffwatch.connections.delivery.service import Outgoing
 from cliffwatch.connections.endpoints import PREFIX, endpoints
 from cliffwatch.connections.library import LIBRARY, Integration, integration, search
 from cliffwatch.connections.model import (
@@ -39,6 +40,7 @@ __all__ = [
     "Method",
     "NotAuthorised",
     "Outcome",
+    "Outgoing",
     "Refusal",
     "RemoteRefused",
     "endpoints",

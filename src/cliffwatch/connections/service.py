@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from starlette.routing import BaseRoute, Mount, Router
 
 from cliffwatch.accounts import Accounts
 from cliffwatch.clock import Clock
-from cliffwatch.connections.delivery.forward import Forwarder
-from cliffwatch.connections.delivery.store import Destinations
-from cliffwatch.connections.delivery.tap import Tap
+from cliffwatch.connections.delivery.service import Outgoing
 from cliffwatch.connections.http import oauth
 from cliffwatch.connections.http.config_api import ConfigApi
 from cliffwatch.connections.http.metrics import Metrics
@@ -23,42 +20,40 @@ from cliffwatch.connections.oauth.apps import Apps
 from cliffwatch.connections.oauth.authorise import Authorisations, checked_name
 from cliffwatch.connections.oauth.server import Server
 from cliffwatch.connections.remote import asker
+from cliffwatch.connections.segment import SegmentTokens
 from cliffwatch.connections.store import ConnectionStore
 from cliffwatch.db import Database
-from cliffwatch.ingest import Catalogue, Projector, Sources
-from cliffwatch.ingest.journal import Journal
+from cliffwatch.ingest import Catalogue, Ingest, Sources
 
 
 class Connections:
-    """One per process. `start` begins to deliver, `stop` ends it."""
+    """One per process. `start` begins to deliver and to import, `stop` ends it."""
 
     def __init__(
         self,
-        folder: Path,
         *,
         database: Database,
         accounts: Accounts,
         sources: Sources,
         catalogue: Catalogue,
+        ingest: Ingest,
+        outgoing: Outgoing,
         clock: Clock,
         allow_private: bool,
     ) -> None:
-        """`folder` is the delivery journal's own."""
         self._accounts = accounts
         self._sources = sources
         self._catalogue = catalogue
         self._clock = clock
-        self._journal = Journal(folder)
+        self._outgoing = outgoing
+        ask = asker(allow_private=allow_private)
         self.store = ConnectionStore(database)
         self.apps = Apps(database)
         self.server = Server(self.apps, self.names, clock)
-        self.destinations = Destinations(database, lambda: (self._journal.name, self._journal.end))
-        self.forwarder = Forwarder(self.destinations, self._journal, clock, allow_private=allow_private)
-        self.authorisations = Authorisations(database, sources, self.store, asker(allow_private=allow_private), clock)
-
-    def tapped(self, projector: Projector) -> Tap:
-        """The projector through which events also reach destinations."""
-        return Tap(projector, self._journal, self.destinations.wanted, self.forwarder.wake)
+        self.destinations = outgoing.destinations
+        self.forwarder = outgoing.forwarder
+        self.authorisations = Authorisations(database, sources, self.store, ask, clock)
+        self.segment = SegmentTokens(sources, ingest.deliveries, self.store, ask, clock)
 
     def routes(self) -> list[BaseRoute]:
         """What answers other programs in Segment's shape, to be mounted at `endpoints.PREFIX`."""
@@ -72,11 +67,11 @@ class Connections:
         return Router(self.routes(), redirect_slashes=False)
 
     def start(self) -> None:
-        self.forwarder.start()
+        self._outgoing.start()
 
     def stop(self) -> None:
-        self.forwarder.stop()
-        self._journal.close()
+        """Call it after ingest has stopped."""
+        self._outgoing.stop()
 
     def names(self, install: Install) -> tuple[str, str]:
         """(workspaces/<slug>, workspaces/<slug>/sources/<slug>), as Segment names them."""
@@ -98,12 +93,18 @@ class Connections:
         """
         if connection.method is Method.AUTHORISE:
             self.authorisations.disconnect(connection, self._secret(connection))
+        if connection.method is Method.TOKEN:
+            self.segment.disconnect(connection, self._secret(connection))
         self.forget(connection)
 
     def forget(self, connection: Connection) -> None:
         """End a connection here, whatever the other side says."""
         self._sources.update(connection.workspace_id, connection.source_id, enabled=False)
         self.store.remove(connection.workspace_id, connection.id)
+
+    def segment_metrics(self, connection: Connection) -> Mapping[str, int]:
+        """What the other side says of its deliveries. Raises what its answers raise."""
+        return self.segment.metrics(connection, self._secret(connection))
 
     def _secret(self, connection: Connection) -> Mapping[str, Any]:
         return self.store.secret(connection.workspace_id, connection.id)

@@ -24,6 +24,7 @@ from cliffwatch.web.routes import (
     apps,
     authorise,
     channels,
+    destinations,
     explain,
     home,
     incidents,
@@ -57,6 +58,7 @@ def create_pages(services: Services, *, lifespan: Lifespan | None = None) -> Fas
     for module in (
         session,
         home,
+        destinations,
         sources,
         wizard_parts,
         wizard,

@@ -223,7 +223,8 @@ class Metrics:
 
     def _hours(self, source_id: int, period: Period) -> Iterable[tuple[int, Mapping[str, int]]]:
         found = self._catalogue.verdicts_by_hour(source_id, period.bucket(period.start_ms))
-        return ((hour, verdicts) for hour, verdicts in found.items() if hour < period.end_ms)
+        first = period.bucket(period.start_ms)
+        return ((hour, verdicts) for hour, verdicts in found.items() if first <= hour < period.end_ms)
 
     def _verdicts(self, source_id: int, period: Period, counts_as: Callable[[Verdict], bool]) -> Counter[int]:
         counts: Counter[int] = Counter()

@@ -82,11 +82,23 @@ class Authorisations:
         redirect_uri: str,
     ) -> Authorisation:
         """Raises InvalidInput naming what is missing."""
-        name = checked_name(name)
         for what, value in (("Client id", client_id), ("Client secret", client_secret)):
             if not value.strip():
                 raise InvalidInput(what, "is needed to ask over there.", "Copy it from the app that you registered.")
-        now = self._clock()
+        secret = {"client_id": client_id.strip(), "client_secret": client_secret.strip()}
+        return self._insert(workspace_id, person_id, integration, name, endpoints, redirect_uri, secret)
+
+    def _insert(
+        self,
+        workspace_id: int,
+        person_id: int,
+        integration: str,
+        name: str,
+        endpoints: Endpoints,
+        redirect_uri: str,
+        secret: Mapping[str, str],
+    ) -> Authorisation:
+        now, name = self._clock(), checked_name(name)
         with self._database.write() as session:
             session.execute(delete(AuthorisationRow).where(AuthorisationRow.created_ms < now - STALE_MS))
             row = AuthorisationRow(
@@ -95,13 +107,30 @@ class Authorisations:
                 integration=integration,
                 name=name,
                 remote={**_document(endpoints), "redirect_uri": redirect_uri},
-                secret={"client_id": client_id.strip(), "client_secret": client_secret.strip()},
+                secret=dict(secret),
                 state_hash=None,
                 created_ms=now,
             )
             session.add(row)
             session.flush()
             return _authorisation(row)
+
+    def keep_token(
+        self, workspace_id: int, person_id: int, integration: str, name: str, endpoints: Endpoints, token: str
+    ) -> Authorisation:
+        """A token between the page that took it and the page that lists what it sees. Raises InvalidInput."""
+        return self._insert(workspace_id, person_id, integration, name, endpoints, "", {"token": token.strip()})
+
+    def token(self, workspace_id: int, person_id: int, authorisation_id: int) -> tuple[Authorisation, str]:
+        """What `keep_token` kept. Raises NotFound."""
+        found = self.get(workspace_id, person_id, authorisation_id)
+        with self._database.read() as session:
+            return found, str(session.get_one(AuthorisationRow, authorisation_id).secret.get("token", ""))
+
+    def end(self, authorisation_id: int) -> None:
+        """It led to a connection, or is not wanted any more."""
+        with self._database.write() as session:
+            session.execute(delete(AuthorisationRow).where(AuthorisationRow.id == authorisation_id))
 
     def get(self, workspace_id: int, person_id: int, authorisation_id: int) -> Authorisation:
         """Raises NotFound, also for one that is somebody else's or stale."""

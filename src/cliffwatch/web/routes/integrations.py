@@ -23,7 +23,9 @@ from cliffwatch.connections import (
     search,
 )
 from cliffwatch.connections.endpoints import OWN, REGIONS, US
+from cliffwatch.connections.oauth.authorise import checked_name
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound, Unavailable
+from cliffwatch.ingest import Source
 from cliffwatch.web.forms import Posted, PostedForm, said
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views import integrations as views
@@ -100,11 +102,33 @@ def start(visit: Administering, key: str, posted: PostedForm) -> Response:
     try:
         if method is Method.AUTHORISE:
             return _authorise(visit, found, form, posted.raw("client_secret"))
+        if method is Method.TOKEN:
+            return _list_sources(visit, found, form, posted.raw("token"))
         connection = _connect(visit, found, method, form)
     except (InvalidInput, Conflict) as error:
-        return _start(visit, found, form, {_FIELDS.get(error.subject, "form"): said(error)}, 422)
+        field = _FIELDS.get(error.subject, "form")
+        field = f"token_{field}" if method is Method.TOKEN and field == "address" else field
+        return _start(visit, found, form, {field: said(error)}, 422)
+    except (RemoteRefused, Unavailable) as error:
+        return _start(visit, found, form, {"form": str(error)}, 502)
     visit.audit("connection.create", f"connection:{connection.id}", method=method.value, name=connection.name)
     return see_other(f"/connections/{connection.id}")
+
+
+@router.post("/integrations/segment/source")
+def choose_source(visit: Administering, posted: PostedForm) -> Response:
+    """Make the destination on the source that was chosen from a token's list."""
+    service = visit.services.connections
+    kept, token = service.authorisations.token(visit.workspace_id, visit.person.id, posted.number("kept") or 0)
+    try:
+        connection = service.segment.connect(
+            visit.workspace_id, kept.name, kept.endpoints, token, posted.text("source"), visit.address
+        )
+    except CliffwatchError as failed:
+        return visit.page("not_connected.html", 502, text=str(failed), denied=False)
+    service.authorisations.end(kept.id)
+    visit.audit("connection.create", f"connection:{connection.id}", method="token", name=connection.name)
+    return see_other(f"/connections/{connection.id}", f"“{connection.name}” is connected.")
 
 
 @router.get("/connections/{connection_id}")
@@ -121,6 +145,8 @@ def connection_page(visit: Reading, connection_id: int) -> Response:
         integration=found,
         source=source,
         snippets=snippets,
+        arrival=_arrival(visit, connection, source),
+        metrics=_metrics(visit, connection),
         method=views.METHODS[connection.method],
         **_progress(visit, connection),
     )
@@ -147,7 +173,7 @@ def disconnect(visit: Administering, connection_id: int, posted: PostedForm) -> 
             service.forget(connection)
         else:
             service.disconnect(connection)
-    except (Unavailable, RemoteRefused, NotFound, CliffwatchError) as error:
+    except CliffwatchError as error:
         service.store.note_error(connection.id, str(error))
         return see_other(f"/connections/{connection.id}?failed=yes", f"Not disconnected. {error}", tone="bad")
     visit.audit("connection.delete", f"connection:{connection_id}", name=connection.name)
@@ -162,13 +188,25 @@ _FIELDS = {
     "address": "address",
     "Client id": "client_id",
     "Client secret": "client_secret",
+    "Public API token": "token",
 }
 
 
 def _connect(visit: Visit, found: Integration, method: Method, form: StartForm) -> Connection:
     if method is Method.WRITE_KEY:
         return visit.services.connections.connect_sdk(visit.workspace_id, found, form.name)
+    if method is Method.WEBHOOK:
+        return visit.services.connections.segment.by_hand(visit.workspace_id, checked_name(form.name))
     raise NotFound(f"Method {method}", "is not one of this integration.")
+
+
+def _list_sources(visit: Visit, found: Integration, form: StartForm, token: str) -> Response:
+    where = endpoints(form.token_region, form.token_address)
+    service = visit.services.connections
+    checked_name(form.name)
+    workspace = service.segment.sources(where, token)
+    kept = service.authorisations.keep_token(visit.workspace_id, visit.person.id, found.key, form.name, where, token)
+    return visit.page("segment_sources.html", kept=kept, workspace=workspace, label=where.label)
 
 
 def _authorise(visit: Visit, found: Integration, form: StartForm, client_secret: str) -> Response:
@@ -186,6 +224,24 @@ def _authorise(visit: Visit, found: Integration, form: StartForm, client_secret:
         redirect_uri=_redirect_uri(visit),
     )
     return visit.page("leaving.html", to=f"/integrations/authorise/{authorisation.id}", label=where.label)
+
+
+def _arrival(visit: Visit, connection: Connection, source: Source) -> Mapping[str, str] | None:
+    """Address and secret to paste into Segment; for administrators."""
+    if connection.method is not Method.WEBHOOK or not visit.identity.role.may(Permission.ADMIN):
+        return None
+    found = visit.services.connections.segment.arrival(source)
+    return {"url": f"{visit.address}{found.path}", "secret": found.signing_secret} if found else None
+
+
+def _metrics(visit: Visit, connection: Connection) -> Mapping[str, int] | str | None:
+    """What the other side counts, or why that cannot be told."""
+    if connection.method is not Method.TOKEN:
+        return None
+    try:
+        return visit.services.connections.segment_metrics(connection)
+    except CliffwatchError as error:
+        return str(error)
 
 
 def _redirect_uri(visit: Visit) -> str:

@@ -1,0 +1,200 @@
+"""The Public API subset: Segment's own TypeScript client against it, and what it answers to what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from tests.connections.conftest import NOW, Side
+
+from cliffwatch.connections.delivery.kinds import KINDS
+
+REPOSITORY = Path(__file__).parents[2]
+WEBHOOK = KINDS["webhook"].metadata_id
+DAY = ("2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z")
+
+
+def drive(side: Side, *steps: list[Any], scope: str = "admin") -> list[Any]:
+    """What Segment's client got for each step."""
+    folder = Path(os.environ.get("CLIFFWATCH_NODE_MODULES", REPOSITORY / ".cache" / "node" / "node_modules"))
+    assert (folder / "@segment" / "public-api-sdk-typescript").is_dir(), (
+        f"{folder} does not hold the packages of tests/node/package.json; script/test installs them, "
+        "or set CLIFFWATCH_NODE_MODULES"
+    )
+    given = {"base": f"{side.address}/segment/public", "token": side.token(scope), "steps": steps}
+    done = subprocess.run(
+        ["node", str(REPOSITORY / "tests" / "node" / "public_api.cjs"), json.dumps(given)],
+        env={**os.environ, "NODE_PATH": str(folder), "NODE_NO_WARNINGS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers: list[Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answers
+
+
+def ask(side: Side, path: str, *, token: str | None = None, method: str = "GET", **options: Any) -> httpx2.Response:
+    headers = {"authorization": f"Bearer {side.token() if token is None else token}"}
+    return httpx2.request(method, f"{side.address}/segment/public{path}", headers=headers, **options)
+
+
+@pytest.mark.sdk
+def test_segments_own_client_lists_sources_and_creates_a_destination(side: Side) -> None:
+    source = side.services.sources.create(side.workspace, "Shop", NOW)
+    workspace, listed, made, mapped, subscriptions, connected, patched, one = drive(
+        side,
+        ["WorkspacesApi", "getWorkspace"],
+        ["SourcesApi", "listSources", {"count": 10}],
+        [
+            "DestinationsApi",
+            "createDestination",
+            {
+                "sourceId": "$1.data.sources.0.id",
+                "metadataId": WEBHOOK,
+                "name": "Hook",
+                "settings": {"sharedSecret": "shared"},
+            },
+        ],
+        [
+            "DestinationsApi",
+            "createDestinationSubscription",
+            "$2.data.destination.id",
+            {
+                "name": "All",
+                "actionId": "$2.data.destination.metadata.actions.0.id",
+                "trigger": 'type = "track"',
+                "enabled": True,
+                "settings": {"url": "https://hooks.example/x"},
+            },
+        ],
+        ["DestinationsApi", "listSubscriptionsFromDestination", "$2.data.destination.id", {"count": 10}],
+        ["SourcesApi", "listConnectedDestinationsFromSource", "$1.data.sources.0.id", {"count": 10}],
+        ["DestinationsApi", "updateDestination", "$2.data.destination.id", {"enabled": False}],
+        ["DestinationsApi", "getDestination", "$2.data.destination.id"],
+    )
+    assert workspace["body"]["data"]["workspace"]["slug"] == "shop"
+    assert [found["writeKeys"] for found in listed["body"]["data"]["sources"]] == [[source.write_key]]
+    assert made["status"] == 200
+    assert made["body"]["data"]["destination"]["settings"] == {"sharedSecret": "shared"}
+    assert mapped["body"]["data"]["destinationSubscription"]["trigger"] == 'type = "track"'
+    assert [found["name"] for found in subscriptions["body"]["data"]["subscriptions"]] == ["All"]
+    assert [found["name"] for found in connected["body"]["data"]["destinations"]] == ["Hook"]
+    assert patched["body"]["data"]["destination"]["enabled"] is False
+    assert one["body"]["data"]["destination"]["metadata"]["id"] == WEBHOOK
+
+
+@pytest.mark.sdk
+def test_segments_own_client_makes_changes_and_deletes_a_source(side: Side) -> None:
+    made, renamed, keys, deleted, gone = drive(
+        side,
+        ["SourcesApi", "createSource", {"slug": "web-shop", "enabled": True, "metadataId": "iUM16Md8P2"}],
+        ["SourcesApi", "updateSource", "$0.data.source.id", {"name": "Web"}],
+        ["SourcesApi", "createWriteKeyForSource", "$0.data.source.id"],
+        ["SourcesApi", "deleteSource", "$0.data.source.id"],
+        ["SourcesApi", "getSource", "$0.data.source.id"],
+    )
+    assert made["body"]["data"]["source"]["slug"] == "web_shop"
+    assert renamed["body"]["data"]["source"]["name"] == "Web"
+    assert len(keys["body"]["data"]["source"]["writeKeys"]) == 2
+    assert deleted["body"]["data"]["status"] == "SUCCESS"
+    assert (gone["status"], gone["body"]["errors"][0]["type"]) == (404, "not-found")
+
+
+@pytest.mark.sdk
+def test_segments_own_client_reads_volumes_and_deliveries(side: Side) -> None:
+    source = side.services.sources.create(side.workspace, "Shop", NOW)
+    message = {"type": "track", "event": "Order", "userId": "u"}
+    for body in (message, message, {"type": "track", "event": "Order"}):
+        httpx2.post(f"{side.address}/v1/track", json=body, auth=(source.write_key, ""))
+    assert side.services.ingest.wait_absorbed(20)
+    made = side.services.connections.destinations.create(side.workspace, source.id, "webhook", "Hook", {}, NOW)
+    overview, page = "DeliveryOverviewApi", {"count": 10}
+    hourly = [*DAY, "HOUR", page]
+    volume, received, failed, delivered, metrics = drive(
+        side,
+        ["EventsApi", "getEventsVolumeFromWorkspace", "HOUR", *DAY, ["source"]],
+        [overview, "getIngressSuccessMetricsFromDeliveryOverview", str(source.id), *hourly],
+        [overview, "getIngressFailedMetricsFromDeliveryOverview", str(source.id), *hourly, ["discardReason"]],
+        [overview, "getEgressSuccessMetricsFromDeliveryOverview", str(source.id), str(made.id), *hourly],
+        ["DestinationsApi", "listDeliveryMetricsSummaryFromDestination", str(made.id), str(source.id)],
+    )
+    (of_source,) = volume["body"]["data"]["result"]
+    assert (of_source["total"], len(of_source["series"])) == (2, 24)
+    assert received["body"]["data"]["dataset"][0]["total"] == 2
+    (reason,) = failed["body"]["data"]["dataset"]
+    assert (reason["discardReason"], reason["total"]) == ("no_user_anon_id", 1)
+    assert delivered["body"]["data"]["dataset"][0]["total"] == 0
+    assert metrics["body"]["data"]["deliveryMetricsSummary"]["destinationMetadataId"] == WEBHOOK
+
+
+def test_pages_follow_each_other_until_the_end(side: Side) -> None:
+    for name in ("One", "Two", "Three"):
+        side.services.sources.create(side.workspace, name, NOW)
+    token = side.token()
+    names, query = [], {"pagination[count]": "2"}
+    while True:
+        document = ask(side, "/sources", token=token, params=query).json()["data"]
+        names += [source["name"] for source in document["sources"]]
+        assert document["pagination"]["totalEntries"] == 3
+        if not document["pagination"]["next"]:
+            break
+        query["pagination[cursor]"] = document["pagination"]["next"]
+    assert names == ["One", "Two", "Three"]
+
+
+WRONG = [
+    ("/sources?pagination[count]=0", 422, "pagination.count"),
+    ("/sources?pagination[count]=1001", 422, "pagination.count"),
+    ("/sources?pagination[cursor]=nonsense", 422, "pagination.cursor"),
+    ("/events/volume?granularity=WEEK&startTime=2026-11-24&endTime=2026-11-25", 422, "granularity"),
+    ("/events/volume?granularity=HOUR&startTime=yesterday&endTime=2026-11-25", 422, "startTime"),
+    ("/events/volume?granularity=DAY&startTime=2026-01-01&endTime=2026-11-25", 422, "endTime"),
+    ("/catalog/destinations/unknown", 422, "metadataId"),
+    ("/destinations/99", 404, ""),
+]
+
+
+@pytest.mark.parametrize(("path", "status", "field"), WRONG, ids=[path for path, _, _ in WRONG])
+def test_what_is_wrong_is_named_in_segments_shape(side: Side, path: str, status: int, field: str) -> None:
+    answer = ask(side, path)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["status"], error.get("field", "")) == (status, status, field)
+
+
+def test_the_answer_has_segments_media_type(side: Side) -> None:
+    assert ask(side, "/").headers["content-type"] == "application/vnd.segment.v1+json"
+
+
+def test_a_token_may_what_its_scope_says(side: Side) -> None:
+    source = side.services.sources.create(side.workspace, "Shop", NOW)
+    body = {"sourceId": str(source.id), "metadataId": WEBHOOK, "settings": {"sharedSecret": "s"}}
+    reading = side.token("read")
+    assert httpx2.get(f"{side.address}/segment/public/").status_code == 401
+    assert ask(side, "/", token="cw_wrong").status_code == 401
+    assert ask(side, "/sources", token=reading).json()["data"]["sources"][0]["writeKeys"] == []
+    assert ask(side, "/destinations", token=reading, method="POST", json=body).status_code == 403
+    assert ask(side, "/destinations", method="POST", json=body).status_code == 200
+    shown = ask(side, "/destinations", token=reading).json()["data"]["destinations"]
+    assert shown[0]["settings"] == {"sharedSecret": "•••"}
+
+
+def test_more_than_200_requests_a_minute_are_told_to_wait(side: Side) -> None:
+    token = side.token("read")
+    answers = [ask(side, "/", token=token) for _ in range(201)]
+    assert {answer.status_code for answer in answers[:200]} == {200}
+    assert answers[200].status_code == 429
+    assert answers[200].headers["retry-after"] == answers[200].headers["x-ratelimit-reset"] == "1"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"sourceId": 5}', b'{"sourceId": "1", "metadataId": "x"}'])
+def test_a_body_that_is_no_destination_changes_nothing(side: Side, body: bytes) -> None:
+    side.services.sources.create(side.workspace, "Shop", NOW)
+    assert ask(side, "/destinations", method="POST", content=body).status_code == 422
+    assert list(side.services.connections.destinations.list(side.workspace)) == []
