@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from cliffwatch.streams.model import Measure, Slice, Stream, Window, slice_key
 from cliffwatch.web import points
-from cliffwatch.web.routes.streams import measure_in, slice_in
+from cliffwatch.web.routes.addresses import measure_in, slice_in
 from cliffwatch.web.views import heatmap, links, series
 from cliffwatch.web.views import workbench as views
 from cliffwatch.web.views.why import why_of

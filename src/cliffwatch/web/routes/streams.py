@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +10,13 @@ from urllib.parse import urlencode
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
-from cliffwatch.errors import InvalidInput
 from cliffwatch.incidents import Anomaly
-from cliffwatch.streams.model import Measure, Slice, Stream, StreamState, make_slice, slice_key
+from cliffwatch.streams.model import Measure, Slice, Stream, StreamState, slice_key
 from cliffwatch.streams.runs import settling
 from cliffwatch.web import points
 from cliffwatch.web.render import see_other
+from cliffwatch.web.routes import judging
+from cliffwatch.web.routes.addresses import measure_in, slice_in
 from cliffwatch.web.views import incidents as incident_views
 from cliffwatch.web.views import series
 from cliffwatch.web.views import streams as views
@@ -37,6 +37,7 @@ def stream_page(
     slice: str = "{}",  # noqa: A002 - the address's word
     range: str = "",  # noqa: A002 - the address's word
     view: str = "chart",
+    at: int | None = None,
 ) -> Response:
     stream = visit.services.streams.get(visit.workspace_id, stream_id)
     chosen = measure_in(stream, measure)
@@ -48,6 +49,7 @@ def stream_page(
         stream=_head(visit, stream, panel["learning"], len(live)),
         incidents=[incident_views.line(incident, visit.zone, visit.now) for incident in live],
         view=panel,
+        judged=judging.judgement(visit, stream, chosen, slice_in(slice), at),
         backfill=views.backfill(progress),
         runs=[views.run_line(run, visit.zone) for run in visit.services.streams.runs(stream.id, SHOWN_RUNS)],
         next_runs=views.next_runs(visit.services.streams.next_runs(stream, visit.now), visit.zone, visit.now),
@@ -82,6 +84,7 @@ def series_json(
         visit.identity.workspace.time_zone,
         anomalies,
         {incident.id: incident.number for incident in incidents},
+        notes=judging.chart_notes(visit, stream, chosen, piece, since, until),
     )
     return JSONResponse(data, headers={"cache-control": "no-store"})
 
@@ -180,7 +183,7 @@ def _panel(visit: Visit, stream: Stream, measure: Measure, piece: Slice, range_:
             ("table", "Table", "table", here(view="table")),
         ],
         "summary": series.summary(own, measure, piece, range_.words, len(anomalies)),
-        "rows": series.table(own, measure, visit.zone) if show == "table" else (),
+        "rows": series.table(own, measure, visit.zone, here) if show == "table" else (),
         "has_values": len(own) > 0,
         "learning": series.is_learning(series.total_of(found, measure.key)),
         "chart_src": f"/streams/{stream.id}/series.json?{data}",
@@ -213,21 +216,3 @@ def _choices(
 def _anomalies(visit: Visit, stream: Stream, measure: Measure, piece: Slice, since: int, until: int) -> list[Anomaly]:
     found = visit.services.incidents.anomalies_of_stream(visit.workspace_id, stream.id, since, until)
     return [anomaly for anomaly in found if anomaly.measure == measure.key and anomaly.slice == piece]
-
-
-def measure_in(stream: Stream, key: str) -> Measure:
-    """The measure of an address; the first one when it names none, or one that an edit removed."""
-    return next((one for one in stream.definition.measures if one.key == key), stream.definition.measures[0])
-
-
-def slice_in(key: str) -> Slice:
-    """The slice of an address. Raises InvalidInput when it is not one."""
-    try:
-        data = json.loads(key or "{}")
-    except ValueError:
-        data = None
-    if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
-        raise InvalidInput(
-            "The slice in this address", "is not a slice.", 'Use JSON such as {"properties.country":"DE"}.'
-        )
-    return make_slice(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
@@ -104,23 +104,30 @@ def empty() -> Columns:
 
 
 def chart_data(
-    series: Columns, measure: Measure, zone: str, anomalies: Sequence[Anomaly], numbers: Mapping[int, int]
+    series: Columns,
+    measure: Measure,
+    zone: str,
+    anomalies: Sequence[Anomaly],
+    numbers: Mapping[int, int],
+    notes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What the chart module reads: columns of equal length, times in seconds, null where there is no value.
 
-    `anomalies` are those of this very series; `numbers` maps an incident's id to its number.
+    `anomalies` are those of this very series; `numbers` maps an incident's id to its number; `notes` are own events
+    and labels, ready to be drawn.
     """
     return {
+        **(notes or {}),
         "measure": measure.name,
         "unit": shown(measure) or "",
         "zone": zone,
         "start": [ms // 1000 for ms in series.start_ms.tolist()],
         "end": [ms // 1000 for ms in series.end_ms.tolist()],
-        "actual": _json(series.value),
-        "expected": _json(series.expected),
-        "lower": _json(series.lower),
-        "upper": _json(series.upper),
-        "score": _json(series.score, 2),
+        "actual": json_numbers(series.value),
+        "expected": json_numbers(series.expected),
+        "lower": json_numbers(series.lower),
+        "upper": json_numbers(series.upper),
+        "score": json_numbers(series.score, 2),
         "flagged": series.flagged.tolist(),
         "anomalies": [
             {
@@ -135,7 +142,7 @@ def chart_data(
     }
 
 
-def _json(values: Floats, digits: int = 6) -> list[float | None]:
+def json_numbers(values: Floats, digits: int = 6) -> list[float | None]:
     return [round(value, digits) if math.isfinite(value) else None for value in values.tolist()]
 
 
@@ -186,10 +193,13 @@ class TableRow:
     difference: str
     flagged: bool
     direction: int
+    why: str
 
 
-def table(series: Columns, measure: Measure, zone: tzinfo, most: int = 400) -> tuple[TableRow, ...]:
-    """The newest windows first, each number in the measure's unit."""
+def table(
+    series: Columns, measure: Measure, zone: tzinfo, here: Callable[..., str] | None = None, most: int = 400
+) -> tuple[TableRow, ...]:
+    """The newest windows first, each number in the measure's unit. `here` makes addresses of the page."""
     unit = shown(measure)
 
     def text(value: float) -> str:
@@ -211,6 +221,7 @@ def table(series: Columns, measure: Measure, zone: tzinfo, most: int = 400) -> t
                 formats.signed_percent(share),
                 bool(series.flagged[i]),
                 1 if actual > expected else -1,
+                f"{here(at=str(start))}#judgement" if here is not None else "",
             )
         )
     return tuple(rows)

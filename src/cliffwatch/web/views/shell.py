@@ -58,6 +58,7 @@ def shell(
         NavItem("/", "Home", "house", path == "/"),
         NavItem("/incidents", "Incidents", "bell", path.startswith("/incidents"), _open(live)),
         NavItem("/streams", "Data streams", "chart-line", path in ("/streams", "/streams/new")),
+        NavItem("/annotations", "Own events", "flag", path.startswith("/annotations")),
         NavItem("/integrations", "Integrations", "layout-grid", path.startswith(("/integrations", "/connections"))),
         NavItem("/sources", "Sources", "plug", path.startswith(("/sources", "/destinations"))),
         NavItem("/channels", "Channels", "send", path.startswith("/channels")),

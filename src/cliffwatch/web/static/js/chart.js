@@ -10,13 +10,17 @@ export function drawCharts() {
       charts.delete(element);
     }
   }
-  for (const element of document.querySelectorAll("[data-chart]:not([data-ready])")) {
+  for (const element of document.querySelectorAll("[data-chart]:not([data-ready]), [data-chart-data]:not([data-ready])")) {
     element.dataset.ready = "yes";
     load(element);
   }
 }
 
 async function load(element) {
+  if (element.dataset.chartData) {
+    charts.set(element, new Chart(element, JSON.parse(element.dataset.chartData)));
+    return;
+  }
   try {
     const answer = await fetch(element.dataset.chart, { headers: { accept: "application/json" } });
     if (!answer.ok) throw new Error(`${answer.status}`);
@@ -54,6 +58,19 @@ class Chart {
     const flagged = data.actual.map((value, i) => (data.flagged[i] ? value : null));
     this.plot = new window.uPlot(this.options(), [data.start, data.upper, data.lower, data.expected, data.actual, flagged], this.element);
     this.plot.over.append(this.tip);
+    if (this.element.dataset.why) this.explainOnClick(this.plot.over);
+  }
+
+  // A click (not a drag, which zooms) asks for the explanation of its window.
+  explainOnClick(over) {
+    let from = 0;
+    over.addEventListener("mousedown", (event) => (from = event.clientX));
+    over.addEventListener("mouseup", (event) => {
+      const at = this.plot.cursor.idx;
+      if (at == null || Math.abs(event.clientX - from) > 3) return;
+      const address = `${this.element.dataset.why}&at=${this.data.start[at] * 1000}`;
+      window.htmx.ajax("GET", address, { target: "#point", swap: "innerHTML" });
+    });
   }
 
   destroy() {
@@ -91,7 +108,9 @@ class Chart {
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: true } },
       hooks: {
         drawClear: [(plot) => this.shade(plot, colour)],
+        draw: [(plot) => this.annotate(plot, colour)],
         setCursor: [(plot) => this.point(plot)],
+        setSelect: [(plot) => this.stretch(plot)],
       },
     };
   }
@@ -111,6 +130,43 @@ class Chart {
     ctx.restore();
   }
 
+  // What people told: own events as dashed lines with their span on top, labels as strips at the bottom; and, where two
+  // settings are compared, the alerts of the current one.
+  annotate(plot, colour) {
+    const { ctx, bbox } = plot;
+    const pixel = devicePixelRatio;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    const strip = (one, fill, top, height) => {
+      const left = plot.valToPos(one.start, "x", true);
+      ctx.fillStyle = fill;
+      ctx.fillRect(left, top, Math.max(plot.valToPos(one.end, "x", true) - left, 2 * pixel), height * pixel);
+    };
+    for (const event of this.data.events ?? []) {
+      const left = plot.valToPos(event.start, "x", true);
+      ctx.strokeStyle = colour.note;
+      ctx.lineWidth = 1.5 * pixel;
+      ctx.setLineDash([4 * pixel, 3 * pixel]);
+      ctx.beginPath();
+      ctx.moveTo(left, bbox.top);
+      ctx.lineTo(left, bbox.top + bbox.height);
+      ctx.stroke();
+      strip(event, colour.note, bbox.top, 4);
+    }
+    for (const label of this.data.labels ?? []) strip(label, label.anomaly ? colour.anomaly : colour.good, bbox.top + bbox.height - 4 * pixel, 4);
+    for (const alert of this.data.current ?? []) strip(alert, colour.expected, bbox.top, 4);
+    ctx.restore();
+  }
+
+  // What was dragged over fills the form that labels a stretch.
+  stretch(plot) {
+    if (plot.select.width < 2) return;
+    const edges = { start: plot.posToVal(plot.select.left, "x"), end: plot.posToVal(plot.select.left + plot.select.width, "x") };
+    for (const field of document.querySelectorAll("[data-stretch]")) field.value = this.format.typed(edges[field.dataset.stretch]);
+  }
+
   point(plot) {
     const { idx, left } = plot.cursor;
     const { data, format, tip } = this;
@@ -127,6 +183,9 @@ class Chart {
       title,
       ...rows.map(([name, value]) => line(name, value)),
       ...(data.flagged[idx] ? [line("Anomaly", difference, "bad")] : difference ? [line("Difference", difference)] : []),
+      ...(data.events ?? [])
+        .filter((event) => event.start < data.end[idx] && event.end > data.start[idx])
+        .map((event) => Object.assign(document.createElement("div"), { className: "chart-note", textContent: `${event.kind}: ${event.title}` })),
     );
     const width = tip.offsetWidth;
     tip.style.left = `${left + width + 24 > plot.over.clientWidth ? Math.max(left - width - 14, 0) : left + 14}px`;
@@ -176,6 +235,8 @@ function colours(element) {
     surface: resolved("--surface"),
     anomaly: resolved("--anomaly"),
     shade: resolved("--anomaly-shade"),
+    note: resolved("--note"),
+    good: resolved("--good"),
     font: style.fontFamily,
   };
 }
@@ -193,6 +254,7 @@ function formats(zone, unit) {
   const clock = new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit" });
   const day = new Intl.DateTimeFormat("en-GB", { timeZone: zone, day: "numeric", month: "short" });
   const full = new Intl.DateTimeFormat("en-GB", { timeZone: zone, weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const typed = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "short" }); // 2026-11-24 14:00
   const date = (seconds) => new Date(seconds * 1000);
   return {
     value: (value) => (value == null ? "–" : (!percent && (Math.abs(value) >= 100 || Number.isInteger(value)) ? whole : fine).format(value) + after),
@@ -201,6 +263,7 @@ function formats(zone, unit) {
       const text = (value) => (large ? short : Number.isInteger(value) && !percent ? whole : fine).format(value);
       return ticks.map((value) => text(value).replace("K", "k"));
     },
+    typed: (seconds) => typed.format(date(seconds)).replace(" ", "T"),
     window: (start, end) => `${full.format(date(start))} – ${clock.format(date(end))}`,
     axis: (_plot, ticks) => {
       const step = ticks.length > 1 ? ticks[1] - ticks[0] : 0;
