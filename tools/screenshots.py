@@ -98,9 +98,10 @@ def pages(page: Page, address: str) -> dict[str, str]:
     found |= {"channel-new": "/channels/new", "channel-email": "/channels/new?kind=email"}
     found |= {"channel-slack": "/channels/new?kind=slack"}
     found |= {"settings": "/settings/workspace", "members": "/settings/members", "tokens": "/settings/tokens"}
-    found["not-found"] = "/nowhere"
+    found |= {"not-found": "/nowhere", "annotations": "/annotations"}
     if stream := first(page, f"{address}/streams", r"^/streams/\d+$"):
         found |= {"stream": stream, "stream-table": f"{stream}?view=table", "stream-edit": f"{stream}/edit"}
+        found |= {"sensitivity": f"{stream}/sensitivity", "sensitivity-tried": f"{stream}/sensitivity?budget=3"}
         found |= {"explain": f"{stream}/explain", "explain-chosen": f"{stream}/explain?base=period"}
     if incident := first(page, f"{address}/incidents?show=all", r"^/incidents/\d+$"):
         found["incident"] = incident
