@@ -169,12 +169,50 @@ def detect(input_csv: Path, output: Path, why: bool, alerts: float | None) -> No
     from rich.console import Console
 
     from cliffwatch.detect import Sensitivity
-    from cliffwatch.detect.table import run
+    from cliffwatch.detect.table import judge, write
 
     sensitivity = Sensitivity() if alerts is None else Sensitivity(false_alerts_per_series_week=alerts)
     with Console(stderr=True).status("Scoring"):
-        summary = run(input_csv, output, explain=why, sensitivity=sensitivity)
-    click.echo(f"{summary} Written to {output}.")
+        judged = judge(input_csv, explain=why, sensitivity=sensitivity)
+        write(output, judged, explain=why)
+    if why:
+        from cliffwatch.detect.show import print_explained
+
+        print_explained(judged, Console())
+    click.echo(f"{judged.summary} Written to {output}.")
+
+
+@main.command()
+@click.argument("input_csv", metavar="INPUT.csv", type=EXISTING_FILE, required=False)
+@click.option("--label", default="label", show_default=True, help="Column that says which rows were an anomaly.")
+@click.option("--complete", is_flag=True, help="What has no label was no anomaly.")
+@click.option(
+    "--alerts",
+    type=click.FloatRange(min=0, min_open=True),
+    multiple=True,
+    help="False alerts a week: per series of a file, of a whole stream. May be given again, to compare.",
+)
+@click.option("--least-change", type=click.FloatRange(min=0), default=0.0, help="In percent of what was expected.")
+@click.option("--least-amount", type=click.FloatRange(min=0), default=0.0, help="In the unit of the values.")
+@click.option("--direction", type=click.Choice(["both", "up", "down"]), default="both", show_default=True)
+@click.option("--windows", type=click.IntRange(1, 100), default=1, show_default=True, help="How long it must last.")
+@click.option("--time-zone", default="UTC", show_default=True, help="Of the file's times, for hours and weekdays.")
+@click.option("--country", help="Whose holidays to know, e.g. DE.")
+@click.option("--stream", type=click.IntRange(min=1), help="Instead of a file: a stream of a running installation.")
+@click.option("--weeks", type=click.IntRange(1, 52), default=8, show_default=True, help="How far back, with --stream.")
+@click.option("--address", default="http://127.0.0.1:8420", show_default=True, help="Where the installation answers.")
+@click.option("--token", envvar="CLIFFWATCH_TOKEN", help="API token of scope read, or CLIFFWATCH_TOKEN.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@clear_errors
+def backtest(input_csv: Path | None, as_json: bool, **options: Any) -> None:
+    """Say what settings would have sent over a labelled history: alerts a week, precision, recall and delay.
+
+    The history is a CSV file with columns timestamp, value, series (if there are several) and label, or a stream.
+    """
+    from cliffwatch.backtesting import of_file, of_stream, show
+
+    outcomes = of_file(input_csv, options) if input_csv is not None else of_stream(options)
+    show(outcomes, as_json=as_json)
 
 
 @main.command()

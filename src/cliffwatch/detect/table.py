@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from cliffwatch.detect.classify import anomalies
 from cliffwatch.detect.judge import reasons
-from cliffwatch.detect.model import Bools, Floats, Ints, Measure, Reason, Sensitivity
+from cliffwatch.detect.model import Bools, Floats, Found, Ints, Measure, Reason, Sensitivity
 from cliffwatch.detect.replay import DEFAULT, PARTS, score, score_in_parts
 from cliffwatch.detect.spacing import Batch, Line, batches, line, to_utc
+from cliffwatch.detect.state import FAMILIES
 from cliffwatch.errors import InvalidInput
 
 NEEDED = ("timestamp", "value")
@@ -34,6 +35,18 @@ ZONED = r"(?:[Zz]|[+-]\d{2}:?\d{2})$"
 OUT = ("expected", "lower", "upper", "score", "anomaly")
 Progress = Callable[[int, int], None]
 """Called with (series done, series in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Highlight:
+    """One anomaly of a file: the rows where it begins, is the most surprising, and ends (counted from 0)."""
+
+    series: str
+    first: int
+    peak: int
+    last: int
+    found: Found
+    relative: bool  # whether the parts of its expectation are factors
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +70,32 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
-    """Per row of the table, in its order."""
+class Result:
+    """What detection says, per row of the table, in its order."""
 
     numbers: dict[str, Floats]
     parts: dict[str, Floats]
     reason: NDArray[np.str_]
     learning: Bools
     flagged: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A file with what detection says of it. `codes` are the series of each row, as places in `names`."""
+
+    table: pa.Table
+    names: tuple[str, ...]
+    codes: Ints
+    times: Ints
+    step_ms: Ints  # usual length of a window, per series
+    result: Result
+    highlights: tuple[Highlight, ...]
+
+    @property
+    def summary(self) -> Summary:
+        learning, flagged = int(self.result.learning.sum()), int(self.result.flagged.sum())
+        return Summary(len(self.codes), len(self.names), learning, flagged, len(self.highlights))
 
 
 def run(
@@ -86,21 +117,52 @@ def run(
     adds what each expectation is made of (level, hour, weekday, holiday, drift: factors for counts) and the `reason`.
     Raises InvalidInput, before anything is written, for a file it cannot read.
     """
+    judged = judge(
+        input,
+        explain=explain,
+        sensitivity=sensitivity,
+        measure=measure,
+        time_zone=time_zone,
+        country=country,
+        progress=progress,
+    )
+    write(output, judged, explain=explain)
+    return judged.summary
+
+
+def judge(
+    input: Path,  # noqa: A002 - the name of the command's argument
+    *,
+    explain: bool = False,
+    sensitivity: Sensitivity = DEFAULT,
+    measure: Measure | None = None,
+    time_zone: str = "UTC",
+    country: str | None = None,
+    progress: Progress | None = None,
+) -> Judged:
+    """Score the series of a CSV file; arguments as for `run`. Raises InvalidInput for a file it cannot read."""
     table = _read(input)
     names, codes = _series(table)
     times = _timestamps(table["timestamp"], time_zone)
     values = _values(table["value"])
     lines = _lines(codes, times, len(names), time_zone)
     result = _no_result(len(values))
-    done = found = 0
+    done = 0
+    highlights: list[Highlight] = []
     for batch in batches(lines, values, measure, time_zone, country):
-        found += _score(batch, sensitivity, result, explain=explain)
+        highlights += _score(batch, sensitivity, result, names, codes, explain=explain)
         done += len(batch.rows)
         if progress is not None:
             progress(done, len(names))
     _copy_to_replaced(lines, codes, times, result)
-    _write(output, table, result, explain=explain)
-    return Summary(len(values), len(names), int(result.learning.sum()), int(result.flagged.sum()), found)
+    steps = np.array([each.step_ms for each in lines], np.int64)
+    ordered = sorted(highlights, key=lambda one: -abs(one.found.peak_score))
+    return Judged(table, tuple(names), codes, times, steps, result, tuple(ordered))
+
+
+def write(output: Path, judged: Judged, *, explain: bool = False) -> None:
+    """Write the rows of a file with what detection says of them."""
+    _write(output, judged.table, judged.result, explain=explain)
 
 
 def _count(number: int, noun: str) -> str:
@@ -207,9 +269,9 @@ def _lines(codes: Ints, times: Ints, count: int, time_zone: str) -> list[Line]:
     return [line(order[a:b], times[order[a:b]], time_zone) for a, b in itertools.pairwise(edges.tolist())]
 
 
-def _no_result(rows: int) -> _Result:
+def _no_result(rows: int) -> Result:
     empty = {name: np.full(rows, np.nan) for name in (*OUT[:4], *PARTS)}
-    return _Result(
+    return Result(
         numbers={name: empty[name] for name in OUT[:4]},
         parts={name: empty[name] for name in PARTS},
         reason=np.full(rows, Reason.LEARNING.value, dtype="U16"),
@@ -218,7 +280,9 @@ def _no_result(rows: int) -> _Result:
     )
 
 
-def _score(batch: Batch, wish: Sensitivity, result: _Result, *, explain: bool) -> int:
+def _score(
+    batch: Batch, wish: Sensitivity, result: Result, names: list[str], codes: Ints, *, explain: bool
+) -> list[Highlight]:
     parts: dict[str, Floats] = {}
     if explain:
         scored, parts = score_in_parts(batch.values, batch.grid, [batch.measure] * len(batch.values), sensitivity=wish)
@@ -234,10 +298,22 @@ def _score(batch: Batch, wish: Sensitivity, result: _Result, *, explain: bool) -
         result.flagged[rows] = scored.flagged[i, columns]
         if explain:
             result.reason[rows] = why[i, columns]
-    return len(anomalies(batch.values, batch.grid, scored, batch.measure, wish))
+    found = anomalies(batch.values, batch.grid, scored, batch.measure, wish)
+    return [_highlight(batch, one, names, codes) for one in found]
 
 
-def _copy_to_replaced(lines: list[Line], codes: Ints, times: Ints, result: _Result) -> None:
+def _highlight(batch: Batch, found: Found, names: list[str], codes: Ints) -> Highlight:
+    rows, columns = batch.rows[found.series], batch.columns[found.series]
+
+    def row(window: int) -> int:
+        return int(rows[min(int(np.searchsorted(columns, window)), len(rows) - 1)])
+
+    name = names[int(codes[rows[0]])]
+    relative = FAMILIES[batch.measure].log
+    return Highlight(name, row(found.start), row(found.peak), row(found.end - 1), found, relative)
+
+
+def _copy_to_replaced(lines: list[Line], codes: Ints, times: Ints, result: Result) -> None:
     """Rows that a later row replaces show the later row's verdict."""
     kept = np.zeros(len(codes), bool)
     for each in lines:
@@ -257,7 +333,7 @@ def _copy_to_replaced(lines: list[Line], codes: Ints, times: Ints, result: _Resu
             column[row] = column[source]
 
 
-def _write(path: Path, table: pa.Table, result: _Result, *, explain: bool) -> None:
+def _write(path: Path, table: pa.Table, result: Result, *, explain: bool) -> None:
     kept = [name for name in table.column_names if name not in (*OUT, *PARTS, "reason")]
     columns = {name: table[name] for name in kept}
     for name, numbers in result.numbers.items():
@@ -289,7 +365,7 @@ def _options(columns: dict[str, pa.Array]) -> pacsv.WriteOptions:
     return pacsv.WriteOptions(include_header=False, quoting_style="needed" if special else "none")
 
 
-def _why(result: _Result) -> dict[str, pa.Array]:
+def _why(result: Result) -> dict[str, pa.Array]:
     """Columns that say what each expectation is made of, and the reason of each verdict."""
     columns = {}
     for name, parts in result.parts.items():
