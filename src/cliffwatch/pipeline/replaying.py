@@ -88,12 +88,12 @@ def replay(
     """
     windows = matrix.windows
     quiet = _quiet(setting.advice.quiet, matrix)
-    levels = [level for level in setting.advice.levels if level.series in set(matrix.series)]
     row_of = {key: row for row, key in enumerate(matrix.series)}
+    levels = _levels([level for level in setting.advice.levels if level.series in row_of], windows)
     kept: list[State] = []
     parts: list[Scored] = []
     for first, end in _pieces(windows, quiet, levels, keep_ends):
-        for level in _beginning(levels, windows, first):
+        for level in levels.get(first, ()):
             state = state.at_level(row_of[level.series], level.ratio, level.difference)
         state, scored = _advance(setting, state, matrix, first, end, sensitivities, quiet)
         parts.append(scored)
@@ -157,30 +157,39 @@ def _quiet(stretches: Sequence[Quiet], matrix: Collected) -> Bools:
     found = np.zeros(matrix.values.shape, np.bool_)
     starts = np.array([window.start_ms for window in matrix.windows], np.int64)
     ends = np.array([window.end_ms for window in matrix.windows], np.int64)
+    row_of = {key: row for row, key in enumerate(matrix.series)}
     for stretch in stretches:
-        within = (starts < stretch.end_ms) & (ends > stretch.start_ms)
-        if within.any():
-            found |= np.outer([stretch.concerns(key) for key in matrix.series], within)
+        first, end = np.searchsorted(ends, stretch.start_ms, "right"), np.searchsorted(starts, stretch.end_ms)
+        if first >= end:
+            continue
+        if stretch.series is not None:
+            rows = [row_of[stretch.series]] if stretch.series in row_of else []
+        else:
+            rows = [row for key, row in row_of.items() if stretch.concerns(key)]
+        found[rows, first:end] = True
+    return found
+
+
+def _levels(levels: Sequence[Level], windows: Sequence[Window]) -> dict[int, list[Level]]:
+    """The levels that begin with each window."""
+    starts = np.array([window.start_ms for window in windows], np.int64)
+    found: dict[int, list[Level]] = {}
+    for level in levels:
+        at = int(np.searchsorted(starts, level.at_ms, "right")) - 1
+        if at >= 0 and level.at_ms < windows[at].end_ms:
+            found.setdefault(at, []).append(level)
     return found
 
 
 def _pieces(
-    windows: Sequence[Window], quiet: Bools, levels: Sequence[Level], keep_ends: Collection[int]
+    windows: Sequence[Window], quiet: Bools, levels: Collection[int], keep_ends: Collection[int]
 ) -> list[tuple[int, int]]:
     """Half-open ranges of windows that go through detection at once."""
-    cuts = {0, len(windows)}
+    cuts = {0, len(windows), *levels}
     cuts |= {i + 1 for i, window in enumerate(windows) if window.end_ms in keep_ends}
-    cuts |= {i for i in range(len(windows)) if _beginning(levels, windows, i)}
     for i in np.flatnonzero(quiet.any(axis=0)).tolist():
         cuts |= {i, i + 1}
-    edges = sorted(cuts)
-    return list(pairwise(edges))
-
-
-def _beginning(levels: Sequence[Level], windows: Sequence[Window], at: int) -> list[Level]:
-    """The levels that begin with a window."""
-    window = windows[at]
-    return [level for level in levels if window.start_ms <= level.at_ms < window.end_ms]
+    return list(pairwise(sorted(cuts)))
 
 
 def side_by_side(parts: Sequence[Scored], series: int) -> Scored:
