@@ -26,7 +26,7 @@ from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox, PointCharts
 from cliffwatch.notify.routing import Routing
-from cliffwatch.pipeline import Pipeline, Previews
+from cliffwatch.pipeline import Around, Pipeline, Previews
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
 from cliffwatch.store import EventStore, open_store
@@ -145,6 +145,9 @@ def build_services(
         arrivals=arrivals,
         clock=clock,
     )
+    around = Around(
+        store=store, streams=streams, incidents=incidents, catalogue=catalogue, arrivals=arrivals, guidance=guidance
+    )
     return Services(
         settings=settings,
         clock=clock,
@@ -167,6 +170,7 @@ def build_services(
         pipeline=pipeline,
         previews=Previews(store, clock),
         connections=connections,
+        around=around,
         inbox=inbox,
     )
 

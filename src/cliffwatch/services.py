@@ -14,7 +14,7 @@ from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, Outbox
 from cliffwatch.notify.routing import Routing
-from cliffwatch.pipeline import Pipeline, Previews
+from cliffwatch.pipeline import Around, Pipeline, Previews
 from cliffwatch.settings import Settings
 from cliffwatch.store import EventStore
 from cliffwatch.streams import Streams
@@ -45,4 +45,5 @@ class Services:
     pipeline: Pipeline
     previews: Previews
     connections: Connections
+    around: Around
     inbox: Inbox | None = None

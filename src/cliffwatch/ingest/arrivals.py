@@ -150,6 +150,22 @@ class Arrivals:
         self._known[source_id] = (time.monotonic(), found)
         return found
 
+    def lateness_around(self, source_id: int, moment_ms: int) -> tuple[Lateness, Lateness]:
+        """How late the source's events were on the day (UTC) of a moment, and in the week before that day."""
+        day_ms = moment_ms - moment_ms % DAY_MS
+        with self._database.read() as session:
+            rows = session.execute(
+                select(LatenessRow.day_ms, LatenessRow.bucket, LatenessRow.events).where(
+                    LatenessRow.source_id == source_id,
+                    LatenessRow.day_ms >= day_ms - LEARNED_DAYS * DAY_MS,
+                    LatenessRow.day_ms <= day_ms,
+                )
+            ).all()
+        today, before = Counter[int](), Counter[int]()
+        for day, bucket, events in rows:
+            (today if day == day_ms else before)[bucket] += int(events)
+        return Lateness(today), Lateness(before)
+
     def between(self, source_id: int, start_ms: int, end_ms: int) -> int:
         """How many events arrived in the whole minutes that lie in [start_ms, end_ms)."""
         with self._database.read() as session:

@@ -10,9 +10,10 @@ again. Every step may be repeated: points have fixed keys, incidents know what t
 idempotency keys. Takes jobs; gives points, incidents and messages; never talks to people or SDKs itself.
 """
 
+from cliffwatch.pipeline.around import Around
 from cliffwatch.pipeline.periods import Base
 from cliffwatch.pipeline.preview import Preview
 from cliffwatch.pipeline.previews import Previews
 from cliffwatch.pipeline.worker import Pipeline
 
-__all__ = ["Base", "Pipeline", "Preview", "Previews"]
+__all__ = ["Around", "Base", "Pipeline", "Preview", "Previews"]

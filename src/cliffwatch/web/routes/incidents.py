@@ -18,6 +18,7 @@ from cliffwatch.web.forms import PostedForm
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views import heatmap, links, series
 from cliffwatch.web.views import incidents as views
+from cliffwatch.web.views.around import near_row, verdict_view
 from cliffwatch.web.visit import Editing, Reading, Visit
 
 router = APIRouter(prefix="/incidents")
@@ -50,8 +51,11 @@ def incident_page(visit: Reading, number: int) -> Response:
         of.stream_id, of.measure, incident.started_ms, incident.last_window_ms, visit.zone, visit.now
     )
     moved = views.also_moved(incident, services.incidents.anomalies(incident.id), visit.zone, visit.now)
+    around = services.around.look(incident)
     return visit.page(
         "incident.html",
+        verdict=verdict_view(around.verdict),
+        near=[near_row(one, incident, visit.zone, visit.now) for one in around.near],
         incident=views.line(incident, visit.zone, visit.now),
         may_acknowledge=incident.state in (IncidentState.OPEN, IncidentState.SNOOZED),
         status_note=_status_note(visit, incident),

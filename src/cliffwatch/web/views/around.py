@@ -1,0 +1,84 @@
+"""What happened around an incident, as its page shows it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from cliffwatch.explain.verdict import Finding, Verdict
+from cliffwatch.incidents import Incident
+from cliffwatch.incidents.headline import slice_phrase
+from cliffwatch.pipeline.near import Near, NearKind
+from cliffwatch.web import formats
+from cliffwatch.web.formats import Moment
+from cliffwatch.web.views.links import series_href
+from cliffwatch.web.views.why import short_change
+
+_TONES = {
+    Finding.TRACKING: ("signal-zero", "bad"),
+    Finding.BUSINESS: ("trending-down", "warn"),
+    Finding.UNCLEAR: ("circle-help", ""),
+}
+_ICONS = {NearKind.SERIES: "chart-line", NearKind.SOURCE: "radio", NearKind.ANNOTATION: "flag"}
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """The finding and its evidence: (icon, what it speaks for, sentence)."""
+
+    words: str
+    icon: str
+    tone: str
+    evidence: tuple[tuple[str, str, str], ...]
+
+
+def verdict_view(verdict: Verdict | None) -> VerdictView | None:
+    if verdict is None or not verdict.evidence:
+        return None
+    icon, tone = _TONES[verdict.finding]
+    evidence = tuple((*_speaks_for(one.weight), one.text) for one in verdict.evidence)
+    return VerdictView(verdict.finding.words, icon, tone, evidence)
+
+
+def _speaks_for(weight: float) -> tuple[str, str]:
+    if abs(weight) < 0.2:
+        return "minus", "speaks for neither"
+    return ("signal-zero", "speaks for tracking") if weight > 0 else ("trending-down", "speaks for business")
+
+
+@dataclass(frozen=True, slots=True)
+class NearRow:
+    """One thing that happened near the incident; `away` is its distance from the onset."""
+
+    icon: str
+    text: str
+    detail: str
+    change: str
+    direction: int
+    at: Moment
+    away: str
+    href: str
+
+
+def near_row(near: Near, incident: Incident, zone: tzinfo, now: int) -> NearRow:
+    series = near.kind is NearKind.SERIES and near.stream_id is not None
+    href = near.url if near.url.startswith(("https://", "http://")) else ""
+    if series and near.stream_id is not None:
+        href = series_href(near.stream_id, near.measure, near.slice)
+    return NearRow(
+        _ICONS[near.kind],
+        near.text,
+        slice_phrase(near.slice),
+        short_change(near.relative) if series or near.relative is not None else "",
+        near.direction,
+        formats.moment(near.at_ms, zone, now),
+        "" if near.kind is NearKind.SOURCE else away(near.at_ms - incident.started_ms),
+        href,
+    )
+
+
+def away(ms: int) -> str:
+    """`at the same time`, `12 minutes before`, `2 hours after`."""
+    if abs(ms) < 60_000:
+        return "at the same time"
+    return f"{formats.duration(abs(ms))} {'before' if ms < 0 else 'after'}"
