@@ -110,6 +110,24 @@ def test_explain_prints_the_causes_as_a_table(leaves: Path) -> None:
     assert "-97%" in done.stdout
 
 
+def test_explain_says_a_change_of_rates_in_rates_and_of_mix_in_weights(tmp_path: Path) -> None:
+    rates, mix = tmp_path / "rates.csv", tmp_path / "mix.csv"
+    head = "device,country,n,d,en,ed\n"
+    places = [(device, country) for device in ("phone", "desk") for country in ("DE", "FR", "GB")]
+    rates.write_text(head + "".join(f"{d},{c},{20 if d == 'phone' else 100},1000,100,1000\n" for d, c in places))
+    mix.write_text(
+        head + "".join(f"{d},{c},{'40,2000,20,1000' if d == 'phone' else '100,1000,100,1000'}\n" for d, c in places)
+    )
+    columns = ("--actual-numerator", "n", "--actual-denominator", "d")
+    columns += ("--expected-numerator", "en", "--expected-denominator", "ed", "--name", "Conversion")
+    told = cliffwatch("explain", rates, *columns).stdout
+    assert "Conversion is 40 % below expected; 100 % of it is device phone." in told
+    assert "0.02" in told
+    told = cliffwatch("explain", mix, *columns).stdout
+    assert "more of device phone" in told
+    assert "6,000" in told
+
+
 def test_explain_names_the_column_that_is_missing(leaves: Path) -> None:
     done = cliffwatch("explain", leaves, "--actual", "actual", "--expected", "usual")
     assert done.returncode == 1

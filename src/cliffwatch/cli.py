@@ -223,43 +223,57 @@ def backtest(input_csv: Path | None, as_json: bool, **options: Any) -> None:
 @click.option("--actual-denominator", help="For a ratio: column with its measured denominator.")
 @click.option("--expected-numerator", help="For a ratio: column with its expected numerator.")
 @click.option("--expected-denominator", help="For a ratio: column with its expected denominator.")
+@click.option("--name", default="It", show_default=False, help="What the measure is called in the sentence.")
+@click.option("--min-share", type=click.FloatRange(0, 1), default=0.0, help="Leave out causes of less of the change.")
+@click.option("--max-causes", type=click.IntRange(1, 100), default=12, show_default=True, help="The most causes named.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @clear_errors
-def explain(leaves_csv: Path, as_json: bool, **columns: Any) -> None:
+def explain(leaves_csv: Path, name: str, min_share: float, max_causes: int, as_json: bool, **columns: Any) -> None:
     """Name the slices that explain a change. Every column that is not named by an option is a dimension."""
-    from cliffwatch.explain import table
+    from cliffwatch.explain import Limits, sentence, table
 
-    explanation = table.run(leaves_csv, **columns)
+    explanation = table.run(leaves_csv, **columns, limits=Limits(max_causes=max_causes, min_share=min_share))
+    text = sentence(explanation, measure=name)
     if as_json:
-        click.echo(json.dumps(table.to_json(explanation), indent=2, ensure_ascii=False))
+        document = {"sentence": text, **table.to_json(explanation)}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
-        print_causes(explanation)
+        print_causes(explanation, text)
 
 
-def print_causes(explanation: Explanation) -> None:
-    """Draw the causes as a table, or say why there are none."""
+def print_causes(explanation: Explanation, text: str) -> None:
+    """Say what changed and why, draw the causes as a table, and say what they leave open."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    if not explanation.causes:
-        console.print(explanation.note or "Nothing stands out.")
+    console.print(text, markup=False, highlight=False)
+    found = explanation.causes or explanation.mix
+    if not found:
         return
+    weights = not explanation.causes  # a change of mix is one of weights
     drawn = Table("Cause", box=None, header_style="bold", pad_edge=False)
-    for heading in ("Actual", "Expected", "Change", "Share", "Confidence"):
+    for heading in ("Weight" if weights else "Actual", "Expected", "Change", "Share", "Probability"):
         drawn.add_column(heading, justify="right")
-    for cause in explanation.causes:
-        name = " · ".join(f"{dimension} = {value or '(not set)'}" for dimension, value in cause.slice_items)
-        change = f"{cause.actual / cause.expected - 1:+.0%}" if cause.expected else "new"
+    for cause in found:
+        actual, expected = cause.actual_value, cause.expected_value
+        if weights:
+            actual, expected = cause.actual_weight or 0.0, cause.expected_weight or 0.0
         drawn.add_row(
-            name,
-            f"{cause.actual:,.6g}",
-            f"{cause.expected:,.6g}",
-            change,
+            " · ".join(f"{dimension} = {value or '(not set)'}" for dimension, value in cause.slice_items),
+            f"{actual:,.4g}" if abs(actual) < 1000 else f"{actual:,.0f}",
+            f"{expected:,.4g}" if abs(expected) < 1000 else f"{expected:,.0f}",
+            f"{actual / expected - 1:+.0%}" if expected else "new",
             f"{cause.share:.0%}",
-            f"{cause.confidence:.0%}",
+            ">99.9%" if cause.confidence > 0.999 else f"{cause.confidence:.1%}",
         )
-    console.print(drawn)
+    console.print()
+    console.print(drawn, highlight=False)
+    if explanation.rate_effect is not None and explanation.mix_effect is not None and explanation.expected_value:
+        rate, mix = (e / abs(explanation.expected_value) for e in (explanation.rate_effect, explanation.mix_effect))
+        console.print(f"\nWhat they did (rate): {rate:+.1%}. Who came (mix): {mix:+.1%}.", highlight=False)
+    if explanation.unexplained >= 0.01:
+        console.print(f"\n{explanation.unexplained:.0%} of the change is in no slice that stands out.", highlight=False)
 
 
 def load_settings(**given: object) -> Settings:
