@@ -107,6 +107,21 @@ def test_a_release_just_before_stands_first(shop: Shop) -> None:
     assert near[0].fit > 2 * next(one.fit for one in near if one.text == "Release: 4.2.0")
 
 
+def lateness(shop: Shop, day: int, bucket: int, events: int) -> None:
+    at = MONDAY + day * 24 * HOUR
+    with shop.services.database.write() as session:
+        seen = Seen(lateness=Counter({(shop.stream.source_id, at, bucket): events}))
+        seen.minutes[shop.stream.source_id, at] = events
+        shop.services.arrivals.write(session, seen)
+
+
+def test_events_that_arrive_late_are_told_where_it_is_known_what_is_usual(shop: Shop) -> None:
+    lateness(shop, START // 24, 60, 500)  # about an hour
+    assert not any("late" in one.text for one in look(shop).near)
+    lateness(shop, START // 24 - 1, 10, 5_000)  # less than a second
+    assert any(one.text.startswith("Events arrive late: one in twenty waited 5") for one in look(shop).near)
+
+
 def told(**changes: object) -> Incident:
     plain = Incident(
         id=1,

@@ -35,7 +35,8 @@ MOST_STREAMS = 40
 SAMPLED = 400
 NEW_LIBRARY = 0.1
 """A library version is news when it sends this share of the events now and sent none before."""
-LATE_MS, LATE_TIMES = 300_000, 3.0
+LATE_MS, LATE_TIMES, KNOWN_EVENTS = 300_000, 3.0, 200
+"""Events are late when one in twenty waits this long, so many times the usual, which so many events tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,15 +215,16 @@ class Around:
             text = f"Events come from a library that was not seen before: {library}"
             found.append(Near(NearKind.SOURCE, text, stretch.start_ms, 0.7, direction=1))
         late, usual = self._late(stream.source_id, stretch)
-        if late >= LATE_MS and late >= LATE_TIMES * usual:
+        if usual is not None and late >= LATE_MS and late >= LATE_TIMES * usual:
             text = f"Events arrive late: one in twenty waited {late // 60_000} minutes or more; the rest may still come"
             found.append(Near(NearKind.SOURCE, text, stretch.start_ms, 0.8, direction=1))
         return found
 
-    def _late(self, source_id: int, stretch: Window) -> tuple[int, int]:
-        """The 95th percentile of lateness on the day of the stretch, and on the days before, in milliseconds."""
+    def _late(self, source_id: int, stretch: Window) -> tuple[int, int | None]:
+        """The 95th percentile of lateness on the day of the stretch, and on the days before (None where too few events
+        came to know what is usual), in milliseconds."""
         today, before = self._arrivals.lateness_around(source_id, stretch.start_ms)
-        return today.quantile_ms(0.95), before.quantile_ms(0.95)
+        return today.quantile_ms(0.95), before.quantile_ms(0.95) if before.events >= KNOWN_EVENTS else None
 
     def _new_libraries(self, source_id: int, stretch: Window) -> list[str]:
         length = stretch.end_ms - stretch.start_ms

@@ -24,26 +24,24 @@ _ICONS = {NearKind.SERIES: "chart-line", NearKind.SOURCE: "radio", NearKind.ANNO
 
 @dataclass(frozen=True, slots=True)
 class VerdictView:
-    """The finding and its evidence: (icon, what it speaks for, sentence)."""
+    """The finding and its evidence: (what it speaks for, sentence)."""
 
     words: str
     icon: str
     tone: str
-    evidence: tuple[tuple[str, str, str], ...]
+    evidence: tuple[tuple[str, str], ...]
 
 
 def verdict_view(verdict: Verdict | None) -> VerdictView | None:
     if verdict is None or not verdict.evidence:
         return None
     icon, tone = _TONES[verdict.finding]
-    evidence = tuple((*_speaks_for(one.weight), one.text) for one in verdict.evidence)
+    evidence = tuple((_speaks_for(one.weight), one.text) for one in verdict.evidence)
     return VerdictView(verdict.finding.words, icon, tone, evidence)
 
 
-def _speaks_for(weight: float) -> tuple[str, str]:
-    if abs(weight) < 0.2:
-        return "minus", "speaks for neither"
-    return ("signal-zero", "speaks for tracking") if weight > 0 else ("trending-down", "speaks for business")
+def _speaks_for(weight: float) -> str:
+    return "tracking" if weight > 0 else "business" if weight < 0 else "neither"
 
 
 @dataclass(frozen=True, slots=True)

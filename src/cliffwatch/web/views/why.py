@@ -65,6 +65,7 @@ class Why:
     unexplained: str
     effects: tuple[tuple[str, str], ...]
     unit_note: str
+    within: str  # what was explained, where it is not the total
 
 
 _KINDS = {"volume": "Volume", "rate": "Rate", "mix": "Mix"}
@@ -94,6 +95,7 @@ def why_of(document: Mapping[str, Any], sentence: str, unit: str | None, within:
         formats.percent(unexplained) if causes and abs(unexplained) >= 0.01 else "",
         effects,
         _unit_note(driver, unit),
+        slice_phrase(within),
     )
 
 
