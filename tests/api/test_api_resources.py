@@ -241,6 +241,14 @@ def test_a_window_is_explained_against_a_base_line_of_choice(shared: World) -> N
     assert "base line" in refused.text
 
 
+def test_what_happened_around_an_incident_is_told_with_a_verdict(shared: World) -> None:
+    answer = shared.ask("GET", "/incidents/1/around")
+    assert answer.status_code == 200
+    document = answer.json()
+    assert document["verdict"]["finding"] in ("tracking_broke", "business_fell", "unclear")
+    assert document["near"] == []
+
+
 def test_runs_tell_what_came_of_each_window(world: World) -> None:
     while world.services.pipeline.work():
         pass

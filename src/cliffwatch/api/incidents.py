@@ -14,8 +14,11 @@ from cliffwatch.api.changes import note
 from cliffwatch.api.paging import DEFAULT_LIMIT, Cursor, Limit, newest_first
 from cliffwatch.api.series import AnomalyShown, anomaly_shown
 from cliffwatch.api.shapes import MAX_ID, Body, GivenMoment, Id, Moment, Number, Page, Shown, Text, finite
+from cliffwatch.explain.verdict import Finding
 from cliffwatch.incidents import Incident, IncidentState, Transition
 from cliffwatch.incidents.lifecycle import MAX_COMMENT
+from cliffwatch.pipeline.around import Surroundings
+from cliffwatch.pipeline.near import NearKind
 
 if TYPE_CHECKING:
     from cliffwatch.services import Services
@@ -71,6 +74,41 @@ class IncidentDetail(IncidentShown):
     timeline: list[TimelineEntryShown]
 
 
+class EvidenceShown(Shown):
+    """One sign, and what it is worth."""
+
+    text: str
+    weight: Annotated[float, Field(description="Above 0 speaks for broken tracking, below 0 for fallen business.")]
+
+
+class VerdictShown(Shown):
+    """Whether a fall is one of tracking or of business."""
+
+    finding: Annotated[Finding, Field(description="`tracking_broke`, `business_fell` or `unclear`.")]
+    evidence: Annotated[list[EvidenceShown], Field(description="The weightiest first.")]
+
+
+class NearShown(Shown):
+    """One thing that happened near an incident."""
+
+    kind: Annotated[NearKind, Field(description="`series`, `source` (its health) or `annotation` (what people did).")]
+    text: str
+    at: Moment
+    fit: Annotated[float, Field(description="How well it fits in time, slice and strength, 0 to 1.")]
+    stream_id: int | None
+    measure: str
+    slice: dict[str, str]
+    relative: Annotated[Number | None, Field(description="Change as a fraction of what was expected.")]
+    direction: int
+
+
+class AroundShown(Shown):
+    """What happened around an incident."""
+
+    verdict: Annotated[VerdictShown | None, Field(description="null where the series did not fall.")]
+    near: Annotated[list[NearShown], Field(description="The best fit first.")]
+
+
 class Snooze(Body):
     """Quiet until a time; it comes back by itself if it still goes on then."""
 
@@ -115,8 +153,40 @@ def router(services: Services) -> APIRouter:
     def get_incident(who: Reader, number: Id) -> IncidentDetail:
         return detail(services, services.incidents.get(who.workspace.id, number))
 
+    @routes.get("/{number}/around", summary="What happened around an incident: its verdict, and what else moved")
+    def look_around(who: Reader, number: Id) -> AroundShown:
+        """Whether tracking broke or business fell, with the evidence; other streams, the source's health and what
+        people wrote down that they did, ranked by how well they fit."""
+        return around_shown(services.around.look(services.incidents.get(who.workspace.id, number)))
+
     add_steps(routes, services)
     return routes
+
+
+def around_shown(around: Surroundings) -> AroundShown:
+    verdict = around.verdict
+    return AroundShown(
+        verdict=VerdictShown(
+            finding=verdict.finding,
+            evidence=[EvidenceShown(text=one.text, weight=one.weight) for one in verdict.evidence],
+        )
+        if verdict
+        else None,
+        near=[
+            NearShown(
+                kind=one.kind,
+                text=one.text,
+                at=one.at_ms,
+                fit=one.fit,
+                stream_id=one.stream_id,
+                measure=one.measure,
+                slice=dict(one.slice),
+                relative=one.relative,
+                direction=one.direction,
+            )
+            for one in around.near
+        ],
+    )
 
 
 def add_steps(routes: APIRouter, services: Services) -> None:

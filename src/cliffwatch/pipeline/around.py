@@ -266,7 +266,7 @@ def causes_of(incident: Incident) -> list[Slice]:
 
 
 def left_of(cause: Any) -> float:
-    actual, expected = float(cause["actual"]), float(cause["expected"])
+    actual, expected = float(cause.get("actual") or 0.0), float(cause.get("expected") or 0.0)
     return actual / expected if expected > 0 and math.isfinite(actual) else 1.0
 
 
