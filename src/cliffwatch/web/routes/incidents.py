@@ -18,7 +18,7 @@ from cliffwatch.web.forms import PostedForm
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views import heatmap, links, series
 from cliffwatch.web.views import incidents as views
-from cliffwatch.web.views.around import near_row, verdict_view
+from cliffwatch.web.views.around import near_row, suspect, verdict_view
 from cliffwatch.web.visit import Editing, Reading, Visit
 
 router = APIRouter(prefix="/incidents")
@@ -55,6 +55,7 @@ def incident_page(visit: Reading, number: int) -> Response:
     return visit.page(
         "incident.html",
         verdict=verdict_view(around.verdict),
+        suspect=suspect(around.near, incident),
         near=[near_row(one, incident, visit.zone, visit.now) for one in around.near],
         incident=views.line(incident, visit.zone, visit.now),
         may_acknowledge=incident.state in (IncidentState.OPEN, IncidentState.SNOOZED),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -19,6 +20,8 @@ _TONES = {
     Finding.BUSINESS: ("trending-down", "warn"),
     Finding.UNCLEAR: ("circle-help", ""),
 }
+LIKELY = 0.5
+"""An own event that fits at least so well is named beside the root cause."""
 _ICONS = {NearKind.SERIES: "chart-line", NearKind.SOURCE: "radio", NearKind.ANNOTATION: "flag"}
 
 
@@ -42,6 +45,17 @@ def verdict_view(verdict: Verdict | None) -> VerdictView | None:
 
 def _speaks_for(weight: float) -> str:
     return "tracking" if weight > 0 else "business" if weight < 0 else "neither"
+
+
+def suspect(near: Sequence[Near], incident: Incident) -> str:
+    """What people did just before, in a sentence beside the root cause; "" where nothing fits well enough.
+
+    "Release: 4.2.1 began 10 minutes before." It is a candidate, not a finding.
+    """
+    found = next((one for one in near if one.kind is NearKind.ANNOTATION and one.fit >= LIKELY), None)
+    if found is None:
+        return ""
+    return f"{found.text} began {away(found.at_ms - incident.started_ms)}."
 
 
 @dataclass(frozen=True, slots=True)
