@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cliffwatch.explain import Cause, Explanation, sentence
+from cliffwatch.explain import Cause, Explanation, Kind, sentence
 from cliffwatch.pipeline.late import Late
 from cliffwatch.pipeline.telling import reason_alone, within
 
@@ -13,6 +13,13 @@ NAMES = {"properties.app_version": "app version", "properties.country": ""}
 def test_the_reason_stands_alone_and_names_the_incident_s_own_slice() -> None:
     text = sentence(within(EXPLAINED, (("properties.country", "DE"),)), measure="Revenue", names=NAMES)
     assert reason_alone(text) == "93 % of the change is app version 4.2.1 in DE."
+
+
+def test_a_change_of_mix_alone_is_a_reason_too() -> None:
+    phone = Cause((("properties.device", "phone"),), 40, 20, 1.0, 1.0, Kind.MIX, 2_000, 1_000)
+    explained = Explanation((), 140, 120, 0.0, 3_000, 2_000, mix=(phone,))
+    text = sentence(within(explained, (("properties.country", "DE"),)), measure="Conversion", names=NAMES)
+    assert reason_alone(text) == ("Rates are as expected, but the mix changed: more of properties.device phone in DE.")
 
 
 def test_a_sentence_without_a_reason_stays_as_it_is() -> None:

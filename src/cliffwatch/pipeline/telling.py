@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from cliffwatch.accounts import Accounts
 from cliffwatch.errors import InvalidInput
+from cliffwatch.explain import Cause as SliceCause
 from cliffwatch.explain import Explanation
 from cliffwatch.incidents import AnomalyReport, Cause, Incidents
 from cliffwatch.notify import Outbox
@@ -63,7 +64,7 @@ class Telling:
         answer = explain_stretch(self._store, stretch, Forecast(report.actual, report.expected))
         names = dimension_names(stream)
         document = to_document(answer, stretch, names)
-        if not answer.explanation.causes:
+        if not (answer.explanation.causes or answer.explanation.mix):
             return Cause(document, "")
         text = to_sentence(answer, measure.name, spoken(names), within(answer.explanation, report.slice))
         return Cause(document, reason_alone(text))
@@ -98,8 +99,11 @@ class Telling:
 
 def within(explanation: Explanation, slice_: Slice) -> Explanation:
     """The explanation with causes named in full: what was fixed before the search is a part of each."""
-    causes = tuple(replace(cause, slice_items=(*cause.slice_items, *slice_)) for cause in explanation.causes)
-    return replace(explanation, causes=causes)
+
+    def full(causes: Sequence[SliceCause]) -> tuple[SliceCause, ...]:
+        return tuple(replace(cause, slice_items=(*cause.slice_items, *slice_)) for cause in causes)
+
+    return replace(explanation, causes=full(explanation.causes), mix=full(explanation.mix))
 
 
 def reason_alone(text: str) -> str:
