@@ -246,7 +246,9 @@ def test_what_happened_around_an_incident_is_told_with_a_verdict(shared: World) 
     assert answer.status_code == 200
     document = answer.json()
     assert document["verdict"]["finding"] in ("tracking_broke", "business_fell", "unclear")
-    assert document["near"] == []
+    (release,) = document["near"]
+    assert (release["kind"], release["text"]) == ("annotation", "Release: Checkout 4.2.1")
+    assert 0 < release["fit"] < 0.5  # five hours before
 
 
 def test_runs_tell_what_came_of_each_window(world: World) -> None:
