@@ -41,7 +41,7 @@ def asked(query: Mapping[str, str], schedule: Schedule, zone: tzinfo, now: int) 
     errors: dict[str, str] = {}
     period = _period(start, end, zone, errors, ("start", "end"))
     if period is not None and period.start_ms >= now:
-        errors["start"] = "lies in the future. Choose a time that has been."
+        errors["start"] = "This lies in the future. Choose a time that has been."
         period = None
     given = query.get("base", "")
     base = Base(given) if given in [one.value for one in Base] else Base.WEEKS
@@ -52,7 +52,7 @@ def asked(query: Mapping[str, str], schedule: Schedule, zone: tzinfo, now: int) 
             base_start, base_end = field_time(period.start_ms - span, zone), start
         chosen = _period(base_start, base_end, zone, errors, ("base_start", "base_end"))
         if period and chosen and chosen.start_ms < period.end_ms and period.start_ms < chosen.end_ms:
-            errors["base_start"] = "overlaps the period that is explained. Choose one beside it."
+            errors["base_start"] = "This overlaps the period that is explained. Choose one beside it."
     fields = [text if read_time(text, zone) is not None else "" for text in (start, end, base_start, base_end)]
     return Asked(fields[0], fields[1], base, fields[2], fields[3], period, chosen, errors)
 
@@ -61,14 +61,14 @@ def _period(start: str, end: str, zone: tzinfo, errors: dict[str, str], names: t
     first, last = read_time(start, zone), read_time(end, zone)
     for name, moment in zip(names, (first, last), strict=True):
         if moment is None:
-            errors[name] = "is not a time, such as 2026-11-24T14:00."
+            errors[name] = "This is not a time. Choose a day and an hour."
     if first is None or last is None:
         return None
     if last <= first:
-        errors[names[1]] = "must come after the start."
+        errors[names[1]] = "This must come after the start."
         return None
     if last - first > MOST_DAYS * formats.DAY_MS:
-        errors[names[1]] = f"is more than {MOST_DAYS} days after the start. Choose a shorter period."
+        errors[names[1]] = f"This is more than {MOST_DAYS} days after the start. Choose a shorter period."
         return None
     return Window(first, last)
 
