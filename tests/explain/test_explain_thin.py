@@ -86,3 +86,11 @@ def test_the_noise_of_thin_counts_alone_names_nothing(seed: int) -> None:
     rng = np.random.default_rng(400 + seed)
     leaves, shares = shop()
     assert named(leaves, rng.poisson(100 * shares).astype(float), 100 * shares) == []
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.6])
+def test_an_even_change_of_thin_counts_hardly_ever_names_the_slice_that_by_chance_moved_most(factor: float) -> None:
+    leaves, shares = shop()
+    rng = np.random.default_rng(500)
+    falsely = [named(leaves, rng.poisson(factor * 400 * shares).astype(float), 400 * shares) for _ in range(30)]
+    assert sum(bool(causes) for causes in falsely) <= 1

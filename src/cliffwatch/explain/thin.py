@@ -13,15 +13,16 @@ import math
 
 import numpy as np
 
-from cliffwatch.explain.cube import Cube
+from cliffwatch.explain.cube import Cube, Rows
 from cliffwatch.explain.model import Codes, Floats, Limits
 from cliffwatch.explain.search import Found
-from cliffwatch.explain.settle import ALIKE
+from cliffwatch.explain.settle import ALIKE, STAYED, SURE
 
 THIN = 20.0  # leaves are thin when half of them are expected to have fewer events
 OFF = 0.06  # a slice's forecast may be off by about this fraction
 FLOOR = 0.02  # events that are to be expected of a leaf that was never seen, ...
 FLOORS = 0.05  # ... but not more of all such leaves than this fraction of what is expected at all
+HALF = 0.5  # the rest moved alike when its factor is at least the slice's to this power
 REST = 0.1  # fraction of what is expected that must have stayed for slices to stand out from an even change
 DOUBT = 2.0  # log odds before any evidence, beyond the cost of naming a slice, that it stayed
 
@@ -49,6 +50,9 @@ def thin_search(
     events = np.vstack([np.ones(len(codes)), events])  # the first column lets a cube forget empty slices
     cost = np.concatenate([np.full(cube.cells(c), math.log(len(cube.cuboids) * cube.cells(c))) for c in cube.cuboids])
     found = picked(cube, events, cost, limits, even=True)
+    if found and found[0].codes and rest_moved_alike(cube, events, found[0].rows):
+        everything = np.arange(len(codes))
+        found = [Found({}, everything, everything, found[0].odds)]
     if found and not found[0].codes:
         apart = picked(cube, events, cost, limits, even=False)
         if stands_out(apart, found[0].odds, events):
@@ -94,6 +98,26 @@ def stands_out(found: list[Found], whole: float, events: Floats) -> bool:
     move = (actual - expected) / max(actual, expected)
     stayed = (left - left_expected) / max(left, left_expected, 1e-300)
     return bool(left_expected >= REST * expected and stayed * np.sign(move) < ALIKE * abs(move))
+
+
+def rest_moved_alike(cube: Cube, events: Floats, rows: Rows) -> bool:
+    """Whether all that is outside a slice moved as it did: then the slice is but the part that by chance moved most."""
+    rest = np.ones(cube.leaves, bool)
+    rest[rows] = False
+    (actual, expected), (left, left_expected) = events[1:, rows].sum(axis=1), events[1:, rest].sum(axis=1)
+    if left_expected < REST * (expected + left_expected):
+        return False
+    level, own = left / left_expected, actual / expected
+    if (level - 1) * (own - 1) <= 0 or abs(math.log(max(level, 1e-9))) < HALF * abs(math.log(max(own, 1e-9))):
+        return False
+    for column, size in zip(cube.columns, cube.sizes, strict=True):
+        parts, wanted = (np.bincount(column[rest], events[row, rest], size) for row in (1, 2))
+        alike = wanted * level
+        doubt = SURE * np.sqrt(alike + wanted + (OFF * wanted) ** 2)
+        stayed = (np.abs(parts - wanted) < np.abs(parts - alike)) & (np.abs(parts - alike) > doubt)
+        if wanted[stayed].sum() > STAYED * left_expected:
+            return False
+    return True
 
 
 def changed(actual: Floats, expected: Floats) -> Floats:
