@@ -102,8 +102,9 @@ def why_of(document: Mapping[str, Any], sentence: str, unit: str | None, within:
 def _unit_note(driver: Mapping[str, Any], unit: str | None) -> str:
     if not driver:
         return ""
-    what = "Share of events" if driver.get("rate") else "Events"
-    return f"{what} {driver['kind']} {formats.quantity(float(driver['threshold']), unit, 3)}, what is expected"
+    what = "shares of events" if driver.get("rate") else "events"
+    line = formats.quantity(float(driver["threshold"]), unit, 3)
+    return f"Figures of slices are {what} {driver['kind']} {line}, which is the value that was expected"
 
 
 def _row(cause: Mapping[str, Any], unit: str | None, within: Slice, link: Link) -> CauseRow:
