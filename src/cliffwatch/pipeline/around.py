@@ -241,7 +241,7 @@ class Around:
         return Counter(name for body in self._store.read_archive(query).body if (name := library_of(body)))
 
 
-def library_of(body: str) -> str:
+def library_of(body: str | bytes) -> str:
     """`analytics-ios 4.1.2`; "" where the event does not say."""
     try:
         library: Any = json.loads(body).get("context", {}).get("library", {})
