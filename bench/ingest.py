@@ -4,8 +4,8 @@
 
 Starts a server of its own for each row (door, journal, SQLite, DuckDB, projection) and loads it with realistic calls of
 300 to 1,000 bytes. "durable" counts acknowledged events; "stored" is the pace at which they reached the event store,
-measured until the last one was there. CPU is the server's alone. The same run prints the limits: what JSON decoding
-alone, and DuckDB taking the same rows in bulk, reach on this machine at this hour.
+measured until the last one was there. CPU is the server's alone, of all its threads. The same run prints the limits:
+what JSON decoding alone, and DuckDB taking the same rows in bulk, reach on this machine at this hour.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def serve(folder: Path, streams: int) -> None:
     from cliffwatch.db import Database
     from cliffwatch.db.people import WorkspaceRow
     from cliffwatch.ingest import Catalogue, Ingest, Sources
+    from cliffwatch.ingest.patience import PatientProtocol
     from cliffwatch.jobs import Jobs
     from cliffwatch.store import open_store
     from cliffwatch.streams import StreamProjector, Streams
@@ -110,7 +111,7 @@ def serve(folder: Path, streams: int) -> None:
         await send({"type": "http.response.body", "body": b""})
 
     config = uvicorn.Config(
-        ingest.door(nothing), loop="uvloop", http="httptools", lifespan="off", log_level="error", access_log=False
+        ingest.door(nothing), loop="uvloop", http=PatientProtocol, lifespan="off", log_level="error", access_log=False
     )
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when it has stopped
     uvicorn.Server(config).run(sockets=[listener])
@@ -174,12 +175,9 @@ def cost(work: Callable[[], object], events: int) -> float:
 def stages(streams: int) -> dict[str, float]:
     """CPU per event of each stage by itself, in groups as the absorber makes them under load."""
     from cliffwatch.ingest.body import outline
-    from cliffwatch.ingest.catalogue import Catalogue
-    from cliffwatch.ingest.digest import Columns
+    from cliffwatch.ingest.digest import SLICE, Columns
     from cliffwatch.ingest.journal import frame
-    from cliffwatch.spec import Arrival, Event, accept_all, decode_json, open_envelope
-    from cliffwatch.spec.accept import Envelope
-    from cliffwatch.store import open_store
+    from cliffwatch.spec import Arrival, Event, accept_quickly, quick
     from cliffwatch.streams import StreamProjector
 
     raw = bodies(2, 20, 100, "k")
@@ -187,58 +185,99 @@ def stages(streams: int) -> dict[str, float]:
     arrival = Arrival(1, 1_795_440_000_000, "bench")
     projector = StreamProjector(Fixed(streams))
 
-    def accepted(body: bytes) -> list[Event]:
-        envelope = open_envelope(decode_json(body))
-        assert isinstance(envelope, Envelope)
-        return [outcome for outcome in accept_all(envelope, arrival) if isinstance(outcome, Event)]
-
-    def one_by_one(work: Callable[[bytes], object]) -> None:
-        for body in raw:
-            work(body)
+    def accepted() -> list[Event]:
+        outcomes = [outcome for body in raw for outcome in accept_quickly(body, arrival) or ()]
+        return [outcome for outcome in outcomes if isinstance(outcome, Event)]
 
     def archive_of(found: Sequence[Event]) -> Any:
         columns = Columns()
         columns.add(found)
         return columns.batch()
 
-    ready = [event for body in raw for event in accepted(body)]
-    decode = cost(lambda: one_by_one(decode_json), count)
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(Path(folder) / "limits.duckdb")
-        archive, facts = archive_of(ready * 5), projector.project(ready * 5)
-        write = cost(lambda: store.write(archive, facts), 5 * count)
-        began = time.perf_counter()
-        for _ in range(10):
-            store.write(archive, facts)
-        bulk = 50 * count / (time.perf_counter() - began)
-        store.close()
-    return {
+    ready = accepted()
+    assert len(ready) == count
+    decode = cost(lambda: [quick.read(body) for body in raw], count)
+    found = {
         "look over": cost(lambda: [outline(body) for body in raw], count),
         "journal frame": cost(lambda: [frame(body) for body in raw], count),
         "decode": decode,
-        "validate": cost(lambda: one_by_one(accepted), count) - decode,
-        "project": cost(lambda: projector.project(ready), count),
+        "validate": cost(accepted, count) - decode,
+        "project": cost(lambda: [projector.project(ready[at : at + SLICE]) for at in range(0, count, SLICE)], count),
         "archive columns": cost(lambda: archive_of(ready), count),
-        "catalogue": catalogue_cost(Catalogue, ready),
-        "write": write,
-        "limit: decode alone, events/s": 1e6 / cost(lambda: one_by_one(msgspec.json.decode), count),
-        "limit: DuckDB in bulk, events/s": bulk,
-        "bytes per event": sum(map(len, raw)) / count,
+        "catalogue": catalogue_cost(ready),
+        "write": write_cost(ready, projector),
     }
+    return found | {"sum": sum(found.values())}
 
 
-def catalogue_cost(catalogue_class: Any, ready: Sequence[Any]) -> float:
+def renamed(ready: Sequence[Any], turn: int) -> list[Any]:
+    """The same events as other messages, so that none of them is a repeat."""
+    import msgspec
+
+    return [msgspec.structs.replace(event, message_hash=event.message_hash + 7_919 * turn) for event in ready]
+
+
+def write_cost(ready: Sequence[Any], projector: Any) -> float:
+    """What the store takes for a group of 30,000 events, its checkpoints and background work included."""
+    from cliffwatch.ingest.digest import Columns
+    from cliffwatch.store import open_store
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(Path(folder) / "write.duckdb")
+        used, events = 0.0, 0
+        for group in range(6):
+            many = [event for turn in range(15) for event in renamed(ready, 15 * group + turn)]
+            columns, facts = Columns(), projector.project(many)
+            columns.add(many)
+            began = time.process_time()
+            store.write(columns.batch(), facts)
+            used += time.process_time() - began
+            events += len(many)
+        assert store.stats().archive_rows == events
+        store.close()
+    return used / events * 1e6
+
+
+def catalogue_cost(ready: Sequence[Any]) -> float:
     from cliffwatch.db import Database
+    from cliffwatch.ingest.catalogue import Catalogue
 
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{folder}/m.db")
         database.migrate()
-        catalogue = catalogue_class(database)
-        used = cost(
-            lambda: [catalogue.observe(ready[at : at + 400], {}) for at in range(0, len(ready), 400)], len(ready)
-        )
+        catalogue = Catalogue(database)
+        used = cost(lambda: catalogue.observe(ready, {}), len(ready))
         database.close()
     return used
+
+
+def limits() -> dict[str, float]:
+    """What decoding alone, and DuckDB alone, reach: events per second of CPU time."""
+    import duckdb
+    import pyarrow as pa
+
+    from cliffwatch.ingest.digest import Columns
+    from cliffwatch.spec import Arrival, Event, accept_quickly
+    from cliffwatch.store.arrow import archive_table
+
+    raw = bodies(2, 20, 100, "k")
+    arrival = Arrival(1, 1_795_440_000_000, "bench")
+    columns = Columns()
+    for body in raw:
+        columns.add([outcome for outcome in accept_quickly(body, arrival) or () if isinstance(outcome, Event)])
+    archive = columns.batch()
+    assert archive is not None
+    rows = pa.concat_tables([archive_table(archive)] * 15)
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(f"{folder}/bulk.duckdb") as connection:
+        connection.register("rows", rows)
+        connection.execute("CREATE TABLE archive AS SELECT * FROM rows LIMIT 0")
+        began = time.process_time()
+        for _ in range(6):
+            connection.execute("INSERT INTO archive SELECT * FROM rows")
+        connection.execute("CHECKPOINT")
+        bulk = (time.process_time() - began) / (6 * len(rows)) * 1e6
+    decode = cost(lambda: [msgspec.json.decode(body) for body in raw], 2_000)
+    return {"msgspec decodes all of it": decode, "DuckDB inserts the same rows": bulk}
 
 
 def main() -> None:
@@ -250,7 +289,7 @@ def main() -> None:
     if options.serve:
         serve(Path(options.serve[0]), int(options.serve[1]))
         return
-    console = Console()
+    console = Console(width=120)
     table = Table("Load", "Streams", "durable/s", "stored/s", "CPU µs/event", "p50 ms", "p99 ms", "peak MB", "refused")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -266,11 +305,19 @@ def main() -> None:
             *(f"{row[key]:,.0f}" for key in ("peak", "refused")),
         )
     console.print(table)
-    parts = Table("CPU of each stage alone, one stream", "µs/event")
-    parts.columns[1].justify = "right"
-    for name, value in stages(1).items():
-        parts.add_row(name, f"{value:,.2f}" if value < 100 else f"{value:,.0f}")
+    parts = Table("CPU of each stage alone, µs/event", *(f"{streams} streams" for streams in options.streams))
+    for column in parts.columns[1:]:
+        column.justify = "right"
+    by_streams = [stages(streams) for streams in options.streams]
+    for name in by_streams[0]:
+        parts.add_row(name, *(f"{found[name]:,.2f}" for found in by_streams))
     console.print(parts)
+    bounds = Table("Limits, in the same run", "µs/event", "events/s of one core")
+    for column in bounds.columns[1:]:
+        column.justify = "right"
+    for name, value in limits().items():
+        bounds.add_row(name, f"{value:,.2f}", f"{1e6 / value:,.0f}")
+    console.print(bounds)
 
 
 if __name__ == "__main__":

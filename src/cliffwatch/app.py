@@ -23,6 +23,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
+from cliffwatch.ingest.patience import PatientProtocol
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox, PointCharts
 from cliffwatch.notify.routing import Routing
@@ -186,7 +187,7 @@ def serve_forever(settings: Settings, ready: Callable[[Application, str], None],
         config = uvicorn.Config(
             application.asgi,
             loop="uvloop",
-            http="httptools",
+            http=PatientProtocol,
             lifespan="on",
             log_config=None,
             access_log=False,

@@ -24,6 +24,7 @@ from cliffwatch.db import Database
 from cliffwatch.db.people import WorkspaceRow
 from cliffwatch.db.sources import WriteKeyRow
 from cliffwatch.ingest import Catalogue, Ingest, Source, Sources
+from cliffwatch.ingest.patience import PatientProtocol
 from cliffwatch.spec import Event
 from cliffwatch.store import AggregateQuery, ArchiveQuery, EventStore, FactBatch, Function, open_store
 from cliffwatch.store.contract import Aggregate
@@ -151,7 +152,7 @@ class Server:
             uvicorn.Config(
                 self.wire.around(self.ingest.door(_other_pages)),
                 loop="uvloop",
-                http="httptools",
+                http=PatientProtocol,
                 lifespan="off",
                 log_level="error",
                 timeout_graceful_shutdown=2,

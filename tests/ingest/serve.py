@@ -1,4 +1,6 @@
-"""A server in a process of its own, to be killed: python serve.py FOLDER. Prints its port and write key as JSON.
+"""A server in a process of its own, to be killed: python serve.py FOLDER [OPTIONS]. Prints its port and write key.
+
+OPTIONS are those of Ingest as JSON, and `head_seconds`, how long a request's head may take.
 
 On SIGTERM it stops in order; the store then holds everything that was acknowledged.
 """
@@ -18,7 +20,7 @@ from sqlalchemy import select
 from cliffwatch.clock import system_clock
 from cliffwatch.db import Database
 from cliffwatch.db.people import WorkspaceRow
-from cliffwatch.ingest import Catalogue, Ingest, Sources
+from cliffwatch.ingest import Catalogue, Ingest, Sources, patience
 from cliffwatch.spec import Event
 from cliffwatch.store import open_store
 
@@ -35,7 +37,8 @@ async def _no_page(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, options: dict[str, Any]) -> None:
+    patience.HEAD_SECONDS = options.pop("head_seconds", patience.HEAD_SECONDS)
     database = Database(f"sqlite:///{folder / 'metadata.db'}")
     database.migrate()
     sources = Sources(database)
@@ -53,13 +56,19 @@ def main(folder: Path) -> None:
         catalogue=Catalogue(database),
         projector=Nothing(),
         clock=system_clock,
-        segment_bytes=200_000,
+        **{"segment_bytes": 200_000, **options},
     )
     ingest.start()
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    listener.listen(128)
-    config = uvicorn.Config(ingest.door(_no_page), lifespan="off", log_level="error", timeout_graceful_shutdown=2)
+    listener.listen(2048)
+    config = uvicorn.Config(
+        ingest.door(_no_page),
+        http=patience.PatientProtocol,
+        lifespan="off",
+        log_level="error",
+        timeout_graceful_shutdown=2,
+    )
     server = uvicorn.Server(config)
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     sys.stdout.write(json.dumps({"port": listener.getsockname()[1], "key": source.write_key}) + "\n")
@@ -71,4 +80,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]) if len(sys.argv) > 2 else {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,6 +13,11 @@ from cliffwatch.ingest import catalogue as catalogue_module
 from cliffwatch.ingest.discover import MAX_PATHS, Discovery, mask, merged_type, paths_of, type_of
 from cliffwatch.spec import Event, Kind
 from cliffwatch.spec.paths import compile_path
+
+
+def resident_mb() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
 
 def post(client: httpx2.Client, source: Source, *messages: dict[str, Any]) -> None:
@@ -93,6 +99,56 @@ def test_names_beyond_the_limit_are_counted_together(
     found = {item.name: item.count for item in server.catalogue.events(source.id)}
     assert len(found) == 6
     assert found[catalogue_module.OTHER_NAMES] == 45
+
+
+def test_paths_beyond_the_limit_of_an_event_are_counted_and_not_listed(
+    server: Any, client: httpx2.Client, source: Source
+) -> None:
+    for part in range(5):
+        post(client, source, {"event": "E", "properties": {f"key {part}-{n}": 1 for n in range(100)}})
+        server.ingest.wait_absorbed()
+    assert len(server.catalogue.properties(source.id, Kind.TRACK, ["E"])) == MAX_PATHS
+    assert server.catalogue.left_out(source.id, Kind.TRACK, ["E"]) == 200
+
+
+def test_paths_beyond_the_limit_of_a_source_are_counted_and_not_listed(
+    server: Any, client: httpx2.Client, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue_module, "PATHS_PER_SOURCE", 30)
+    for name in ("A", "B"):
+        post(client, source, {"event": name, "properties": {f"{name} {n}": 1 for n in range(20)}})
+        server.ingest.wait_absorbed()
+    assert len(server.catalogue.properties(source.id, Kind.TRACK)) == 30
+    assert server.catalogue.left_out(source.id, Kind.TRACK, ["A"]) == 0
+    assert server.catalogue.left_out(source.id, Kind.TRACK, ["B"]) == 10
+
+
+def test_a_path_longer_than_the_database_holds_is_left_out(server: Any, client: httpx2.Client, source: Source) -> None:
+    post(client, source, {"event": "E", "properties": {"k" * 1_000: 1, "short": 2}})
+    server.ingest.wait_absorbed()
+    assert [item.path for item in server.catalogue.properties(source.id, Kind.TRACK, ["E"])] == ["properties.short"]
+    assert server.catalogue.left_out(source.id, Kind.TRACK, ["E"]) == 1
+
+
+def test_every_name_and_path_another_one_does_not_fill_the_memory(
+    server: Any, client: httpx2.Client, source: Source
+) -> None:
+    def send(first: int, count: int) -> None:
+        for start in range(first, first + count, 2_500):
+            numbers = range(start, start + 2_500)
+            batch = [{"type": "track", "userId": "u", "event": f"N{n}", "properties": {f"p{n}": n}} for n in numbers]
+            assert client.post("/v1/batch", json={"batch": batch}, auth=(source.write_key, "")).status_code == 200
+        assert server.ingest.wait_absorbed(60)
+
+    send(0, 150_000)  # more than there is room for; the store's own memory has its size by then
+    before = resident_mb()
+    send(150_000, 100_000)
+    assert resident_mb() - before < 60
+    found = {item.name: item.count for item in server.catalogue.events(source.id)}
+    assert len(found) == catalogue_module.NAMES_PER_SOURCE + 1
+    assert found[catalogue_module.OTHER_NAMES] == 250_000 - catalogue_module.NAMES_PER_SOURCE
+    assert len(server.catalogue.properties(source.id, Kind.TRACK)) <= catalogue_module.NAMES_PER_SOURCE + MAX_PATHS
+    assert server.catalogue.left_out(source.id, Kind.TRACK) > 0
 
 
 def test_every_path_that_is_listed_can_be_looked_up() -> None:

@@ -23,6 +23,9 @@ NAME_LENGTH = 200
 NAMES_PER_SOURCE = 5_000
 """Distinct names kept of a source; what comes beyond is counted under `OTHER_NAMES`."""
 OTHER_NAMES = "(other names)"
+PATHS_PER_SOURCE = 50_000
+"""Property paths kept of a source; sightings of others are counted under `OTHER_PATHS` of their event."""
+OTHER_PATHS = "(other paths)"
 LOOKED_INTO = 2
 """Events of one name whose properties are looked into per slice of some hundred; they stand for the others."""
 ALL_LOOKED_INTO = 10
@@ -41,6 +44,7 @@ class Catalogue:
         self._lock = threading.Lock()
         self._pending: Observed = {}
         self._names: dict[int, set[tuple[Kind, str]]] = {}
+        self._paths: dict[int, int] = {}  # by source, how many are in the database
         self._turn = 0
 
     def observe(self, events: Sequence[Event], into: Observed) -> None:
@@ -77,7 +81,10 @@ class Catalogue:
         if observed:
             _add_events(session, insert, observed)
             ids = _ids(session, observed)
-            _add_properties(session, insert, {ids[key]: found for key, found in observed.items()})
+            for source_id in {source_id for source_id, _, _ in observed}:
+                own = {ids[key]: found for key, found in observed.items() if key[0] == source_id}
+                room = PATHS_PER_SOURCE - self._paths_of(session, source_id)
+                self._paths[source_id] += _add_properties(session, insert, own, room)
 
     def events(self, source_id: int, kind: Kind | None = None, search: str = "") -> list[CatalogueEvent]:
         """The events seen on a source, most frequent first; `search` is part of the name, whatever its case."""
@@ -101,12 +108,13 @@ class Catalogue:
 
     def properties(self, source_id: int, kind: Kind, names: Sequence[str] = ()) -> list[CatalogueProperty]:
         """The property paths of these events (of every event of the kind when `names` is empty), by path."""
-        conditions = [CatalogueEventRow.source_id == source_id, CatalogueEventRow.kind == str(kind)]
-        if names:
-            conditions.append(CatalogueEventRow.name.in_(names))
         found: dict[str, CatalogueProperty] = {}
         with self._database.read() as session:
-            rows = session.scalars(select(CataloguePropertyRow).join(CatalogueEventRow).where(*conditions))
+            rows = session.scalars(
+                select(CataloguePropertyRow)
+                .join(CatalogueEventRow)
+                .where(*_of_events(source_id, kind, names), CataloguePropertyRow.path != OTHER_PATHS)
+            )
             for row in rows:
                 there = found.get(row.path)
                 found[row.path] = CatalogueProperty(
@@ -117,6 +125,16 @@ class Catalogue:
                     max(row.last_seen_ms, there.last_seen_ms if there else 0),
                 )
         return [found[path] for path in sorted(found)]
+
+    def left_out(self, source_id: int, kind: Kind, names: Sequence[str] = ()) -> int:
+        """How often these events carried a property path that there was no room for."""
+        with self._database.read() as session:
+            counted = session.scalar(
+                select(func.sum(CataloguePropertyRow.count))
+                .join(CatalogueEventRow)
+                .where(*_of_events(source_id, kind, names), CataloguePropertyRow.path == OTHER_PATHS)
+            )
+        return int(counted or 0)
 
     def verdicts(self, source_id: int, since_ms: int) -> dict[str, int]:
         """Messages by verdict in the hours from `since_ms` on."""
@@ -150,6 +168,24 @@ class Catalogue:
                 return OTHER_NAMES
             known.add((kind, name))
         return name
+
+    def _paths_of(self, session: Session, source_id: int) -> int:
+        if source_id not in self._paths:
+            self._paths[source_id] = int(
+                session.scalar(
+                    select(func.count())
+                    .select_from(CataloguePropertyRow)
+                    .join(CatalogueEventRow)
+                    .where(CatalogueEventRow.source_id == source_id)
+                )
+                or 0
+            )
+        return self._paths[source_id]
+
+
+def _of_events(source_id: int, kind: Kind, names: Sequence[str]) -> list[ColumnElement[bool]]:
+    of_kind = [CatalogueEventRow.source_id == source_id, CatalogueEventRow.kind == str(kind)]
+    return [*of_kind, CatalogueEventRow.name.in_(names)] if names else of_kind
 
 
 def _add_verdicts(session: Session, insert: Any, verdicts: Hourly) -> None:
@@ -209,7 +245,8 @@ def _ids(session: Session, observed: Observed) -> dict[EventKey, int]:
     return ids
 
 
-def _add_properties(session: Session, insert: Any, found_by_id: Mapping[int, Discovery]) -> None:
+def _add_properties(session: Session, insert: Any, found_by_id: Mapping[int, Discovery], room: int) -> int:
+    """Add what was found of one source's events, at most `room` new paths; returns how many were new."""
     there: dict[tuple[int, str], str] = {}
     ids = list(found_by_id)
     for start in range(0, len(ids), _IN_LIMIT):
@@ -220,14 +257,17 @@ def _add_properties(session: Session, insert: Any, found_by_id: Mapping[int, Dis
         )
         there.update({(event_id, path): type_ for event_id, path, type_ in rows})
     paths_kept = Counter(event_id for event_id, _ in there)
-    values = []
+    values, new = [], 0
     for event_id, found in found_by_id.items():
+        left_out = found.left_out
         for path, seen in found.paths.items():
             known = there.get((event_id, path))
             if known is None:
-                if paths_kept[event_id] >= MAX_PATHS:
+                if paths_kept[event_id] >= MAX_PATHS or new >= room:
+                    left_out += seen.count
                     continue
                 paths_kept[event_id] += 1
+                new += 1
             values.append(
                 {
                     "event_id": event_id,
@@ -238,8 +278,11 @@ def _add_properties(session: Session, insert: Any, found_by_id: Mapping[int, Dis
                     "last_seen_ms": seen.last_ms,
                 }
             )
+        if left_out:
+            row = {"event_id": event_id, "path": OTHER_PATHS, "type": "mixed", "example": ""}
+            values.append({**row, "count": left_out, "last_seen_ms": found.last_ms})
     if not values:
-        return
+        return new
     statement = insert(CataloguePropertyRow)
     session.execute(
         statement.on_conflict_do_update(
@@ -255,3 +298,4 @@ def _add_properties(session: Session, insert: Any, found_by_id: Mapping[int, Dis
         ),
         values,
     )
+    return new

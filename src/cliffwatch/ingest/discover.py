@@ -12,6 +12,7 @@ ROOTS = ("properties", "traits", "context")
 MAX_DEPTH = 5
 MAX_PATHS = 300
 """Paths kept of one event name; data used as keys would otherwise fill the catalogue."""
+MAX_PATH_LENGTH = 300
 EXAMPLE_LENGTH = 60
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}.*)?", re.ASCII)
@@ -49,6 +50,7 @@ class Discovery:
     first_ms: int = 0
     last_ms: int = 0
     paths: dict[str, Seen] = field(default_factory=dict)
+    left_out: int = 0  # sightings of paths that there was no room for
 
     def add(self, count: int, first_ms: int, last_ms: int) -> None:
         self.first_ms = min(self.first_ms, first_ms) if self.count else first_ms
@@ -58,11 +60,14 @@ class Discovery:
     def absorb(self, other: Discovery) -> None:
         """Add what another one saw."""
         self.add(other.count, other.first_ms, other.last_ms)
+        self.left_out += other.left_out
         for path, seen in other.paths.items():
             if path in self.paths:
                 self.paths[path].merge(seen.type, seen.example, seen.count, seen.last_ms)
-            else:
+            elif len(self.paths) < MAX_PATHS:
                 self.paths[path] = seen
+            else:
+                self.left_out += seen.count
 
     def look_into(self, event: Event, weight: int) -> None:
         """Learn an event's paths; `weight` events are like this one."""
@@ -70,8 +75,10 @@ class Discovery:
             seen = self.paths.get(path)
             if seen is not None:
                 seen.merge(type_, example, weight, event.received_at_ms)
-            elif len(self.paths) < MAX_PATHS:
+            elif len(self.paths) < MAX_PATHS and len(path) <= MAX_PATH_LENGTH:
                 self.paths[path] = Seen(type_, example, weight, event.received_at_ms)
+            else:
+                self.left_out += weight
 
 
 def paths_of(fields: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:

@@ -105,7 +105,7 @@ def accept_quickly(body: bytes, arrival: Arrival) -> Iterator[Event | Rejection]
     """
     if arrival.delivered or arrival.ip or not _is_plain(body):
         return None
-    found = _read(body)
+    found = read(body)
     if isinstance(found, _Message):
         return _judged([found], found.sent_at, False, arrival)
     if found is None or found.context or found.integrations or not 0 < len(found.batch) <= BATCH_COUNT_LIMIT:
@@ -113,7 +113,8 @@ def accept_quickly(body: bytes, arrival: Arrival) -> Iterator[Event | Rejection]
     return _judged(found.batch, found.sent_at, True, arrival)
 
 
-def _read(body: bytes) -> _Batch | _Message | _Pieces | None:
+def read(body: bytes) -> _Batch | _Message | _Pieces | None:
+    """A body as far as the rules look into it; None when it is for the long way."""
     for read in (_read_batch, _read_message, _read_pieces):
         try:
             return read(body)

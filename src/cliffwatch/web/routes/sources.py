@@ -105,6 +105,7 @@ def properties(visit: Reading, source_id: int, event_id: int) -> Response:
     return visit.part(
         "parts/catalogue_properties.html",
         properties=[views.property_line(item) for item in items],
+        left_out=visit.services.catalogue.left_out(source.id, found.kind, [found.name]),
         may_edit=visit.identity.role.may(Permission.EDIT) and views.spec_type_of(found.kind) is not None,
         stream_href=_stream_href(source, found),
     )
