@@ -262,3 +262,22 @@ def test_a_draft_from_the_catalogue_opens_filled_in(house: House) -> None:
     text = house.client().get("/streams/new?source=1&type=track&event=Order+Completed").text
     assert 'value="Order Completed"' in text
     assert wizard.read(Posted.of([("event", "Order Completed")])).suggested_name() == "Order Completed"
+
+
+def test_many_streams_are_shown_page_by_page_and_found_by_name(new_house: House) -> None:
+    services = new_house.services
+    owner = services.accounts.set_up(
+        email=OWNER, name="Robin", password=PASSWORD, workspace_name="Shop", time_zone="UTC", country=None, now=NOW
+    )
+    source = services.sources.create(owner.workspace.id, "Website", NOW)
+    for number in range(60):
+        services.streams.create(owner.workspace.id, source.id, f"Stream {number:02}", parse(DEFINITION), NOW)
+    client = new_house.client()
+    first, second = (client.get("/streams", params={"page": page}).text for page in (1, 2))
+    assert [text.count('class="cover"') for text in (first, second)] == [50, 10]
+    assert 'class="cover" href="/streams/60">Stream 59' in second
+    assert client.get("/streams", params={"q": "stream 07"}).text.count('class="cover"') == 1
+    assert "No stream has this in its name" in client.get("/streams", params={"q": "nothing"}).text
+    home = client.get("/").text
+    assert home.count('class="cover" href="/streams/') == 20
+    assert "All 60 data streams" in home

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import zoneinfo
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -165,6 +167,16 @@ def parse(data: Mapping[str, Any]) -> Definition:
         schedule=Schedule(**form.schedule.model_dump()),
         filter=form.filter.strip(),
     )
+
+
+def parse_stored(data: Mapping[str, Any]) -> Definition:
+    """The definition of what `stored` gave. Every page reads many, so what was read once is remembered."""
+    return _parse_text(json.dumps(data, sort_keys=True))
+
+
+@lru_cache(maxsize=8192)
+def _parse_text(text: str) -> Definition:
+    return parse(json.loads(text))
 
 
 def _rule(message: str) -> str:

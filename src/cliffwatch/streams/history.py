@@ -53,7 +53,7 @@ def _lay_out(points: PointBatch, windows: Sequence[Window]) -> Stored:
     ends = np.array([window.end_ms for window in windows], dtype=np.int64)
     column = np.minimum(np.searchsorted(starts, points.window_start_ms), len(starts) - 1)
     fits = (starts[column] == points.window_start_ms) & (ends[column] == points.window_end_ms)
-    names, row = _series_of(points)
+    names, row = series_of(points)
     present = np.unique(row[fits])
     names = [names[at] for at in present.tolist()]
     row, column = np.searchsorted(present, row[fits]), column[fits]
@@ -72,7 +72,7 @@ def _lay_out(points: PointBatch, windows: Sequence[Window]) -> Stored:
     return Stored(series, tuple(windows), values, weights, revisions, known, expected, lower, upper, score, flagged)
 
 
-def _series_of(points: PointBatch) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:
+def series_of(points: PointBatch) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:
     """The distinct (measure, slice) in order, and each point's place among them.
 
     Points come ordered by series and then by time, so a stretch of ascending times whose ends have one name is one

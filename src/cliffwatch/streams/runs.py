@@ -12,7 +12,7 @@ from cliffwatch.db import Database
 from cliffwatch.db.streams import RunRow, StreamRow
 from cliffwatch.ingest.arrivals import Lateness
 from cliffwatch.jobs import Jobs
-from cliffwatch.streams.definition import parse
+from cliffwatch.streams.definition import parse_stored
 from cliffwatch.streams.model import Schedule, Stream, StreamState, Window
 from cliffwatch.streams.schedule import window_of
 from cliffwatch.streams.store import RUN
@@ -88,7 +88,7 @@ class Runs:
         return planned
 
     def _plan(self, session: Session, row: StreamRow, now: int) -> int:
-        schedule = parse(row.definition).schedule
+        schedule = parse_stored(row.definition).schedule
         assert row.next_window_ms is not None
         window = window_of(schedule, row.next_window_ms)
         wait_ms = self.settling(row.source_id, schedule).ms

@@ -19,7 +19,7 @@ from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.jobs import Jobs
 from cliffwatch.store import EventStore
 from cliffwatch.streams.changes import ChangedMeanwhile, projection_key, unlabelled, version_tag
-from cliffwatch.streams.definition import parse, stored, validate
+from cliffwatch.streams.definition import parse_stored, stored, validate
 from cliffwatch.streams.model import Definition, Schedule, Stream, StreamState, Window
 from cliffwatch.streams.schedule import anchored, next_runs, window_of
 
@@ -176,7 +176,7 @@ class Streams:
                 row.name = checked_name(name)
             if definition is not None:
                 validate(definition)
-                old = parse(row.definition)
+                old = parse_stored(row.definition)
                 definition = replace(definition, schedule=_same_anchor(definition.schedule, old.schedule, now))
                 row.definition = stored(definition)
                 if projection_key(definition) != projection_key(old):
@@ -294,7 +294,7 @@ class Streams:
     def _go_on(self, session: Session, row: StreamRow, now: int) -> None:
         row.state = StreamState.BACKFILLING.value
         row.updated_ms = now
-        self._begin_anew(session, row, parse(row.definition).schedule, [], now)
+        self._begin_anew(session, row, parse_stored(row.definition).schedule, [], now)
 
     def _begin_anew(
         self, session: Session, row: StreamRow, schedule: Schedule, retired: Sequence[int], now: int
@@ -362,7 +362,7 @@ def stream_of(row: StreamRow) -> Stream:
         workspace_id=row.workspace_id,
         source_id=row.source_id,
         name=row.name,
-        definition=parse(row.definition),
+        definition=parse_stored(row.definition),
         state=StreamState(row.state),
         revision=row.revision,
         facts_id=row.facts_id,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from cliffwatch.incidents import Incident
+from cliffwatch.streams import Stream
 from cliffwatch.web import formats, points
 from cliffwatch.web.ideas import ideas_for
 from cliffwatch.web.views import incidents as incident_views
@@ -19,6 +23,8 @@ from cliffwatch.web.visit import Reading, Visit
 router = APIRouter()
 
 AROUND_MS = 3 * 86_400_000
+SHOWN_AT_HOME = 20
+PER_PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,8 @@ class SetUpStep:
 @router.get("/")
 def home(visit: Reading) -> Response:
     live = visit.services.incidents.list(visit.workspace_id, states=incident_views.LIVE, limit=20)
-    lines = stream_lines(visit, live)
+    watched = by_urgency(visit.services.streams.list(visit.workspace_id), live)
+    lines = stream_lines(visit, watched[:SHOWN_AT_HOME], live)
     waiting = [incident for incident in live if incident.state.value != "snoozed"]
     return visit.page(
         "home.html",
@@ -43,30 +50,47 @@ def home(visit: Reading) -> Response:
         steps=_steps(visit, has_streams=bool(lines)),
         incidents=[(incident_views.line(one, visit.zone, visit.now), _spark(visit, one)) for one in waiting],
         lines=lines,
-        watching=f"{formats.plural(len(lines), 'data stream')} as expected, or still learning.",
-        watching_short=f"{len(lines)} watched" if lines else "",
+        watching=f"{formats.plural(len(watched), 'data stream')} as expected, or still learning.",
+        watching_short=f"{len(watched):,} watched" if watched else "",
+        more=max(len(watched) - SHOWN_AT_HOME, 0),
     )
 
 
 @router.get("/streams")
-def streams(visit: Reading, deleted: int = 0) -> Response:
+def streams(visit: Reading, deleted: int = 0, page: int = 1, q: str = "") -> Response:
     live = visit.services.incidents.list(visit.workspace_id, states=incident_views.LIVE)
+    everything = visit.services.streams.list(visit.workspace_id)
+    found = [stream for stream in everything if q.strip().lower() in stream.name.lower()]
+    pages = max(-(-len(found) // PER_PAGE), 1)
+    page = min(max(page, 1), pages)
+    shown = by_urgency(found, live)[(page - 1) * PER_PAGE : page * PER_PAGE]
     gone = [
         stream_views.deleted_line(one, visit.zone, visit.now)
         for one in visit.services.streams.deleted(visit.workspace_id)
     ]
     return visit.page(
         "streams.html",
-        lines=stream_lines(visit, live),
+        lines=stream_lines(visit, shown, live),
+        count=len(everything),
+        searchable=len(everything) > PER_PAGE,
+        q=q,
+        page=page,
+        pages=[(number, f"/streams?{urlencode({'page': number, 'q': q})}") for number in range(1, pages + 1)],
         ideas=ideas_for(visit, visit.services.sources.list(visit.workspace_id)),
         deleted=gone,
         just_deleted=next((one for one in gone if one.id == deleted), None),
     )
 
 
-def stream_lines(visit: Visit, live: list[Incident]) -> list[stream_views.StreamLine]:
-    """Every stream of the workspace, those with incidents first."""
-    found = [
+def by_urgency(streams: Sequence[Stream], live: Sequence[Incident]) -> list[Stream]:
+    """Those with incidents first, the rest by name."""
+    troubled = Counter(stream_id for incident in live for stream_id in incident_views.streams_of(incident))
+    return sorted(streams, key=lambda stream: -troubled[stream.id])
+
+
+def stream_lines(visit: Visit, streams: Sequence[Stream], live: Sequence[Incident]) -> list[stream_views.StreamLine]:
+    """Streams with the newest week of each; this asks the store once per stream."""
+    return [
         stream_views.line(
             stream,
             points.last_week(visit.services.store, stream, visit.now),
@@ -74,9 +98,8 @@ def stream_lines(visit: Visit, live: list[Incident]) -> list[stream_views.Stream
             visit.zone,
             visit.now,
         )
-        for stream in visit.services.streams.list(visit.workspace_id)
+        for stream in streams
     ]
-    return sorted(found, key=lambda line: -line.incidents)
 
 
 def _spark(visit: Visit, incident: Incident) -> Spark:

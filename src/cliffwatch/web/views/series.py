@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cliffwatch.incidents import Anomaly
 from cliffwatch.incidents.headline import slice_phrase
 from cliffwatch.store import PointBatch
+from cliffwatch.streams.history import series_of
 from cliffwatch.streams.model import NOT_SET, TOTAL, Measure, Slice, parse_slice_key
 from cliffwatch.web import formats
 from cliffwatch.web.views.spark import Spark, spark, thinned
@@ -78,14 +79,15 @@ def shown(measure: Measure) -> str | None:
 
 def split(points: PointBatch) -> dict[SeriesKey, Columns]:
     """The points of each series, which the store gives together and in order."""
-    keys = list(zip(points.measure, points.slice, strict=True))
-    rows: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for row, key in enumerate(keys):
-        rows[key].append(row)
-    return {(measure, parse_slice_key(key)): _take(points, np.array(at)) for (measure, key), at in rows.items()}
+    names, row = series_of(points)
+    starts = np.searchsorted(row, np.arange(len(names) + 1)).tolist()
+    return {
+        (measure, parse_slice_key(key)): _take(points, slice(first, end))
+        for (measure, key), (first, end) in zip(names, pairwise(starts), strict=True)
+    }
 
 
-def _take(points: PointBatch, rows: Ints) -> Columns:
+def _take(points: PointBatch, rows: slice) -> Columns:
     return Columns(
         np.asarray(points.window_start_ms)[rows],
         np.asarray(points.window_end_ms)[rows],
@@ -143,7 +145,12 @@ def chart_data(
 
 
 def json_numbers(values: Floats, digits: int = 6) -> list[float | None]:
-    return [round(value, digits) if math.isfinite(value) else None for value in values.tolist()]
+    known = np.isfinite(values)
+    rounded: list[float | None] = np.round(np.where(known, values, 0.0), digits).tolist()
+    if not known.all():
+        for at in np.flatnonzero(~known).tolist():
+            rounded[at] = None
+    return rounded
 
 
 def summary(series: Columns, measure: Measure, slice_: Slice, words: str, anomalies: int) -> str:

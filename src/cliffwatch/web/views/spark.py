@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,28 +47,32 @@ def spark(
     low, high = _range(finite)
     pad = 3.0
 
-    def x(i: int) -> float:
-        return round(pad + (width - 2 * pad) * (i / max(len(data) - 1, 1)), 1)
+    x = np.round(pad + (width - 2 * pad) * (np.arange(len(data)) / max(len(data) - 1, 1)), 1)
 
-    def y(value: float) -> float:
-        return round(height - pad - (height - 2 * pad) * (min(max(value, low), high) - low) / (high - low), 1)
+    def y(edge: Floats) -> Floats:
+        return np.round(height - pad - (height - 2 * pad) * (np.clip(edge, low, high) - low) / (high - low), 1)
 
+    across, down = x.tolist(), y(data).tolist()
+    points = [f"{a:g} {b:g}" for a, b in zip(across, down, strict=True)]
     runs = _runs(data)
-    line = "".join(_path([(x(i), y(data[i])) for i in run]) for run in runs)
+    line = "".join(_path(points[first:end]) for first, end in runs)
+    floor = f"{height:g}"
     area = "".join(
-        _path([(x(run[0]), height), *((x(i), y(data[i])) for i in run), (x(run[-1]), height)]) + "Z" for run in runs
+        _path([f"{across[first]:g} {floor}", *points[first:end], f"{across[end - 1]:g} {floor}"]) + "Z"
+        for first, end in runs
     )
     band = ""
     if lower is not None and upper is not None:
-        edges = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
+        edges = [np.asarray(edge, np.float64) for edge in (lower, upper)]
+        bottom, top = ([f"{a:g} {b:g}" for a, b in zip(across, y(edge).tolist(), strict=True)] for edge in edges)
         band = "".join(
-            _path([*((x(i), y(edges[1][i])) for i in run), *((x(i), y(edges[0][i])) for i in reversed(run))]) + "Z"
-            for run in _runs(edges[0] + edges[1])
-            if len(run) > 1
+            _path([*top[first:end], *bottom[first:end][::-1]]) + "Z"
+            for first, end in _runs(edges[0] + edges[1])
+            if end - first > 1
         )
-    dots = tuple((x(i), y(data[i])) for i in np.flatnonzero(marks & np.isfinite(data)).tolist())
-    last = runs[-1][-1]
-    return Spark(width, height, line, area, band, dots, (x(last), y(data[last])))
+    dots = tuple((across[i], down[i]) for i in np.flatnonzero(marks & np.isfinite(data)).tolist())
+    last = runs[-1][1] - 1
+    return Spark(width, height, line, area, band, dots, (across[last], down[last]))
 
 
 def _range(finite: Floats) -> tuple[float, float]:
@@ -81,28 +84,27 @@ def _range(finite: Floats) -> tuple[float, float]:
     return low, high
 
 
-def _runs(data: Floats) -> list[list[int]]:
-    """Stretches of indices without a gap."""
-    runs: list[list[int]] = []
-    for i in np.flatnonzero(np.isfinite(data)).tolist():
-        if runs and runs[-1][-1] == i - 1:
-            runs[-1].append(i)
-        else:
-            runs.append([i])
-    return runs
+def _runs(data: Floats) -> list[tuple[int, int]]:
+    """Half-open stretches of indices without a gap."""
+    known = np.concatenate([[False], np.isfinite(data), [False]])
+    turns = np.flatnonzero(known[1:] != known[:-1]).tolist()
+    return list(zip(turns[::2], turns[1::2], strict=True))
 
 
-def _path(points: Sequence[tuple[float, float]]) -> str:
+def _path(points: Sequence[str]) -> str:
     head, *tail = points
     if not tail:  # a lone point between gaps is still seen
-        return f"M{head[0]:g} {head[1]:g}h.1"
-    return f"M{head[0]:g} {head[1]:g}L" + " ".join(f"{a:g} {b:g}" for a, b in tail)
+        return f"M{head}h.1"
+    return f"M{head}L" + " ".join(tail)
 
 
 def thinned(values: Floats, most: int) -> Floats:
     """At most `most` values, each the mean of its neighbours, for sparklines of minutes."""
     if len(values) <= most:
         return values
-    edges = np.linspace(0, len(values), most + 1).astype(int)
-    pieces = [values[a:b][np.isfinite(values[a:b])] for a, b in itertools.pairwise(edges)]
-    return np.array([piece.mean() if piece.size else math.nan for piece in pieces])
+    edges = np.linspace(0, len(values), most + 1).astype(int)[:-1]
+    known = np.isfinite(values)
+    counts = np.add.reduceat(known.astype(np.float64), edges)
+    sums = np.add.reduceat(np.where(known, values, 0.0), edges)
+    means: Floats = np.divide(sums, counts, out=np.full(most, math.nan), where=counts > 0)
+    return means
