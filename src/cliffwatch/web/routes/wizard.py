@@ -25,6 +25,7 @@ from cliffwatch.web.visit import Editing, Visit
 
 router = APIRouter(prefix="/streams")
 
+CONNECTED = "connected"
 CHANGED_MEANWHILE = (
     "Somebody else changed this stream while you were editing. What you typed is still here; "
     "save again to put it in place of their change, or cancel to look at theirs first."
@@ -186,5 +187,7 @@ def _review(visit: Visit, draft: Draft, definition: Definition, stream: Stream |
     values: dict[str, Any] = {"facts": views.facts(definition), "edit": None}
     if stream is not None:
         archived = edits.events_again(stream, definition, visit.services.store.count_archive)
-        values["edit"] = edits.review(stream, definition, draft.name, archived)
+        source = visit.services.sources.get(visit.workspace_id, stream.source_id)
+        selective = source.kind == CONNECTED
+        values["edit"] = edits.review(stream, definition, draft.name, archived, selective=selective)
     return values

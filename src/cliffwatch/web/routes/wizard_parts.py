@@ -19,7 +19,7 @@ from cliffwatch.streams.backfill import query_of
 from cliffwatch.web import formats
 from cliffwatch.web.drafts import checked, next_runs_of, typed
 from cliffwatch.web.forms import Posted
-from cliffwatch.web.routes.wizard import filter_values
+from cliffwatch.web.routes.wizard import CONNECTED, filter_values
 from cliffwatch.web.views import preview as views
 from cliffwatch.web.views import wizard
 from cliffwatch.web.visit import Editing, Reading, Visit
@@ -121,7 +121,8 @@ def preview_part(visit: Editing, draw: str = "") -> Response:
     if waiting.result is None:
         return visit.part("wizard/preview.html", state="failed", error=waiting.error)
     archived = visit.services.store.count_archive(query_of(waiting.result.stream))
-    panel = views.panel(waiting.result, draw, archived, visit.zone)
+    source = visit.services.sources.get(visit.workspace_id, waiting.request.source_id)
+    panel = views.panel(waiting.result, draw, archived, visit.zone, selective=source.kind == CONNECTED)
     query = visit.request.url.query
     return visit.part("wizard/preview.html", state="made", panel=panel, chart_src=f"/streams/preview.json?{query}")
 

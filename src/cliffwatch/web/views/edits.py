@@ -29,7 +29,8 @@ def events_again(stream: Stream, definition: Definition, count: Callable[[Archiv
     return count(query_of(replace(stream, definition=definition)))
 
 
-def review(stream: Stream, definition: Definition, name: str, events: int) -> EditReview:
+def review(stream: Stream, definition: Definition, name: str, events: int, *, selective: bool = False) -> EditReview:
+    """`events` are read again; `selective` says that the source keeps only what its streams select."""
     old, new = dict(views.facts(stream.definition)), dict(views.facts(definition))
     differences = [("Name", stream.name, name)] if name and name != stream.name else []
     for label in dict.fromkeys((*old, *new)):
@@ -45,14 +46,18 @@ def review(stream: Stream, definition: Definition, name: str, events: int) -> Ed
             if before != after
         ]
     recompute = changes(stream.definition, definition).recompute
-    return EditReview(tuple(differences), _sentence(recompute, events, differences=bool(differences)), _tone(recompute))
+    return EditReview(
+        tuple(differences),
+        _sentence(recompute, events, differences=bool(differences), selective=selective),
+        _tone(recompute),
+    )
 
 
 def _tone(recompute: Recompute) -> str:
     return "" if recompute is Recompute.NOTHING else "warn"
 
 
-def _sentence(recompute: Recompute, events: int, *, differences: bool) -> str:
+def _sentence(recompute: Recompute, events: int, *, differences: bool, selective: bool) -> str:
     if recompute is Recompute.NOTHING:
         return "Nothing is computed again." if differences else "Nothing has changed yet."
     if recompute is Recompute.POINTS:
@@ -60,7 +65,18 @@ def _sentence(recompute: Recompute, events: int, *, differences: bool) -> str:
             "Saving measures the history again from the facts that are already there, and forecasts it anew. "
             "Past incidents keep their story."
         )
+    if not events:
+        return (
+            "The archive holds none of these events, so the stream begins anew with the next ones: what it has "
+            "measured so far goes. To keep that, cancel, and clone the stream instead."
+        )
+    lost = (
+        " This source keeps only what its streams select, so what none of them selected before is missing."
+        if selective
+        else ""
+    )
     return (
         f"Saving reads {formats.plural(events, 'event')} of the archive again, measures the history from them, and "
-        "forecasts it anew. Until that is done the old values are shown no more. Past incidents keep their story."
+        "forecasts it anew. Until that is done the old values are shown no more. Past incidents keep their "
+        f"story.{lost}"
     )

@@ -22,6 +22,7 @@ from cliffwatch.web.views.series import Columns
 MANY_SERIES = 2_000
 SHOWN_ALERTS = 6
 ROOM = 0.6
+SELECTIVE = "This source keeps only what its streams select: what none of them selected at the time is missing here."
 DAY_MS = 86_400_000
 
 
@@ -50,18 +51,21 @@ class Panel:
     has_chart: bool
 
 
-def panel(found: Preview, measure: str, archived: int, zone: tzinfo) -> Panel:
-    """`measure` is the key of the one to draw, `archived` how many matching messages the whole archive holds."""
+def panel(found: Preview, measure: str, archived: int, zone: tzinfo, *, selective: bool = False) -> Panel:
+    """`measure` is the key of the one to draw, `archived` how many matching messages the whole archive holds.
+
+    `selective` says that the source keeps only what its streams select.
+    """
     definition = found.stream.definition
     chosen = next((one for one in definition.measures if one.key == measure), definition.measures[0])
     drawn = columns(found, chosen)
     has_chart = bool(np.isfinite(drawn.value).any())
     return Panel(
-        sentence=sentence(found),
+        sentence=sentence(found, selective=selective),
         alerts=tuple(alert(story, zone) for story in found.alerts[::-1][:SHOWN_ALERTS]),
         more_alerts=max(len(found.alerts) - SHOWN_ALERTS, 0),
         figures=figures(found, archived),
-        notes=notes(found),
+        notes=(*notes(found), *((SELECTIVE,) if selective and found.events else ())),
         measures=tuple((one.key, one.name) for one in definition.measures),
         measure=chosen.key,
         chart_words=f"{chosen.name}, {span_words(found)}, with what was expected",
@@ -69,8 +73,10 @@ def panel(found: Preview, measure: str, archived: int, zone: tzinfo) -> Panel:
     )
 
 
-def sentence(found: Preview) -> str:
+def sentence(found: Preview, *, selective: bool = False) -> str:
     """What people want to know first."""
+    if not found.events and selective:
+        return "This source keeps only what its streams select, so there is nothing of this to look at yet."
     if not found.events:
         what = " or ".join(f"“{name}”" for name in found.stream.definition.events[:3]) or "such event"
         return f"No {what} has come yet. The stream starts with the first one that arrives."
