@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import expect
-from tests.web.conftest import HOUR, NOW, REVENUE, VIEWER, Browse, Heard, House
+from tests.web.conftest import DEFINITION, HOUR, NOW, REVENUE, VIEWER, Browse, Heard, House
 
 from cliffwatch.guidance import AnnotationKind
+from cliffwatch.streams import parse
 from cliffwatch.web.forms import Posted
 from cliffwatch.web.views import sensitivity as views
 
@@ -212,3 +213,17 @@ def test_each_kind_of_own_event_has_a_name_and_an_icon() -> None:
     from cliffwatch.web.routes.own_events import KINDS
 
     assert set(KINDS) == set(AnnotationKind)
+
+
+def test_a_stream_that_is_still_learning_says_until_when(house: House) -> None:
+    """A new stream on the same events, with windows of a day: ten days are not enough."""
+    assert house.owner is not None
+    assert house.source is not None
+    daily = DEFINITION | {"schedule": {"frequency_minutes": 1440, "anchor": "00:00", "time_zone": "Europe/Berlin"}}
+    stream = house.services.streams.create(house.owner.workspace.id, house.source.id, "Daily", parse(daily), NOW)
+    while house.services.pipeline.work():
+        pass
+    text = house.client().get(f"/streams/{stream.id}").text
+    assert re.search(r"Learning until <time[^>]*>\w+ \d+ (Nov|Dec)", text)
+    assert "Nobody is alerted before" in text
+    house.services.streams.delete(house.owner.workspace.id, stream.id, NOW)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cliffwatch.guidance.effect import Advice, promise
-from cliffwatch.incidents.model import Incident, IncidentState
+from cliffwatch.incidents.model import IncidentState
 
 WEEK_MS = 7 * 86_400_000
 LOOK_BACK_WEEKS = 8
@@ -27,13 +27,16 @@ class Rate:
         return self.alerts / self.weeks if self.weeks >= 1 else None
 
 
-def rate_of(advice: Advice, series: int, incidents: Iterable[Incident], since_ms: int, now: int) -> Rate:
-    """The rate of a stream that has been watched since `since_ms`; `incidents` are those of the stream."""
-    first = max(since_ms, now - LOOK_BACK_WEEKS * WEEK_MS)
-    lately = [incident for incident in incidents if incident.opened_ms >= first]
+def since_ms(watched_ms: int, now: int) -> int:
+    """From when on alerts are counted, for a stream that has been watched since `watched_ms`."""
+    return max(watched_ms, now - LOOK_BACK_WEEKS * WEEK_MS)
+
+
+def rate_of(advice: Advice, series: int, opened: Sequence[IncidentState], first_ms: int, now: int) -> Rate:
+    """The rate of a stream; `opened` are the states of its incidents that were opened since `first_ms`."""
     return Rate(
         promise(advice.sensitivity, series, advice.base),
-        max(now - first, 0) / WEEK_MS,
-        len(lately),
-        sum(incident.state is IncidentState.FALSE_ALARM for incident in lately),
+        max(now - first_ms, 0) / WEEK_MS,
+        len(opened),
+        sum(state is IncidentState.FALSE_ALARM for state in opened),
     )

@@ -48,6 +48,7 @@ Found = list[Incident]
 Entries = list[TimelineEntry]
 Anomalies = list[Anomaly]
 Monitors = list[Monitor]
+States = list[IncidentState]
 
 
 class Incidents:
@@ -199,6 +200,12 @@ class Incidents:
         )
         with self._database.read() as session:
             return [anomaly_of(row) for row in session.execute(query)]
+
+    def opened_states(self, stream_id: int, since_ms: int) -> States:
+        """How the incidents told from the stream stand that were opened since then; nothing else of them is read."""
+        query = select(IncidentRow.state).where(IncidentRow.stream_id == stream_id, IncidentRow.opened_ms >= since_ms)
+        with self._database.read() as session:
+            return [IncidentState(state) for state in session.scalars(query)]
 
     def ongoing_since(self, stream_id: int) -> int | None:
         """When the oldest anomaly of the stream that still goes on began, Unix ms; None when none does."""

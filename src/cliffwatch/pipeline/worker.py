@@ -15,6 +15,7 @@ from cliffwatch.db import Database
 from cliffwatch.detect import Sensitivity as SeriesSensitivity
 from cliffwatch.errors import CliffwatchError
 from cliffwatch.guidance import Advice, Guidance, Rate, Sensitivity, rate_of
+from cliffwatch.guidance.rate import since_ms
 from cliffwatch.incidents import Incidents
 from cliffwatch.ingest import Arrivals
 from cliffwatch.jobs import Job, Jobs, LeaseLost
@@ -41,7 +42,6 @@ REVISE = "revise"
 LEASE_MS = 120_000
 IDLE_SECONDS = 0.25
 LOOK_AROUND_MS = 60_000
-MOST_INCIDENTS = 2_000
 RECALLED_WINDOWS = 3
 
 
@@ -283,8 +283,10 @@ class Pipeline:
 
     def rate(self, stream: Stream) -> Rate:
         """How many alerts the stream has sent, beside what its setting promises."""
-        found = self._incidents.list(stream.workspace_id, stream_id=stream.id, limit=MOST_INCIDENTS)
-        return rate_of(self.advice(stream), self.series_count(stream), found, stream.created_at_ms, self._clock())
+        now = self._clock()
+        first = since_ms(stream.created_at_ms, now)
+        opened = self._incidents.opened_states(stream.id, first)
+        return rate_of(self.advice(stream), self.series_count(stream), opened, first, now)
 
     def explain_window(
         self,

@@ -96,6 +96,13 @@ def judgement(visit: Visit, stream: Stream, measure: Measure, piece: Slice, at: 
     }
 
 
+def learning_until(visit: Visit, stream: Stream) -> formats.Moment | None:
+    """When the stream's totals are judged at last; None when they are."""
+    learning = visit.services.pipeline.learning(stream)
+    totals = [until for (_, slice_), until in learning.items() if not slice_]
+    return formats.moment(max(totals), visit.zone, visit.now) if totals else None
+
+
 def chart_notes(
     visit: Visit, stream: Stream, measure: Measure, piece: Slice, since: int, until: int
 ) -> Mapping[str, Any]:

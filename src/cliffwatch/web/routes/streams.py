@@ -49,6 +49,7 @@ def stream_page(
         stream=_head(visit, stream, panel["learning"], len(live)),
         incidents=[incident_views.line(incident, visit.zone, visit.now) for incident in live],
         view=panel,
+        learning=judging.learning_until(visit, stream),
         judged=judging.judgement(visit, stream, chosen, slice_in(slice), at),
         backfill=views.backfill(progress),
         runs=[views.run_line(run, visit.zone) for run in visit.services.streams.runs(stream.id, SHOWN_RUNS)],

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from cliffwatch.detect import Reason
 from cliffwatch.pipeline.reasons import WhyPoint
 from cliffwatch.streams.model import Measure
 from cliffwatch.web import formats
@@ -80,7 +81,7 @@ def why_view(why: WhyPoint, measure: Measure, zone: tzinfo, newest_ms: int) -> W
         verdict="Flagged" if flagged else "Not flagged",
         tone="bad" if flagged else "",
         icon="circle-alert" if flagged else "circle-check",
-        sentence=told.sentence.partition(" Expected from")[0],
+        sentence=_sentence(why),
         actual=formats.quantity(told.actual, unit) if math.isfinite(told.actual) else "no value",
         expected=formats.quantity(told.expected, unit, digits=4) if learned else "still learning",
         band=f"{formats.quantity(told.lower, unit, digits=4)} – {formats.quantity(told.upper, unit, digits=4)}"
@@ -95,6 +96,14 @@ def why_view(why: WhyPoint, measure: Measure, zone: tzinfo, newest_ms: int) -> W
         later_ms=why.window.end_ms if why.window.start_ms < newest_ms else 0,
         wider=wider_words(why.width),
     )
+
+
+def _sentence(why: WhyPoint) -> str:
+    """Why it was or was not flagged; what has been set or told since may judge it otherwise."""
+    text = why.explanation.sentence.partition(" Expected from")[0]
+    if (why.explanation.reason is Reason.SURPRISING) == why.flagged:
+        return text
+    return f"As it is set now: {text[:1].lower()}{text[1:]}"
 
 
 def wider_words(width: float) -> str:

@@ -195,8 +195,8 @@ class AlertLine:
     when: str
     what: str
     change: str
-    now: bool
-    tried: bool
+    by: str  # which of the two sends it
+    tone: str
     label: str
 
 
@@ -219,8 +219,8 @@ def alert_lines(
             formats.span(sent.start_ms, sent.end_ms, zone),
             f"{names[sent.lead.measure].name}, {slice_words(sent.lead.slice)}",
             formats.signed_percent(sent.lead.relative) if sent.lead.relative is not None else "from nothing",
-            in_now,
-            in_tried,
+            "Both" if in_now and in_tried else "Only the form" if in_tried else "Only now",
+            "" if in_now and in_tried else "accent" if in_tried else "warn",
             _said(sent, labels),
         )
         for sent, in_now, in_tried in rows
