@@ -96,7 +96,11 @@ def pages(page: Page, address: str) -> dict[str, str]:
     found = {"home": "/", "streams": "/streams", "incidents": "/incidents", "incidents-all": "/incidents?show=all"}
     found |= {"sources": "/sources", "source-new": "/sources/new", "channels": "/channels"}
     found |= {"channel-new": "/channels/new", "channel-email": "/channels/new?kind=email"}
-    found |= {"channel-slack": "/channels/new?kind=slack"}
+    found |= {"channel-slack": "/channels/new?kind=slack", "monitors": "/monitors", "monitor-new": "/monitors/new"}
+    found |= {"escalation": "/escalation", "policy-new": "/escalation/policies/new", "maintenance": "/maintenance"}
+    found |= {"rotation-new": "/escalation/rotations/new"}
+    if plan := first(page, f"{address}/escalation", r"^/escalation/policies/\d+/plan$"):
+        found |= {"policy-plan": plan, "policy": plan.removesuffix("/plan")}
     found |= {"settings": "/settings/workspace", "members": "/settings/members", "tokens": "/settings/tokens"}
     found |= {"not-found": "/nowhere", "annotations": "/annotations"}
     if stream := first(page, f"{address}/streams", r"^/streams/\d+$"):

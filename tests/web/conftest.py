@@ -147,7 +147,12 @@ def furnish(house: House) -> None:
     services.channels.create(workspace, "email", "Team inbox", {"to": [OWNER]}, NOW)
     open_incident(house, owner, stream)
     assert services.outbox.deliver_due(NOW).sent == 1
-    services.channels.create(workspace, "webhook", "Pager", {"url": "https://hooks.example/x"}, NOW)
+    pager = services.channels.create(workspace, "webhook", "Pager", {"url": "https://hooks.example/x"}, NOW)
+    shifts = {"first_day": "2026-11-23", "handover": "09:00", "shift_days": 7, "time_zone": "Europe/Berlin"}
+    people = [member.person.id for member in services.accounts.members(workspace)]
+    rotation = services.routing.save_rotation(workspace, name="Primary", people=people, now=NOW, **shifts)
+    steps = [{"channels": [pager.id]}, {"after_minutes": 15, "rotations": [rotation.id], "urgent": True}]
+    services.routing.save_policy(workspace, name="Shop on call", steps=steps, repeats=1, now=NOW)
     house.owner, house.source, house.stream = owner, source, stream
 
 

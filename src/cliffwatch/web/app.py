@@ -25,12 +25,14 @@ from cliffwatch.web.routes import (
     authorise,
     channels,
     destinations,
+    escalation,
     explain,
     home,
     incidents,
     integrations,
     judging,
     own_events,
+    routing,
     session,
     settings,
     sources,
@@ -45,6 +47,27 @@ log = structlog.get_logger(__name__)
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
+ROUTES = (
+    session,
+    home,
+    destinations,
+    sources,
+    wizard_parts,
+    wizard,
+    explain,
+    streams,
+    judging,
+    own_events,
+    incidents,
+    channels,
+    routing,
+    escalation,
+    apps,
+    settings,
+    integrations,
+    authorise,
+)
+
 YEAR_SECONDS = 365 * 86_400
 HOUR_SECONDS = 3_600
 
@@ -57,24 +80,7 @@ def create_pages(services: Services, *, lifespan: Lifespan | None = None) -> Fas
     app.add_middleware(SameOrigin)
     app.add_middleware(SecurityHeaders)
     app.mount("/static", KeptFiles(directory=STATIC))
-    for module in (
-        session,
-        home,
-        destinations,
-        sources,
-        wizard_parts,
-        wizard,
-        explain,
-        streams,
-        judging,
-        own_events,
-        incidents,
-        channels,
-        apps,
-        settings,
-        integrations,
-        authorise,
-    ):
+    for module in ROUTES:
         app.include_router(module.router)
     _answer_errors(app)
     return app

@@ -10,11 +10,13 @@ from starlette.responses import HTMLResponse, Response
 
 from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.notify import Channel, ChannelKind, Inbox, ReceivedMail
+from cliffwatch.notify.routing.shapes import dump_quiet
 from cliffwatch.web import formats
 from cliffwatch.web.forms import Posted, PostedForm, said
 from cliffwatch.web.render import see_other
 from cliffwatch.web.security import LETTER_POLICY
 from cliffwatch.web.views import channels as views
+from cliffwatch.web.views.routing import DAYS, TABS
 from cliffwatch.web.visit import Administering, Reading, Visit
 
 router = APIRouter()
@@ -31,6 +33,8 @@ def channels(visit: Reading) -> Response:
     numbers = {one.id: one.number for one in services.incidents.list(visit.workspace_id, limit=500)}
     return visit.page(
         "channels.html",
+        tabs=TABS,
+        tab="/channels",
         kinds=[views.kind_view(kind) for kind in kinds.values()],
         channels=[views.line(channel, kinds[channel.kind], log) for channel in found],
         log=[views.log_line(delivery, numbers, visit.zone, visit.now) for delivery in log],
@@ -73,9 +77,9 @@ def edit(visit: Administering, channel_id: int, posted: PostedForm) -> Response:
     kind = _kind(visit, channel.kind)
     values, name = _values(kind, posted), posted.text("name")
     try:
-        visit.services.channels.update(visit.workspace_id, channel_id, name=name, settings=values)
+        visit.services.channels.update(visit.workspace_id, channel_id, name=name, settings=values, quiet=_quiet(posted))
     except InvalidInput as error:
-        return _form(visit, kind, channel, name, values, _errors(error, kind), 422)
+        return _form(visit, kind, channel, name, values, _errors(error, kind), 422, posted)
     visit.audit("channel.update", f"channel:{channel_id}", name=name)
     return see_other("/channels", "Your changes are saved.")
 
@@ -141,12 +145,28 @@ def _values(kind: ChannelKind[Any], posted: Posted) -> dict[str, str]:
     return {field.name: posted.text(field.name) for field in views.fields(kind, {})}
 
 
+def _quiet(posted: Posted) -> dict[str, Any]:
+    """The quiet hours of the form; {} where both times are empty."""
+    start, end = posted.text("quiet_start"), posted.text("quiet_end")
+    days = [int(day) for day in posted.all("quiet_days") if day.isdigit()]
+    return {"start": start, "end": end, "days": days or list(range(7))} if start or end else {}
+
+
 def _errors(error: InvalidInput, kind: ChannelKind[Any]) -> dict[str, str]:
     """Beside the field that the error names."""
     for field in views.fields(kind, {}):
         if f"'{field.name}'" in error.subject:
             return {field.name: f"{error.rule} {error.way_out}".strip().capitalize()}
+    if error.subject.startswith("quiet hours"):
+        return {"quiet": said(error)}
     return {"name" if "name" in error.subject else "form": said(error)}
+
+
+def _quiet_shown(channel: Channel | None, posted: Posted | None) -> dict[str, Any]:
+    if posted is not None:
+        return {"days": [], "start": "", "end": "", **_quiet(posted)}
+    hours = dump_quiet(channel.quiet) if channel else None
+    return hours or {"start": "", "end": "", "days": list(range(7))}
 
 
 def _form(
@@ -157,6 +177,7 @@ def _form(
     values: Mapping[str, str],
     errors: Mapping[str, str],
     status: int = 200,
+    posted: Posted | None = None,
 ) -> Response:
     return visit.page(
         "channel_form.html",
@@ -166,5 +187,7 @@ def _form(
         action=f"/channels/{channel.id}" if channel else "/channels",
         form={"name": name},
         fields=views.fields(kind, values),
+        quiet=_quiet_shown(channel, posted),
+        days=DAYS,
         errors=errors,
     )

@@ -13,6 +13,7 @@ from cliffwatch.notify import Channel, ChannelKind, Delivery
 from cliffwatch.web import formats
 from cliffwatch.web.formats import Moment
 from cliffwatch.web.views.incidents import Badge
+from cliffwatch.web.views.routing import quiet_words
 
 _ICONS = {"email": "mail", "webhook": "webhook", "pagerduty": "bell", "opsgenie": "bell", "telegram": "send"}
 _CHAT = "message-square"
@@ -20,6 +21,7 @@ _STATES = {
     "pending": Badge("Waiting", "", "clock"),
     "sent": Badge("Delivered", "good", "check"),
     "failed": Badge("Failed", "bad", "circle-x"),
+    "skipped": Badge("Not needed", "", "circle-slash"),
 }
 
 
@@ -94,6 +96,7 @@ class ChannelLine:
     target: str
     enabled: bool
     last: Badge | None
+    quiet: str
 
 
 def line(channel: Channel, kind: ChannelKind[Any], log: Sequence[Delivery]) -> ChannelLine:
@@ -107,6 +110,7 @@ def line(channel: Channel, kind: ChannelKind[Any], log: Sequence[Delivery]) -> C
         ", ".join(kind.targets(channel.settings)),
         channel.enabled,
         _badge(last) if last else None,
+        quiet_words(channel.quiet),
     )
 
 

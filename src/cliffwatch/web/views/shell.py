@@ -13,6 +13,7 @@ from cliffwatch.web import formats
 from cliffwatch.web.views.incidents import streams_of
 
 MOST_STREAMS = 12
+TELLING = ("/channels", "/monitors", "/escalation", "/maintenance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def shell(
         NavItem("/annotations", "Own events", "flag", path.startswith("/annotations")),
         NavItem("/integrations", "Integrations", "layout-grid", path.startswith(("/integrations", "/connections"))),
         NavItem("/sources", "Sources", "plug", path.startswith(("/sources", "/destinations"))),
-        NavItem("/channels", "Channels", "send", path.startswith("/channels")),
+        NavItem("/channels", "Who is told", "send", path.startswith(TELLING)),
     ]
     if has_inbox:
         items.append(NavItem("/inbox", "Inbox", "inbox", path.startswith("/inbox")))
