@@ -26,6 +26,7 @@ from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.ingest.patience import PatientProtocol
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox, PointCharts
+from cliffwatch.notify.links import Links
 from cliffwatch.notify.routing import Routing
 from cliffwatch.pipeline import Around, Pipeline, Previews
 from cliffwatch.services import Services
@@ -166,6 +167,7 @@ def build_services(
         monitors=Monitors(database),
         maintenance=MaintenanceWindows(database),
         routing=Routing(database),
+        links=Links(database, settings.effective_base_url),
         channels=channels,
         outbox=outbox,
         pipeline=pipeline,

@@ -13,6 +13,7 @@ from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, Outbox
+from cliffwatch.notify.links import Links
 from cliffwatch.notify.routing import Routing
 from cliffwatch.pipeline import Around, Pipeline, Previews
 from cliffwatch.settings import Settings
@@ -40,6 +41,7 @@ class Services:
     monitors: Monitors
     maintenance: MaintenanceWindows
     routing: Routing
+    links: Links
     channels: Channels
     outbox: Outbox
     pipeline: Pipeline

@@ -134,6 +134,15 @@ class DeliveryRow(Base):
     reference: Mapped[str] = mapped_column(String(200), default="", server_default="")  # what it calls the message
 
 
+class UsedLinkRow(Base):
+    """A link in a message that was used: it works once."""
+
+    __tablename__ = "used_links"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256
+    used_ms: Mapped[Ms]
+
+
 class DeliveryAttemptRow(Base):
     __tablename__ = "delivery_attempts"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Row, func, select, update
@@ -38,9 +39,19 @@ from cliffwatch.incidents.rule import DEFAULT_RULE, dump_rule
 from cliffwatch.incidents.take import Take, names
 
 if TYPE_CHECKING:
-    from cliffwatch.accounts import Person, Workspace
+    from cliffwatch.accounts import Workspace
 
 MAINTENANCE_REACH_MS = 32 * 24 * 3_600_000  # the longest window of a stream, and what is late beyond it
+
+
+class Actor(Protocol):
+    """Who does something: a person, or whoever used a link in a message (without an id)."""
+
+    @property
+    def id(self) -> int | None: ...
+    @property
+    def name(self) -> str: ...
+
 
 Acted = tuple[Incident, list[Transition]]
 Transitions = list[Transition]
@@ -213,7 +224,7 @@ class Incidents:
             oldest = select(func.min(AnomalyRow.start_ms)).where(AnomalyRow.stream_id == stream_id, AnomalyRow.ongoing)
             return session.scalar(oldest)
 
-    def acknowledge(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
+    def acknowledge(self, workspace_id: int, number: int, person: Actor, now: int) -> Acted:
         """Somebody has seen it and takes it on. Raises NotFound, or Conflict when it is not open or snoozed."""
 
         def step(incident: Incident) -> Transition:
@@ -221,35 +232,35 @@ class Incidents:
 
         return self._act(workspace_id, number, person, now, step, acknowledged_by=person.id)
 
-    def snooze(self, workspace_id: int, number: int, person: Person, now: int, until_ms: int) -> Acted:
+    def snooze(self, workspace_id: int, number: int, person: Actor, now: int, until_ms: int) -> Acted:
         """Quiet until a time. Raises NotFound, Conflict, or InvalidInput when the time is past."""
         return self._act(workspace_id, number, person, now, lambda i: lifecycle.snooze(i, now, until_ms))
 
-    def resolve(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
+    def resolve(self, workspace_id: int, number: int, person: Actor, now: int) -> Acted:
         """Over, in a person's judgement. Raises NotFound or Conflict."""
         return self._act(workspace_id, number, person, now, lambda i: lifecycle.resolve(i, now, person.name))
 
-    def false_alarm(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
+    def false_alarm(self, workspace_id: int, number: int, person: Actor, now: int) -> Acted:
         """Nothing had happened. Raises NotFound or Conflict."""
         return self._act(workspace_id, number, person, now, lambda i: lifecycle.false_alarm(i, now))
 
-    def expected(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
+    def expected(self, workspace_id: int, number: int, person: Actor, now: int) -> Acted:
         """It happened, and was meant to. Raises NotFound or Conflict."""
         return self._act(workspace_id, number, person, now, lambda i: lifecycle.expected(i, now))
 
-    def new_normal(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
+    def new_normal(self, workspace_id: int, number: int, person: Actor, now: int) -> Acted:
         """It happened, and it stays. Raises NotFound or Conflict."""
         return self._act(workspace_id, number, person, now, lambda i: lifecycle.new_normal(i, now))
 
-    def reopen(self, workspace_id: int, number: int, person: Person, now: int) -> Acted:
+    def reopen(self, workspace_id: int, number: int, person: Actor, now: int) -> Acted:
         """Back to open. Raises NotFound or Conflict."""
         return self._act(workspace_id, number, person, now, lifecycle.reopen, acknowledged_by=None)
 
-    def comment(self, workspace_id: int, number: int, person: Person, now: int, text: str) -> Acted:
+    def comment(self, workspace_id: int, number: int, person: Actor, now: int, text: str) -> Acted:
         """A remark in the timeline. Raises NotFound or InvalidInput."""
         return self._act(workspace_id, number, person, now, lambda i: lifecycle.comment(i, text))
 
-    def assign(self, workspace_id: int, number: int, person: Person, now: int, owner_id: int | None) -> Acted:
+    def assign(self, workspace_id: int, number: int, person: Actor, now: int, owner_id: int | None) -> Acted:
         """Give it an owner among the workspace's members, or none. Raises NotFound or InvalidInput."""
         owner = self._member_name(workspace_id, owner_id) if owner_id is not None else None
         return self._act(workspace_id, number, person, now, lambda i: lifecycle.assign(i, owner_id, owner))
@@ -288,7 +299,7 @@ class Incidents:
         self,
         workspace_id: int,
         number: int,
-        person: Person,
+        person: Actor,
         now: int,
         step: Callable[[Incident], Transition],
         **extra: Any,
@@ -296,6 +307,8 @@ class Incidents:
         with self._database.write() as session:
             row = _row(session, workspace_id, number, lock=True)
             transition = step(incident_of(row, names(session, [row])))
+            if person.id is None and not transition.note:
+                transition = replace(transition, note=f"{person.name}.")
             self._step(session, transition, now, person.id, **extra)
         return transition.incident, [transition]
 

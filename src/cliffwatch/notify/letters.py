@@ -14,12 +14,13 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from cliffwatch.db.incidents import ChannelRow, DeliveryRow, IncidentRow
-from cliffwatch.db.people import WorkspaceRow
+from cliffwatch.db.people import MembershipRow, PersonRow, WorkspaceRow
 from cliffwatch.errors import NotFound
-from cliffwatch.incidents.model import Incident, Transition, TransitionKind
+from cliffwatch.incidents.model import Incident, IncidentState, Transition, TransitionKind
 from cliffwatch.incidents.rows import INCIDENT_COLUMNS, incident_of
 from cliffwatch.notify.channels import kind_named
 from cliffwatch.notify.chart import ChartData
+from cliffwatch.notify.links import Links
 from cliffwatch.notify.message import PURPOSES, Message, Purpose, about, dump, trial
 from cliffwatch.notify.routing import Told, concerned, unanswered
 from cliffwatch.notify.store import Channel, channel_of
@@ -47,14 +48,16 @@ class Slip:
     incident_id: int | None
     not_before_ms: int
     urgent: bool = False
+    actions: tuple[tuple[str, str], ...] = ()
 
 
 class Letters:
     """Writes what people are to be told."""
 
-    def __init__(self, base_url: str, charts: Charts | None) -> None:
+    def __init__(self, base_url: str, charts: Charts | None, links: Links) -> None:
         self._base_url = base_url.rstrip("/")
         self._charts = charts
+        self._links = links
 
     def enqueue(self, session: Session, transitions: Sequence[Transition], now: int) -> int:
         """Write a row per significant transition, concerned channel and target, in the caller's transaction.
@@ -123,9 +126,34 @@ class Letters:
                 thread = _token(self._base_url, incident.id, incident.opened_ms, channel.id, target)
                 key = f"{incident.id}:{incident.revision}:{channel.id}:{target}{suffix}"
                 begins = thread not in threads
-                slip = Slip(key, target, thread, begins, incident.id, one.not_before_ms, one.urgent)
+                actions = self._actions(session, incident, channel, target, now)
+                slip = Slip(key, target, thread, begins, incident.id, one.not_before_ms, one.urgent, actions)
                 written += self._write(session, channel, message, slip, now)
         return written
+
+    def _actions(
+        self, session: Session, incident: Incident, channel: Channel, target: str, now: int
+    ) -> tuple[tuple[str, str], ...]:
+        """Links of what may be done while it goes on, in the name of the member whose address the target is."""
+        if not incident.state.live or incident.state is IncidentState.ACKNOWLEDGED:
+            return ()
+        member = (
+            select(PersonRow.id)
+            .join(MembershipRow, MembershipRow.person_id == PersonRow.id)
+            .where(
+                MembershipRow.workspace_id == incident.workspace_id,
+                MembershipRow.role != "viewer",
+                PersonRow.email == target.lower(),
+            )
+        )
+        return self._links.urls(
+            session,
+            workspace_id=incident.workspace_id,
+            number=incident.number,
+            person_id=session.scalar(member) if channel.kind == "email" else channel.person_id,
+            channel=channel.name,
+            now=now,
+        )
 
     def _write(self, session: Session, channel: Channel, message: Message, slip: Slip, now: int) -> int:
         key = slip.key if len(slip.key) <= 200 else f"sha256:{hashlib.sha256(slip.key.encode()).hexdigest()}"
@@ -138,6 +166,7 @@ class Letters:
             "id": slip.thread if slip.begins else _token(slip.thread, key),
             "begins_thread": slip.begins,
             "urgent": slip.urgent,
+            "actions": [list(one) for one in slip.actions],
         }
         session.execute(
             insert(DeliveryRow).values(

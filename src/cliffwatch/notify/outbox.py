@@ -29,6 +29,7 @@ from cliffwatch.incidents.model import Transition
 from cliffwatch.notify.channels import kind_named
 from cliffwatch.notify.channels.contract import Answer, Letter, MailSettings, Transports
 from cliffwatch.notify.letters import FAILED, PENDING, SENT, SUBJECT, TARGET, THREAD, Charts, Letters
+from cliffwatch.notify.links import Links
 from cliffwatch.notify.message import Purpose, load
 from cliffwatch.notify.store import Channel, channel_of
 
@@ -129,7 +130,7 @@ class Outbox:
     ) -> None:
         self._database = database
         self._transports = Transports(mail, allow_private_urls, timeout_seconds)
-        self._letters = Letters(base_url, charts)
+        self._letters = Letters(base_url, charts, Links(database, base_url))
         self._random = random
 
     def enqueue(self, session: Session, transitions: Sequence[Transition], now: int) -> int:
@@ -300,6 +301,7 @@ def _claimed(row: DeliveryRow, channel: ChannelRow, reference: str, now: int) ->
         begins_thread=payload["begins_thread"],
         attempt_ms=now,
         reference=reference,
+        actions=tuple((label, url) for label, url in payload.get("actions", ())),
     )
     return Claimed(row.id, row.fence, row.attempts, channel_of(channel), letter, channel.enabled)
 

@@ -6,6 +6,7 @@ The HTML is made for mail programs: tables, inline styles, no web fonts, no requ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -13,6 +14,8 @@ from cliffwatch.notify.chart import Size, Theme, png, svg
 from cliffwatch.notify.message import Message, Purpose
 
 CHART_SIZE = Size(560, 240)
+Actions = Sequence[tuple[str, str]]
+"""(label, URL) of what may be done from a message."""
 
 _DARK = """
 :root { color-scheme: light dark; supported-color-schemes: light dark; }
@@ -75,18 +78,19 @@ def action(message: Message) -> str:
     return "Open your channels" if message.purpose is Purpose.TEST else "Look at the incident"
 
 
-def plain_text(message: Message) -> str:
+def plain_text(message: Message, actions: Actions = ()) -> str:
     """The message for readers without HTML; its first line is the root cause, where that is known."""
     lines = [message.first_line]
     rest = () if message.first_line.startswith(message.headline) else (message.headline,)
     lines += [line for line in (*rest, message.note) if line]
     width = max((len(label) for label, _ in message.facts), default=0)
     lines += ["", *(f"{label.ljust(width)}  {value}" for label, value in message.facts)]
-    lines += ["", f"{action(message)}: {message.url}", "", f"-- \nCliffwatch, workspace {message.workspace}"]
+    lines += ["", f"{action(message)}: {message.url}", *(f"{name}: {url}" for name, url in actions)]
+    lines += ["", f"-- \nCliffwatch, workspace {message.workspace}"]
     return "\n".join(lines) + "\n"
 
 
-def html_mail(message: Message, light: str | None, dark: str | None = None) -> str:
+def html_mail(message: Message, light: str | None, dark: str | None = None, actions: Actions = ()) -> str:
     """The HTML of a mail. `light` and `dark` are the addresses (`cid:...`) of the chart's pictures, where there are."""
     badge = _BADGES[message.purpose]
     rows = [
@@ -119,7 +123,9 @@ def html_mail(message: Message, light: str | None, dark: str | None = None) -> s
     if light:
         rows.append(_row(_picture(message, light, dark), top=18))
     rows.append(_row(_facts(message), top=14))
-    rows.append(_row(_button(message), top=20, bottom=28))
+    rows.append(_row(_button(message), top=20, bottom=14 if actions else 28))
+    if actions:
+        rows.append(_row(_action_links(actions), top=0, bottom=28))
     return _page(message, "".join(rows))
 
 
@@ -183,6 +189,16 @@ def _facts(message: Message) -> str:
         f'<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="{_FONT}">'
         f"{cells}</table>"
     )
+
+
+def _action_links(actions: Actions) -> str:
+    """What may be done right from the message; each link asks once."""
+    links = "".join(
+        f'<a class="cw-link" href="{escape(url, quote=True)}" style="display:inline-block;margin:0 18px 0 0;'
+        f'padding:6px 0;font-size:14px;font-weight:600;color:#2b54dd;text-decoration:none;">{escape(name)}</a>'
+        for name, url in actions
+    )
+    return f"<div>{links}</div>"
 
 
 def _button(message: Message) -> str:

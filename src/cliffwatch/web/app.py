@@ -21,6 +21,7 @@ from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound,
 from cliffwatch.services import Services
 from cliffwatch.web.render import STATIC, render, see_other
 from cliffwatch.web.routes import (
+    act,
     apps,
     authorise,
     channels,
@@ -48,6 +49,7 @@ log = structlog.get_logger(__name__)
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 ROUTES = (
+    act,
     session,
     home,
     destinations,

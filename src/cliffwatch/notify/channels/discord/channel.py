@@ -71,9 +71,10 @@ DISCORD = Discord()
 def document_for(letter: Letter) -> dict[str, Any]:
     """The message as one embed; nobody is mentioned, whatever a measure is called."""
     message = letter.message
+    links = [" · ".join(f"[{name}]({url})" for name, url in letter.actions)] if letter.actions else []
     embed: dict[str, Any] = {
         "title": message.first_line[:256],
-        "description": "\n".join(paragraphs(message))[:4000],
+        "description": "\n".join([*(line[:1000] for line in paragraphs(message)), *links])[:4000],
         "url": message.url,
         "color": _COLOURS.get(message.purpose, 0x2B54DD),
         "fields": [{"name": name[:256], "value": value[:1024], "inline": True} for name, value in message.facts[:25]],

@@ -75,7 +75,7 @@ def document(settings: PagerdutySettings, letter: Letter) -> dict[str, Any]:
         "event_action": "trigger",
         "client": "Cliffwatch",
         "client_url": message.url,
-        "links": [{"href": message.url, "text": action(message)}],
+        "links": [{"href": url, "text": text} for text, url in ((action(message), message.url), *letter.actions)],
         "payload": {
             "summary": message.first_line[:1024],
             "source": f"Cliffwatch, {message.workspace}",

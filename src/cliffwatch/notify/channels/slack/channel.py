@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 from cliffwatch.errors import InvalidInput
 from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Transports
 from cliffwatch.notify.channels.http import ask, ask_json, document_of, judged, needed
-from cliffwatch.notify.message import Message
 from cliffwatch.notify.outbound import check_url
 from cliffwatch.notify.render import action, chart_png, label, paragraphs
 
@@ -108,14 +107,19 @@ def document(letter: Letter, picture: str) -> dict[str, Any]:
     facts = [{"type": "mrkdwn", "text": f"*{escaped(name)}*\n{escaped(value)}"} for name, value in message.facts]
     if facts:
         blocks.append({"type": "section", "fields": facts[:10]})
-    blocks.append({"type": "actions", "elements": [_button(message)]})
+    blocks.append(
+        {
+            "type": "actions",
+            "elements": [_button(action(message), message.url), *(_button(*one) for one in letter.actions)],
+        }
+    )
     told = f"{label(message.purpose)} · Cliffwatch · {message.workspace}"
     blocks.append({"type": "context", "elements": [{"type": "plain_text", "text": told[:2000]}]})
     return {"text": escaped(message.first_line), "blocks": blocks}
 
 
-def _button(message: Message) -> dict[str, Any]:
-    return {"type": "button", "text": {"type": "plain_text", "text": action(message)}, "url": message.url}
+def _button(text: str, url: str) -> dict[str, Any]:
+    return {"type": "button", "text": {"type": "plain_text", "text": text}, "url": url}
 
 
 def escaped(text: str) -> str:

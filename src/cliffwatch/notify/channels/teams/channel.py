@@ -75,7 +75,10 @@ def document(letter: Letter) -> dict[str, Any]:
         "version": "1.4",
         "msteams": {"width": "Full"},
         "body": body,
-        "actions": [{"type": "Action.OpenUrl", "title": action(message), "url": message.url}],
+        "actions": [
+            {"type": "Action.OpenUrl", "title": title, "url": url}
+            for title, url in ((action(message), message.url), *letter.actions)
+        ],
     }
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
     return {"type": "message", "attachments": [attachment]}

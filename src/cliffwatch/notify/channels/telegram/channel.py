@@ -116,6 +116,9 @@ def _fields(settings: TelegramSettings, letter: Letter) -> dict[str, Any]:
         "parse_mode": "HTML",
         "link_preview_options": {"is_disabled": True},
     }
+    if letter.actions:
+        buttons = [[{"text": name, "url": url} for name, url in letter.actions]]
+        fields["reply_markup"] = {"inline_keyboard": buttons}
     if letter.reference.isdecimal():
         first = {"message_id": int(letter.reference), "allow_sending_without_reply": True}
         fields["reply_parameters"] = first

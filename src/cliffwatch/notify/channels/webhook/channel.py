@@ -78,7 +78,8 @@ def payload(letter: Letter) -> dict[str, Any]:
     """The JSON body: `type`, `timestamp`, `data` (docs/webhook.md)."""
     message = letter.message
     subject = "channel" if message.purpose == "test" else "incident"
-    return {"type": f"{subject}.{message.purpose.value}", "timestamp": iso(message.at_ms), "data": dict(message.data)}
+    data = dict(message.data) | ({"actions": dict(letter.actions)} if letter.actions else {})
+    return {"type": f"{subject}.{message.purpose.value}", "timestamp": iso(message.at_ms), "data": data}
 
 
 def signed(secret: str, message_id: str, attempt_ms: int, body: str) -> dict[str, str]:
