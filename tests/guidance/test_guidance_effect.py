@@ -110,6 +110,11 @@ def test_an_own_event_concerns_what_may_hold_its_slice() -> None:
     assert sale.concerns((("properties.plan", "pro"),))
 
 
+def test_only_what_is_meant_to_move_metrics_is_a_regressor() -> None:
+    told = tuple(Annotation(i, 1, kind, kind.value, 0, HOUR) for i, kind in enumerate(AnnotationKind))
+    assert {event.kind for event in Advice(annotations=told).events} == {AnnotationKind.CAMPAIGN, AnnotationKind.OTHER}
+
+
 def test_an_outage_is_no_regressor_and_teaches_nothing() -> None:
     outage = Annotation(1, 1, AnnotationKind.OUTAGE, "Down", 0, HOUR)
     advice = Advice(annotations=(outage,))

@@ -163,3 +163,17 @@ def test_a_campaign_told_beforehand_widens_the_band_of_the_slices_it_concerns(sh
 
     for slice_, grows in (("{}", True), ('{"properties.country":"DE"}', True), ('{"properties.country":"FR"}', False)):
         assert (width(slice_, -2) > 1.3 * width(slice_, -3)) is grows, slice_
+
+
+def test_a_release_that_breaks_something_is_told_in_its_first_window(tmp_path: Path) -> None:
+    with opened(tmp_path) as shop:
+        shop.sell(0, START)
+        shop.run(START)
+        shop.services.guidance.annotations.create(
+            shop.workspace_id, AnnotationKind.RELEASE, "Checkout 4.2.1", MONDAY + START * HOUR, None,
+            by="ci", now=shop.clock.now,
+        )  # fmt: skip
+        shop.sell(START, START + 1, 20.0)
+        shop.run(START + 1)
+        assert shop.points().flagged[-1]
+        assert len(shop.services.incidents.list(shop.workspace_id)) == 1

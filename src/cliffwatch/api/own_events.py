@@ -30,9 +30,12 @@ class AnnotationGiven(Body):
         },
     )
 
-    kind: Annotated[AnnotationKind, Field(description="Nothing is learned from what is measured in an `outage`.")] = (
-        AnnotationKind.RELEASE
-    )
+    kind: Annotated[
+        AnnotationKind,
+        Field(
+            description="What a `campaign` or `other` does is learned, and expected; nothing is learned in an `outage`."
+        ),
+    ] = AnnotationKind.RELEASE
     title: Annotated[Text, Field(min_length=1, max_length=MAX_TITLE, examples=["Checkout 4.2.1"])]
     start: Annotated[GivenMoment | None, Field(description="Now when left out.")] = None
     end: Annotated[GivenMoment | None, Field(description="An hour after the start when left out.")] = None

@@ -86,7 +86,7 @@ class Advice:
     @property
     def events(self) -> tuple[Annotation, ...]:
         """Own events whose effect detection learns."""
-        return tuple(a for a in self.annotations if a.kind is not AnnotationKind.OUTAGE)
+        return tuple(a for a in self.annotations if a.kind.moves)
 
     def of(self, series: Sequence[SeriesKey], step_ms: int, among: int | None = None) -> list[SeriesSensitivity]:
         """The sensitivity of each series of the stream: its share of the budget, its filters, what marks taught.

@@ -114,11 +114,20 @@ class Mark:
 
 
 class AnnotationKind(enum.StrEnum):
+    """What an own event is. Campaigns and others are meant to move metrics, and detection learns by how much. Releases
+    and flags are not: one that breaks something must be told at once, so they excuse nothing and are named as causes.
+    """
+
     RELEASE = "release"
     CAMPAIGN = "campaign"
     FLAG = "flag"
     OUTAGE = "outage"  # what was measured meanwhile is not to be learned from
     OTHER = "other"
+
+    @property
+    def moves(self) -> bool:
+        """Whether metrics are expected to change while it lasts."""
+        return self in (AnnotationKind.CAMPAIGN, AnnotationKind.OTHER)
 
 
 @dataclass(frozen=True, slots=True)
