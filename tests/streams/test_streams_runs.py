@@ -94,10 +94,11 @@ def test_two_planners_at_once_plan_each_window_once(world: Any) -> None:
 def test_a_run_is_seen_with_its_duration_and_its_cause_of_failure(world: Any) -> None:
     stream = active(world)
     world.runs.plan_due(NOW + 2 * HOUR + MINUTE)
-    world.runs.begin(stream.id, NOW, 2, NOW + HOUR)
     with world.database.write() as session:
+        world.runs.begin(session, stream.id, NOW, 2, NOW + HOUR)
         world.runs.finish(session, stream.id, NOW, Outcome(series=7, points_revised=1, anomalies=2), NOW + HOUR + 250)
-    world.runs.begin(stream.id, NOW + HOUR, 1, NOW + 2 * HOUR)
+    with world.database.write() as session:
+        world.runs.begin(session, stream.id, NOW + HOUR, 1, NOW + 2 * HOUR)
     world.runs.failed(stream.id, NOW + HOUR, "the disk is full", over=True)
     failed, done = world.streams.runs(stream.id)
     assert (done.state, done.duration_ms, done.series, done.points_revised, done.anomalies) == ("done", 250, 7, 1, 2)

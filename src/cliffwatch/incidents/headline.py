@@ -116,15 +116,26 @@ def headline(incident: Incident, zone: tzinfo, now: int) -> str:
     "Failed checkouts appeared: about 12 an hour since 14:00, where none are usual".
     """
     name, since = name_of(incident.measure_name, incident.slice), f"since {when(incident.started_ms, zone, now)}"
+    if incident.provisional:
+        since += ", so far"
     if _nothing_to_measure(incident):
-        return f"{name} {_have(incident.measure_name)} had no value {since}: nothing arrived to measure"
+        why = _silence_words(incident) or "; nothing arrived to measure"
+        return f"{name} {_have(incident.measure_name)} had no value {since}{why.replace(';', ':', 1)}"
     usual = rate(incident, incident.expected)
     if incident.actual == 0 and incident.expected > 0:
         verb = "went silent" if incident.kind == "silence" else "stopped"
-        return f"{name} {verb}: 0 instead of about {usual} {since}"
+        return f"{name} {verb}: 0 instead of about {usual} {since}{_silence_words(incident)}"
     if _hardly_any(incident):
         return f"{name} appeared: about {rate(incident, incident.actual)} {since}, where none are usual"
     return f"{name} {_are(incident.measure_name)} {_size(incident)} {since}"
+
+
+def _silence_words(incident: Incident) -> str:
+    """Whether nothing arrived or nobody did it, where that is known."""
+    return {
+        "source": "; nothing at all arrives from its source",
+        "event": "; other events of its source still arrive",
+    }.get(incident.silence, "")
 
 
 def recovered(incident: Incident, zone: tzinfo, now: int) -> str:
@@ -158,7 +169,10 @@ def retracted(incident: Incident, zone: tzinfo, now: int) -> str:
     """Said when late events took the whole story back."""
     name = name_of(incident.measure_name, incident.slice)
     was = "were" if _plural(incident.measure_name) else "was"
-    return f"{name} {was} in the usual range after all: late events arrived for {when(incident.started_ms, zone, now)}"
+    then = when(incident.started_ms, zone, now)
+    if incident.provisional:
+        return f"{name} {was} in the usual range after all when its window closed: {then}"
+    return f"{name} {was} in the usual range after all: late events arrived for {then}"
 
 
 def loss(incident: Incident) -> str:

@@ -32,6 +32,9 @@ FOREVER_MS = 2**62
 ONSET_WINDOWS = 3
 """What begins in one stream within so many windows is one event: large slices show it sooner than small ones."""
 
+SEEN_LATELY_MS = 120_000
+"""A provisional anomaly is looked at every half minute: one that was seen so lately goes on."""
+
 ABOUT = 3
 """A story is about the first few slices that its cause names; the tail of a long list is often noise."""
 WITNESSES = 3
@@ -55,8 +58,10 @@ def match(
 
     `stored` are anomalies of the same stream. A report continues the stored anomaly of the same series and direction
     whose time it touches, or whatever began at the same moment in that series: nothing comes twice for one (series,
-    start), and what was withdrawn may come back. A stored anomaly that is not reported is withdrawn when the run
-    scored its first window again (`rescored_from_ms`), and over when it was ongoing before `window_end_ms`.
+    start), and what was withdrawn may come back. A provisional one that is not reported is withdrawn, unless it was
+    still seen when the window closed: then it is about the next window. Any other that is not reported is withdrawn
+    when the run scored its first window again (`rescored_from_ms`), and over when it was ongoing before
+    `window_end_ms`.
     """
     by_series: dict[SeriesKey, list[Anomaly]] = {}
     for anomaly in stored:
@@ -71,7 +76,14 @@ def match(
         else:
             new.append(report)
     gone = [anomaly for anomaly in stored if anomaly.id not in known and anomaly.withdrawn_ms is None]
-    withdrawn = [a for a in gone if rescored_from_ms is not None and rescored_from_ms <= a.start_ms < window_end_ms]
+    lasts = {a.id for a in gone if a.provisional and a.ongoing and a.end_ms > window_end_ms - SEEN_LATELY_MS}
+    gone = [anomaly for anomaly in gone if anomaly.id not in lasts]
+    withdrawn = [
+        a
+        for a in gone
+        if (rescored_from_ms is not None and rescored_from_ms <= a.start_ms < window_end_ms)
+        or (a.provisional and a.ongoing)
+    ]
     taken_back = {anomaly.id for anomaly in withdrawn}
     over = [a for a in gone if a.id not in taken_back and a.ongoing and a.end_ms < window_end_ms]
     return Matched(tuple(new), tuple(known.values()), tuple(over), tuple(withdrawn))
@@ -317,6 +329,8 @@ class Figures:
     actual: float
     expected: float
     score: float
+    provisional: bool
+    silence: str
 
 
 def figures(incident: Incident | None, members: Sequence[Anomaly], subjects: Mapping[MeasureKey, Subject]) -> Figures:
@@ -344,6 +358,8 @@ def figures(incident: Incident | None, members: Sequence[Anomaly], subjects: Map
         actual=_over(stretches, [m.actual for m in stretches], subject.additive),
         expected=_over(stretches, [m.expected for m in stretches], subject.additive),
         score=max((m.score for m in stretches), key=abs),
+        provisional=latest.provisional,
+        silence=latest.silence,
     )
 
 

@@ -102,6 +102,8 @@ class AnomalyReport:
     stream_name: str
     additive: bool
     window_ms: int = HOUR_MS
+    provisional: bool = False  # seen in a window that is still open; what the whole window says replaces it
+    silence: str = ""  # of a silence: "source" when nothing of the whole source arrived, "event" when other events did
 
     @property
     def series(self) -> SeriesKey:
@@ -144,6 +146,8 @@ class Anomaly:
     detected_ms: int
     withdrawn_ms: int | None
     quiet_reason: str  # a QuietReason, or "" when it belongs to an incident
+    provisional: bool = False
+    silence: str = ""
 
     @property
     def series(self) -> SeriesKey:
@@ -232,6 +236,8 @@ class Incident:
     told_severity: float = 0.0  # how bad it was when people were last told
     told_causes: tuple[Slice, ...] = ()  # leading causes that people were told
     monitors: tuple[int, ...] = ()  # ids of the monitors that let it through: their policies say who is told
+    provisional: bool = False  # its headline's window is still open
+    silence: str = ""  # what was silent: "source", "event", or "" when that is not known
 
     @property
     def subject(self) -> Subject:

@@ -20,6 +20,9 @@ from cliffwatch.incidents.model import (
 )
 from cliffwatch.streams.model import Slice
 
+CONFIRMED = "Its window has closed: it is confirmed."
+TAKEN_BACK = "Its window has closed within the usual range: the break was too short to matter, or it was made up for."
+
 
 def opened(
     workspace_id: int,
@@ -53,6 +56,8 @@ def opened(
         ended_ms=None,
         last_window_ms=told.end_ms,
         opened_ms=now,
+        provisional=told.provisional,
+        silence=told.silence,
     )
     explained = _explained(bare, cause)
     return remembered(replace(explained, headline=headline(explained, zone, now)), cause.slices if cause else ())
@@ -126,6 +131,8 @@ def _update(before: Incident, after: Incident, causes: Sequence[Slice], now: int
         return after, None
     note = significant_news(before, after, causes)
     told = remembered(after, causes) if note else after
+    if not note and before.provisional and not after.provisional:
+        return _step(after, TransitionKind.UPDATED, significant=False, note=CONFIRMED)
     return _step(told, TransitionKind.UPDATED, significant=bool(note), note=note)
 
 
@@ -151,7 +158,9 @@ def _retract(before: Incident, zone: tzinfo, now: int) -> tuple[Incident, Transi
         resolved_ms=now,
         snoozed_until_ms=None,
     )
-    note = "Events that arrived late brought the metric back into its usual range."
+    note = (
+        TAKEN_BACK if before.provisional else "Events that arrived late brought the metric back into its usual range."
+    )
     return _step(after, TransitionKind.RETRACTED, significant=True, note=note)
 
 
@@ -185,6 +194,8 @@ def _with_figures(before: Incident, told: Figures, subjects: Mapping[MeasureKey,
         score=told.score,
         started_ms=told.start_ms,
         last_window_ms=told.end_ms,
+        provisional=told.provisional,
+        silence=told.silence,
     )
 
 
@@ -210,4 +221,6 @@ def _seen(incident: Incident) -> tuple[object, ...]:
         incident.expected,
         incident.started_ms,
         incident.last_window_ms,
+        incident.provisional,
+        incident.silence,
     )

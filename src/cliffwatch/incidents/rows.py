@@ -47,6 +47,8 @@ def anomaly_of(row: Row[Any]) -> Anomaly:
         detected_ms=row.detected_ms,
         withdrawn_ms=row.withdrawn_ms,
         quiet_reason=row.quiet_reason,
+        provisional=row.provisional,
+        silence=row.silence,
     )
 
 
@@ -61,6 +63,8 @@ def anomaly_columns(report: AnomalyReport) -> dict[str, Any]:
         "expected": report.expected,
         "impact": report.impact,
         "score": report.score,
+        "provisional": report.provisional,
+        "silence": report.silence,
     }
 
 
@@ -98,6 +102,8 @@ def incident_of(row: Row[Any], people: Mapping[int, str]) -> Incident:
         told_severity=kept["told_severity"],
         told_causes=tuple(make_slice(cause) for cause in kept["told_causes"]),
         monitors=tuple(kept.get("monitors", ())),
+        provisional=kept.get("provisional", False),
+        silence=kept.get("silence", ""),
     )
 
 
@@ -123,6 +129,8 @@ def incident_columns(incident: Incident) -> dict[str, Any]:
             "told_severity": incident.told_severity,
             "told_causes": [dict(cause) for cause in incident.told_causes],
             "monitors": list(incident.monitors),
+            "provisional": incident.provisional,
+            "silence": incident.silence,
         },
         "actual": incident.actual,
         "expected": incident.expected,

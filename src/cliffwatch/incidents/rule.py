@@ -82,7 +82,8 @@ def against(rule: Rule, report: Surprise) -> QuietReason | None:
     relative = report.relative
     if abs(report.impact) < rule.min_absolute or (relative is not None and abs(relative) < rule.min_relative):
         return QuietReason.TOO_SMALL
-    if round((report.end_ms - report.start_ms) / report.window_ms) < rule.min_windows:
+    lasted = round((report.end_ms - report.start_ms) / report.window_ms)
+    if max(lasted, 1) < rule.min_windows:  # a part of a window, seen before it closed, is its first
         return QuietReason.TOO_SHORT
     return None
 

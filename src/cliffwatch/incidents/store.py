@@ -87,6 +87,49 @@ class Incidents:
         window that the run scored again: stored anomalies that begin there or later and are not reported are withdrawn.
         `explain` is asked only for headlines. Taking the same again changes nothing and returns no transitions.
         """
+        take = self._begin(session, workspace, reports, explain, now, stream_id, window_end_ms)
+        return take.run(reports, rescored_from_ms)
+
+    def take_live(
+        self,
+        session: Session,
+        workspace: Workspace,
+        reports: Sequence[AnomalyReport],
+        explain: Callable[[AnomalyReport], Cause | None],
+        now: int,
+        *,
+        stream_id: int,
+        over: Sequence[int] = (),
+    ) -> Transitions:
+        """Provisional anomalies of one stream's open window, in the caller's write transaction.
+
+        Those that are known go on, the others begin; the run of the window confirms or withdraws them. `over` are ids
+        of provisional anomalies whose window has closed and that are not seen any more: they are withdrawn.
+        """
+        take = self._begin(session, workspace, reports, explain, now, stream_id, now)
+        return take.run_live(reports) + (take.let_go(over) if over else [])
+
+    def ongoing(self, stream_ids: Sequence[int]) -> dict[int, Anomalies]:
+        """Stream id -> its anomalies that go on."""
+        found: dict[int, Anomalies] = {}
+        query = select(*ANOMALY_COLUMNS).where(AnomalyRow.ongoing, AnomalyRow.withdrawn_ms.is_(None))
+        wanted = set(stream_ids)
+        with self._database.read() as session:
+            for row in session.execute(query):
+                if row.stream_id in wanted:
+                    found.setdefault(row.stream_id, []).append(anomaly_of(row))
+        return found
+
+    def _begin(
+        self,
+        session: Session,
+        workspace: Workspace,
+        reports: Sequence[AnomalyReport],
+        explain: Callable[[AnomalyReport], Cause | None],
+        now: int,
+        stream_id: int,
+        window_end_ms: int,
+    ) -> Take:
         for report in reports:
             if report.stream_id != stream_id or report.workspace_id != workspace.id:
                 raise InvalidInput(f"anomaly of {report.stream_name}", "belongs to another stream or workspace.")
@@ -94,7 +137,7 @@ class Incidents:
         if session.scalar(lock) is None:  # one run at a time per workspace: numbers and stories depend on it
             raise NotFound(f"workspace {workspace.id}", "does not exist.")
         highest = session.scalar(select(func.max(IncidentRow.number)).where(IncidentRow.workspace_id == workspace.id))
-        take = Take(
+        return Take(
             session,
             workspace.id,
             ZoneInfo(workspace.time_zone),
@@ -106,7 +149,6 @@ class Incidents:
             window_end_ms,
             maintenance_since(session, workspace.id, window_end_ms - MAINTENANCE_REACH_MS),
         )
-        return take.run(reports, rescored_from_ms)
 
     def wake(self, session: Session, now: int) -> Transitions:
         """Bring back snoozed incidents whose time has come, in the caller's write transaction. Call it every minute:

@@ -18,6 +18,7 @@ from cliffwatch.db.incidents import AnomalyRow, IncidentRow, TimelineRow
 from cliffwatch.db.people import PersonRow
 from cliffwatch.errors import InvalidInput
 from cliffwatch.incidents.judge import (
+    Matched,
     Story,
     closed_by_hand,
     cluster,
@@ -108,6 +109,22 @@ class Take:
         matched = match(reports, stored, window_end_ms=self._window_end_ms, rescored_from_ms=rescored_from_ms)
         self._end(matched.over, withdrawn=False)
         self._end(matched.withdrawn, withdrawn=True)
+        return self._told(reports, matched, stored)
+
+    def run_live(self, reports: Sequence[AnomalyReport]) -> list[Transition]:
+        """Provisional reports of an open window: they begin, or go on. Nothing ends by not being reported."""
+        reports = [checked(report) for report in reports]
+        stored = [one for one in self._stored(reports, None) if one.provisional and one.withdrawn_ms is None]
+        matched = match(reports, stored, window_end_ms=0, rescored_from_ms=None)
+        return self._told(reports, matched, stored)
+
+    def let_go(self, anomaly_ids: Sequence[int]) -> list[Transition]:
+        """Take provisional anomalies back that are not seen any more and whose window has closed."""
+        query = select(*ANOMALY_COLUMNS).where(AnomalyRow.id.in_(anomaly_ids), AnomalyRow.provisional)
+        self._end([anomaly_of(row) for row in self._session.execute(query)], withdrawn=True)
+        return self._retell_touched()
+
+    def _told(self, reports: Sequence[AnomalyReport], matched: Matched, stored: Sequence[Anomaly]) -> list[Transition]:
         current = [*self._continue(matched.known, stored), *self._insert(matched.new)]
         stories = self._stories(reports)
         loud = self._sort_out(current, stories)
@@ -300,7 +317,9 @@ class Take:
         if after != before:
             columns = incident_columns(after)
             self._session.execute(update(IncidentRow).where(IncidentRow.id == before.id).values(**columns))
-        if transition is not None and (transition.significant or transition.kind is not TransitionKind.UPDATED):
+        if transition is not None and (
+            transition.significant or transition.note or transition.kind is not TransitionKind.UPDATED
+        ):
             told = f"{transition.note} {after.headline}" if transition.note else after.headline
             self._note(before.id, transition.kind, told)
         return transition

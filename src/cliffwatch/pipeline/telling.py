@@ -13,6 +13,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.explain import Cause as SliceCause
 from cliffwatch.explain import Explanation
 from cliffwatch.incidents import AnomalyReport, Cause, Incidents
+from cliffwatch.ingest import Arrivals
 from cliffwatch.notify import Outbox
 from cliffwatch.pipeline.causes import Forecast, Stretch, explain_stretch, to_document, to_sentence
 from cliffwatch.pipeline.judging import Update
@@ -23,22 +24,34 @@ from cliffwatch.streams import Stream
 from cliffwatch.streams.model import TOTAL, Slice, Window
 from cliffwatch.streams.runs import Outcome
 
+MINUTE_MS = 60_000
+LIVE_BASE_MS = 60 * MINUTE_MS
+"""What happens now is explained against the hour before."""
 PLACES = ("country", "region", "city")  # people say "in DE", not "country DE"
 
 
 class Telling:
     """Takes a run's anomalies to people."""
 
-    def __init__(self, store: EventStore, accounts: Accounts, incidents: Incidents, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        accounts: Accounts,
+        incidents: Incidents,
+        outbox: Outbox,
+        arrivals: Arrivals | None = None,
+    ) -> None:
         self._store = store
         self._accounts = accounts
         self._incidents = incidents
         self._outbox = outbox
+        self._arrivals = arrivals
 
     def tell(self, session: Session, stream: Stream, update: Update, now: int) -> Outcome:
         """Anomalies into incidents and messages, in one transaction with the end of the run."""
         workspace = self._accounts.workspace(stream.workspace_id)
-        reports = to_reports(stream, update.judged, since_ms=update.fresh_from_ms)
+        found = to_reports(stream, update.judged, since_ms=update.fresh_from_ms)
+        reports = [self._heard(stream, report) for report in found]
 
         def cause(report: AnomalyReport) -> Cause | None:
             return self._cause(stream, report)
@@ -56,11 +69,38 @@ class Telling:
         self._outbox.enqueue(session, transitions, now)
         return Outcome(len(update.judged.matrix.series), update.points_revised, len(reports))
 
+    def tell_live(
+        self, session: Session, stream: Stream, reports: Sequence[AnomalyReport], over: Sequence[int], now: int
+    ) -> None:
+        """Provisional anomalies into incidents and messages. `over` are ids of those that are to be taken back."""
+        workspace = self._accounts.workspace(stream.workspace_id)
+
+        def cause(report: AnomalyReport) -> Cause | None:
+            return self._cause(stream, report)
+
+        heard = [self._heard(stream, report) for report in reports]
+        transitions = self._incidents.take_live(session, workspace, heard, cause, now, stream_id=stream.id, over=over)
+        self._outbox.enqueue(session, transitions, now)
+
+    def _heard(self, stream: Stream, report: AnomalyReport) -> AnomalyReport:
+        """A silence with what else arrived meanwhile: it tells "nothing arrived" from "nobody did it"."""
+        if report.kind != "silence" or self._arrivals is None:
+            return report
+        known_ms = self._arrivals.counts_since(stream.source_id)
+        if known_ms is None or known_ms > report.start_ms:
+            return report
+        straggling_ms = self._arrivals.lateness(stream.source_id).quantile_ms(0.95)
+        arrived = self._arrivals.between(stream.source_id, report.start_ms + straggling_ms, report.end_ms + MINUTE_MS)
+        return replace(report, silence="event" if arrived else "source")
+
     def _cause(self, stream: Stream, report: AnomalyReport) -> Cause | None:
         if not stream.definition.dimensions:
             return None
         measure = stream.definition.measure(report.measure)
         stretch = Stretch(stream, measure, report.slice, report.start_ms, report.end_ms)
+        if report.provisional:  # no whole window to compare with: the minutes before say who is missing
+            before = Window(report.start_ms - max(LIVE_BASE_MS, report.end_ms - report.start_ms), report.start_ms)
+            stretch = replace(stretch, base=Base.PERIOD, chosen=before)
         answer = explain_stretch(self._store, stretch, Forecast(report.actual, report.expected))
         names = dimension_names(stream)
         document = to_document(answer, stretch, names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -27,6 +27,8 @@ from cliffwatch.pipeline.memory import Memories
 from cliffwatch.pipeline.periods import Base
 from cliffwatch.pipeline.reasons import WhyPoint, why_point
 from cliffwatch.pipeline.telling import Telling
+from cliffwatch.pipeline.together import Together
+from cliffwatch.pipeline.watch import Watch
 from cliffwatch.store import EventStore
 from cliffwatch.streams import Runs, Stream, StreamProjector, Streams
 from cliffwatch.streams.aggregate import SeriesKey
@@ -40,8 +42,11 @@ log = structlog.get_logger(__name__)
 
 REVISE = "revise"
 LEASE_MS = 120_000
+RUNS_TOGETHER = 64
+"""Some seconds' work, well within their lease."""
 IDLE_SECONDS = 0.25
 LOOK_AROUND_MS = 60_000
+WATCH_MS = 30_000
 RECALLED_WINDOWS = 3
 
 
@@ -65,7 +70,8 @@ class Pipeline:
         sensitivity: SeriesSensitivity | None = None,
     ) -> None:
         self._database = database
-        self._store = store
+        self._together = Together(store)
+        self._store = self._together.as_store
         self._accounts = accounts
         self._streams = streams
         self._projector = projector
@@ -77,11 +83,12 @@ class Pipeline:
         self._sensitivity = sensitivity or SeriesSensitivity()
         self._guidance = guidance
         self._memories = Memories(database)
-        self._telling = Telling(store, accounts, incidents, outbox)
+        self._telling = Telling(store, accounts, incidents, outbox, arrivals)
+        self._watch = Watch(database, self._store, streams, incidents, arrivals, self._telling)
         self._late = Late()
         self._looked_around_ms = 0
+        self._watched_ms = 0
         self._steps: dict[str, Callable[[Job], None]] = {
-            RUN: self._run,
             REVISE: self._revise,
             BACKFILL: self._backfill,
         }
@@ -89,10 +96,11 @@ class Pipeline:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin to work: one thread runs jobs, one delivers messages, so that a slow mail server delays no run."""
+        """Begin to work: one thread runs jobs, one delivers messages, one watches open windows; none waits for another:
+        a slow mail server delays no run, and a long back-fill hides no outage."""
         self._stop.clear()
         self._recall_late(self._clock())
-        for name, work in (("runs", self.work), ("delivery", self.deliver)):
+        for name, work in (("runs", self.work), ("delivery", self.deliver), ("live", self.watch)):
             thread = threading.Thread(target=self._loop, args=(work,), name=f"cliffwatch-{name}", daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -115,18 +123,20 @@ class Pipeline:
                 self._stop.wait(IDLE_SECONDS)
 
     def work(self) -> bool:
-        """One pass: plan what is due, then run one job; whether there was one."""
+        """One pass: plan what is due, then run one job, or the runs that are due together; whether there was any."""
         now = self._clock()
         if now - self._looked_around_ms >= LOOK_AROUND_MS:
             self._look_around(now)
         self._late.hear(self._projector.take_spans(), now)
         self._plan_revisions(now)
         self._runs.plan_due(now)
-        kinds = list(self._steps)
-        if not self._jobs.has_due(kinds, now):
+        if not self._jobs.has_due([RUN, *self._steps], now):
             return False
-        for job in self._jobs.claim(kinds, now, LEASE_MS):
-            self._do(job)
+        for job in self._jobs.claim(list(self._steps), now, LEASE_MS):
+            self._guarded(job, self._steps[job.kind])
+        if runs := self._jobs.claim([RUN], now, LEASE_MS, limit=RUNS_TOGETHER):
+            for round_ in rounds(runs):
+                self._run(round_)
         return True
 
     def _look_around(self, now: int) -> None:
@@ -153,9 +163,23 @@ class Pipeline:
         done = self._outbox.deliver_due(self._clock())
         return bool(done.sent or done.failed or done.retried)
 
-    def _do(self, job: Job) -> None:
+    def watch(self) -> bool:
+        """Look at the open windows, when it is time to."""
+        now = self._clock()
+        if now - self._watched_ms < WATCH_MS:
+            return False
+        self._watched_ms = now
+        self.watch_now()
+        return False
+
+    def watch_now(self) -> int:
+        """Look at the open windows; how many provisional anomalies there are."""
+        return self._watch.look(self._clock())
+
+    def _guarded(self, job: Job, step: Callable[[Job], None]) -> bool:
+        """Do a step of a job; whether it succeeded. What it fails of is kept with the job, which is tried again."""
         try:
-            self._steps[job.kind](job)
+            step(job)
         except LeaseLost:
             log.info("job_taken_over", key=job.key)
         except Exception as error:  # any fault of a step is a cause of failure that people can read, and a retry
@@ -164,6 +188,9 @@ class Pipeline:
             over = self._jobs.fail(job, str(error) or type(error).__name__, self._clock())
             if job.kind == RUN:
                 self._runs.failed(job.payload["stream_id"], job.payload["start_ms"], str(error), over=over)
+        else:
+            return True
+        return False
 
     def _plan_revisions(self, now: int) -> None:
         for stream_id, oldest in self._late.take(now).items():
@@ -174,19 +201,63 @@ class Pipeline:
                 payload = {"stream_id": stream_id, "from_ms": oldest}
                 self._jobs.enqueue(session, REVISE, f"revise:{stream_id}:{now}", payload, now, now)
 
-    def _run(self, job: Job) -> None:
-        stream = self._streams.by_id(job.payload["stream_id"])
-        start, end = job.payload["start_ms"], job.payload["end_ms"]
-        self._runs.begin(job.payload["stream_id"], start, job.attempts, self._clock())
-        update = self._judge(stream, start, end) if stream is not None else None
+    def _run(self, jobs: Sequence[Job]) -> None:
+        """The runs of several streams, one window each: asked for together, and done in one transaction.
+
+        One that fails does not hold the others up, and gives its job back with the cause. What is lost between two
+        steps is repeated: points have fixed keys, and everything else is one transaction with the job's end.
+        """
+        streams = self._streams.by_ids([job.payload["stream_id"] for job in jobs])
+        now = self._clock()
         with self._database.write() as session:
+            for job in jobs:
+                self._runs.begin(session, job.payload["stream_id"], job.payload["start_ms"], job.attempts, now)
+        due = [(streams[job.payload["stream_id"]], job) for job in jobs if job.payload["stream_id"] in streams]
+        judged: list[tuple[Job, Stream | None, Update | None]] = [
+            (job, None, None) for job in jobs if job.payload["stream_id"] not in streams
+        ]
+
+        def judge(stream: Stream, job: Job) -> None:
+            update = self._judge(stream, job.payload["start_ms"], job.payload["end_ms"])
+            judged.append((job, stream, update))
+
+        def gather() -> None:
+            windows = [(stream, Window(job.payload["start_ms"], job.payload["end_ms"])) for stream, job in due]
+            with self._together.gathered(windows):
+                for stream, job in due:
+                    self._guarded(job, lambda job, stream=stream: judge(stream, job))  # type: ignore[misc]
+
+        try:
+            gather()
+        except Exception as error:  # the store failed all of them: each gets the cause, and is tried again
+            log.warning("runs_failed_together", error=str(error), exc_info=not isinstance(error, CliffwatchError))
+            for job in jobs:
+                self._guarded(job, _raising(error))
+            return
+        self._end(judged)
+
+    def _end(self, judged: Sequence[tuple[Job, Stream | None, Update | None]]) -> None:
+        """All in one transaction; one by one when that fails, so that only what is at fault is repeated."""
+
+        def end(session: Session, job: Job, stream: Stream | None, update: Update | None) -> None:
             now = self._clock()
             if stream is not None:
-                outcome = Outcome(0, 0, 0)
-                if update is not None:
-                    outcome = self._finish(session, stream, update, now)
-                self._runs.finish(session, stream.id, start, outcome, now)
+                outcome = self._finish(session, stream, update, now) if update is not None else Outcome(0, 0, 0)
+                self._runs.finish(session, stream.id, job.payload["start_ms"], outcome, now)
             self._jobs.finish(session, job, now)
+
+        def alone(job: Job, stream: Stream | None, update: Update | None) -> None:
+            with self._database.write() as session:
+                end(session, job, stream, update)
+
+        try:
+            with self._database.write() as session:
+                for one in judged:
+                    end(session, *one)
+        except Exception as error:  # of one of them: they are ended one by one, and it is told with its own
+            log.warning("runs_are_ended_alone", error=str(error), exc_info=not isinstance(error, CliffwatchError))
+            for job, stream, update in judged:
+                self._guarded(job, lambda job, stream=stream, update=update: alone(job, stream, update))  # type: ignore[misc]
 
     def _revise(self, job: Job) -> None:
         stream = self._streams.by_id(job.payload["stream_id"])
@@ -300,3 +371,23 @@ class Pipeline:
     ) -> dict[str, Any]:
         """Why a measure was what it was in any period, against a base line. Raises InvalidInput."""
         return self._telling.explain_window(stream, measure_key, start_ms, end_ms, slice_, base, chosen)
+
+
+def rounds(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs in rounds with one of each stream at most: a stream's windows follow one another."""
+    found: list[list[Job]] = []
+    seen: dict[int, int] = {}
+    for job in sorted(jobs, key=lambda job: int(job.payload["start_ms"])):
+        place = seen.get(job.payload["stream_id"], -1) + 1
+        seen[job.payload["stream_id"]] = place
+        if place == len(found):
+            found.append([])
+        found[place].append(job)
+    return found
+
+
+def _raising(error: Exception) -> Callable[[Job], None]:
+    def fail(_: Job) -> None:
+        raise error
+
+    return fail

@@ -149,7 +149,7 @@ class DuckDBStore(EventStore):
             reader.begin()  # all stretches are of one moment
             tables = [
                 duckdb_slices.aggregate_slices(reader, query, stretch, columns)
-                for stretch in plan.stretches(query.edges_ms)
+                for stretch in duckdb_slices.stretches(query.edges_ms)
             ]
             reader.commit()
         return plan.join_slices(tables)

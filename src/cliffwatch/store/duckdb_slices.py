@@ -18,6 +18,7 @@ from cliffwatch.store import arrow, plan
 from cliffwatch.store.contract import SliceQuery, SliceTable, TopQuery, TopValues
 from cliffwatch.store.duckdb_file import registered, run, table_of
 
+_MOST_UNEVEN = 16
 _BUCKETS = 1 << 16
 """Distinct values are first counted by their hash: those of a bucket with few facts cannot be frequent."""
 
@@ -29,7 +30,7 @@ def aggregate_slices(
     measures = ", ".join(f"{column} AS v{i}" for i, column in enumerate(columns))
     events = [aggregate.event for aggregate in query.aggregates if aggregate.event is not None]
     streams = pa.array(np.unique(np.array(query.stream_ids, dtype=np.int64)))
-    facts = f"""SELECT stream_id, (ts - {stretch.start_ms}) // {stretch.length_ms} AS w, actor_hash, dims, nums
+    facts = f"""SELECT stream_id, {_window(query.edges_ms, stretch)} AS w, actor_hash, dims, nums
         FROM facts WHERE ts >= ? AND ts < ? AND stream_id IN (SELECT unnest(?::BIGINT[]))"""  # noqa: S608 - our numbers
     bound = [stretch.start_ms, stretch.end_ms, streams.to_pylist()]
     total = f"SELECT stream_id, w, -1 AS c, {measures} FROM ({facts}) GROUP BY stream_id, w"  # noqa: S608
@@ -56,6 +57,21 @@ def aggregate_slices(
         arrow.ints(table["c"]),
         [plan.steady(arrow.floats(table[f"v{i}"])) for i in range(len(query.aggregates))],
     )
+
+
+def stretches(edges_ms: Sequence[int]) -> list[plan.Stretch]:
+    """The stretches to ask for: a few uneven windows are told apart in one question."""
+    even = plan.stretches(edges_ms)
+    if len(even) == 1 or len(edges_ms) > _MOST_UNEVEN:
+        return even
+    return [plan.Stretch(0, edges_ms[0], edges_ms[-1], 0)]
+
+
+def _window(edges_ms: Sequence[int], stretch: plan.Stretch) -> str:
+    """SQL for the number of a fact's window within its stretch."""
+    if stretch.length_ms:
+        return f"(ts - {stretch.start_ms}) // {stretch.length_ms}"
+    return " + ".join(f"(ts >= {int(edge)})::BIGINT" for edge in edges_ms[1:-1])
 
 
 def top_values(reader: duckdb.DuckDBPyConnection, query: TopQuery) -> TopValues:

@@ -127,7 +127,8 @@ def collect(
     query = question(stream, windows, values)
     cells = _cells(store.aggregate_slices(query), query)
     parts = _parts(stream, query, cells, values)
-    saw_rest(store, stream, {path: part.rest_share for path, part in parts.items()})
+    newest = float(cells[0, query.aggregates.index(Aggregate(Function.COUNT)), -1])
+    saw_rest(store, stream, {path: part.rest_share for path, part in parts.items()}, newest)
     series: list[SeriesKey] = []
     rows: list[tuple[Floats, Floats]] = []
 

@@ -41,6 +41,12 @@ class _Chosen:
     asked: tuple[int, Definition]
     values: Values
     rest: Mapping[str, float] = field(default_factory=dict)
+    searched: dict[str, float] = field(default_factory=dict)  # the rest of a dimension when it was searched last
+
+    @property
+    def to_search(self) -> list[str]:
+        """The dimensions of which so much lies beside, more than when they were searched last."""
+        return [path for path, share in self.rest.items() if share >= JOIN_SHARE + self.searched.get(path, 0.0)]
 
 
 _chosen: WeakKeyDictionary[EventStore, dict[int, _Chosen]] = WeakKeyDictionary()
@@ -61,14 +67,24 @@ def monitored(store: EventStore, stream: Stream, until_ms: int) -> Mapping[str, 
         known = _Chosen(asked, values)
         if steady:
             of_store[stream.facts_id] = known
-    elif any(share >= JOIN_SHARE for share in known.rest.values()):
+    elif known.to_search:
         known.values = _joined(store, stream, until_ms, known)
-        known.rest = {}
     return known.values
 
 
-def saw_rest(store: EventStore, stream: Stream, shares: Mapping[str, float]) -> None:
-    """Tell the governor which share of the newest window's events lay beside the monitored values, per dimension."""
+def chosen_now(store: EventStore, stream: Stream) -> Mapping[str, tuple[str, ...]]:
+    """What `monitored` chose last, without asking the store; nothing before the first run."""
+    known = _chosen.setdefault(store, {}).get(stream.facts_id)
+    return known.values if known is not None and known.asked[1] == stream.definition else {}
+
+
+def saw_rest(store: EventStore, stream: Stream, shares: Mapping[str, float], events: float) -> None:
+    """Tell the governor which share of the newest window's events lay beside the monitored values, per dimension.
+
+    Of a few events nothing can be said.
+    """
+    if events * JOIN_WINDOWS < JOIN_FACTS:
+        return
     known = _chosen.setdefault(store, {}).get(stream.facts_id)
     if known is not None and known.asked[1] == stream.definition:
         known.rest = shares
@@ -109,10 +125,11 @@ def _ranked(store: EventStore, stream: Stream, until_ms: int) -> tuple[Values, b
 def _joined(store: EventStore, stream: Stream, until_ms: int, known: _Chosen) -> Values:
     """The monitored values with those that matter since a few windows."""
     since_ms = until_ms - JOIN_WINDOWS * stream.definition.schedule.frequency_minutes * 60_000
-    values = dict(known.values)
+    values, wanted = dict(known.values), known.to_search
     for index, dimension in enumerate(stream.definition.dimensions, start=1):
-        if known.rest.get(dimension.path, 0.0) < JOIN_SHARE:
+        if dimension.path not in wanted:
             continue
+        known.searched[dimension.path] = known.rest[dimension.path]
         most = most_values(stream.definition, dimension.top)
         found = store.top_values(TopQuery(stream.facts_id, index, since_ms, until_ms, 2 * most, JOIN_SHARE))
         before = values[dimension.path]

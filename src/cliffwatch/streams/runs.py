@@ -141,8 +141,9 @@ class Runs:
         with self._database.read() as session:
             return session.scalar(select(StreamRow.next_window_ms).where(StreamRow.id == stream_id))
 
-    def begin(self, stream_id: int, start_ms: int, attempt: int, now: int) -> None:
-        self._update(stream_id, start_ms, state="running", attempts=attempt, started_ms=now, error="")
+    def begin(self, session: Session, stream_id: int, start_ms: int, attempt: int, now: int) -> None:
+        values = {"state": "running", "attempts": attempt, "started_ms": now, "error": ""}
+        session.execute(_run(stream_id, start_ms).values(**values))
 
     def failed(self, stream_id: int, start_ms: int, error: str, *, over: bool) -> None:
         self._update(stream_id, start_ms, state="failed" if over else "queued", error=error[:2000])

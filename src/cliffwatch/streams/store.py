@@ -141,6 +141,12 @@ class Streams:
             row = session.get(StreamRow, stream_id)
             return stream_of(row) if row is not None and row.state != StreamState.DELETED.value else None
 
+    def by_ids(self, stream_ids: Sequence[int]) -> dict[int, Stream]:
+        """Streams of any workspace, for runs that are due together; those that are gone are left out."""
+        query = select(StreamRow).where(StreamRow.id.in_(stream_ids), StreamRow.state != StreamState.DELETED.value)
+        with self._database.read() as session:
+            return {row.id: stream_of(row) for row in session.scalars(query)}
+
     def list(self, workspace_id: int) -> builtins.list[Stream]:
         """The workspace's streams by name; deleted ones are not among them."""
         query = (

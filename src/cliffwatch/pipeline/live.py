@@ -1,0 +1,134 @@
+"""Is what arrived until now what should have arrived by now? Clear breaks only, for many series at once. Pure.
+
+The newest minutes are compared with the same minutes of earlier days and weeks, brought to today's level by the hours
+just before. So the shape of the day, and traffic that comes in bursts on the hour, are in the expectation. A break must
+be very unlikely for a count with the scatter that those earlier days had (negative binomial), be large, and go beyond
+what any ordinary one of those days showed: what is merely unusual can wait until the window closes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cliffwatch.detect.tails import count_score, normal_quantile
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+MINUTE_MS = 60_000
+STRETCHES_MS = (60 * MINUTE_MS, 15 * MINUTE_MS, 5 * MINUTE_MS, 2 * MINUTE_MS, 1 * MINUTE_MS)
+"""How far back from now the newest minutes are added up, the longest first: quick for many, patient for few."""
+BASE_MS = 6 * 60 * MINUTE_MS
+"""Today's level is that of the hours before the longest stretch."""
+LEAST_DAYS = 4
+"""Earlier days and weeks without which nothing is said."""
+FALSE_ALERTS_PER_WEEK = 0.002
+"""Per stream, under the model; what it comes to is measured in bench/live.py."""
+LOOKS_PER_WEEK = 10_080
+SCATTER = 0.15
+"""The rate of a stretch is never known better than to this share."""
+FALLS_TO, FALLS_TO_LASTING = 0.3, 0.5
+"""A dip is clear when no more than this share is left, in up to five minutes and in longer stretches."""
+RISES_TO = 2.5
+LEAST_RISE = 12.0
+BEYOND = 0.7
+"""How far beyond the most extreme earlier day a break must go (of its remaining share; the inverse for spikes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Events of S series in the stretches of STRETCHES_MS that end now, and the same on K earlier days.
+
+    `now` is (S, H), `base` (S,), `then` (K, S, H), `then_base` (K, S); `there` (K, S) says which days a series has.
+    """
+
+    now: Floats
+    base: Floats
+    then: Floats
+    then_base: Floats
+    there: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A series broke: `stretch` is the index into STRETCHES_MS, `score` signed in standard-normal units."""
+
+    series: int
+    stretch: int
+    direction: int
+    count: float
+    expected: float
+    score: float
+    newest: float  # events in the shortest stretch
+
+
+def breaks(counts: Counts, series_of_stream: Floats | int) -> list[Break]:
+    """The clear breaks, one per series at most: the most surprising of its stretches.
+
+    `series_of_stream` (S,) is how many series the stream of each has: the budget of false alerts is the stream's.
+    """
+    days = counts.there.sum(axis=0)
+    there = counts.there[:, :, None]
+    then, then_base = np.where(there, counts.then, 0.0), np.where(counts.there, counts.then_base, 0.0)
+    usual, level = then.sum(axis=0), then_base.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expected = counts.base[:, None] * usual / level[:, None]
+        of_day = then_base[:, :, None] * (usual - then) / (level - then_base)[:, :, None]  # without the day itself
+        excess = np.where(there, ((then - of_day) ** 2 - of_day) / of_day**2, np.nan)
+        share = np.where(there & (of_day > 0), then / of_day, np.nan)
+    watched = (days >= LEAST_DAYS)[:, None] & np.isfinite(expected) & (expected > 0)
+    if not watched.any():
+        return []
+    with np.errstate(invalid="ignore"):
+        enough = watched & (np.nan_to_num(expected) >= 1)
+        scatter = np.where(enough, np.nansum(np.where(np.isfinite(excess), excess, 0.0), axis=0), 0.0)
+        scatter = np.maximum(scatter / np.maximum(days, 1)[:, None], SCATTER**2)
+        dispersion = scatter * (1 + 2 / np.maximum(days, 1))[:, None]
+        dispersion += 1 / np.maximum(counts.base, 1)[:, None] + 1 / np.maximum(usual, 1)
+        mean = np.where(watched, expected, 1.0)
+        score = np.where(watched, count_score(counts.now, mean, dispersion), 0.0)
+        ratio = counts.now / mean
+    limit = _limit(series_of_stream)
+    lowest, highest = _extremes(share)
+    lengths = np.array(STRETCHES_MS)
+    falls_to = np.where(lengths > 5 * MINUTE_MS, FALLS_TO_LASTING, FALLS_TO)
+    falls = (score <= -limit) & (ratio <= falls_to) & (ratio <= BEYOND * lowest)
+    rises = (score >= limit) & (ratio >= RISES_TO) & (counts.now - mean >= LEAST_RISE) & (ratio >= highest / BEYOND)
+    surprise = np.where(watched & (falls | rises), np.abs(score), 0.0)
+    found = []
+    for row in np.flatnonzero(surprise.any(axis=1)).tolist():
+        at = int(np.argmax(surprise[row]))
+        direction = 1 if score[row, at] > 0 else -1
+        found.append(
+            Break(
+                row,
+                at,
+                direction,
+                float(counts.now[row, at]),
+                float(mean[row, at]),
+                float(score[row, at]),
+                float(counts.now[row, -1]),
+            )
+        )
+    return found
+
+
+def _limit(series_of_stream: Floats | int) -> Floats:
+    """(S, 1): the surprise from which a series is told of."""
+    chance = FALSE_ALERTS_PER_WEEK / LOOKS_PER_WEEK / np.maximum(np.asarray(series_of_stream, np.float64), 1.0)
+    return np.array([-normal_quantile(float(one)) for one in np.atleast_1d(chance)])[:, None]
+
+
+def _extremes(share: Floats) -> tuple[Floats, Floats]:
+    """(S, H): the second lowest and second highest share of their expectation that earlier days had.
+
+    The most extreme one may have been a break itself.
+    """
+    ordered = np.sort(share, axis=0)  # NaN last
+    known = np.isfinite(ordered).sum(axis=0)
+    lowest = np.where(known >= 2, ordered[min(1, len(ordered) - 1)], 1.0)
+    highest = np.take_along_axis(ordered, np.maximum(known - 2, 0)[None], axis=0)[0]
+    return np.nan_to_num(lowest, nan=1.0), np.nan_to_num(np.where(known >= 2, highest, 1.0), nan=1.0)
