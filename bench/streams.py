@@ -30,6 +30,7 @@ from cliffwatch.db.people import WorkspaceRow
 from cliffwatch.db.streams import JobRow
 from cliffwatch.ingest import Sources
 from cliffwatch.pipeline import Pipeline
+from cliffwatch.pipeline.worker import REVISE
 from cliffwatch.settings import Settings
 from cliffwatch.spec import Arrival, Envelope, Event, accept_all, format_time
 from cliffwatch.store import ArchiveBatch, EventStore, FactBatch, open_store
@@ -92,7 +93,14 @@ class World:
         self.now = NOW - DAY
         services = build_services(Settings(data_dir=folder), self.database, self.store, clock=lambda: self.now)
         self.streams, self.pipeline = services.streams, services.pipeline
-        self.runs = Runs(self.database, services.jobs)
+        self.jobs = services.jobs
+        self.runs = Runs(self.database, self.jobs)
+
+    def judge(self, stream: Stream, from_ms: int) -> None:
+        """Have all windows since then aggregated and scored."""
+        with self.database.write() as session:
+            payload = {"stream_id": stream.id, "from_ms": from_ms}
+            self.jobs.enqueue(session, REVISE, f"revise:{stream.id}", payload, self.now, self.now)
 
     def close(self) -> None:
         self.store.close()
@@ -182,7 +190,7 @@ def backfill(table: Table, world: World, count: int) -> None:
     table.add_row("back-fill", f"{count / seconds:,.0f} events/s", f"{count:,} events")
     with world.database.write() as session:
         session.execute(delete(JobRow))
-    world.pipeline.judge_again(stream, 0)
+    world.judge(stream, 0)
     with world.database.write() as session:
         world.runs.activate(session, stream, NOW)
     world.now = NOW
@@ -219,7 +227,7 @@ def runs(table: Table, world: World, count: int, facts: int, days: int) -> None:
         world.store.write(None, facts_of(streams, facts // days // 4, start + part * DAY // 4, DAY // 4, part))
     pipeline = world.pipeline
     for stream in streams:
-        pipeline.judge_again(stream, start)
+        world.judge(stream, start)
     world.now = NOW - 1
     work(pipeline)
     world.now = NOW + 2 * 60_000

@@ -16,6 +16,7 @@ from cliffwatch.app import build_services
 from cliffwatch.db import Database
 from cliffwatch.db.incidents import DeliveryRow
 from cliffwatch.incidents import Incident
+from cliffwatch.pipeline.worker import REVISE
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
 from cliffwatch.store import EventStore, FactBatch, open_store
@@ -75,6 +76,13 @@ class Plant:
         counts = chance.poisson(rate * np.minimum(end_ms - minutes, MINUTE) / MINUTE)
         starts = np.repeat(minutes, counts)
         self.facts(stream, starts + chance.integers(0, np.minimum(end_ms - starts, MINUTE)))
+
+    def judge(self, stream: Stream, from_ms: int) -> None:
+        """Have all windows since then aggregated and scored, as late events do."""
+        with self.services.database.write() as session:
+            payload = {"stream_id": stream.id, "from_ms": from_ms}
+            self.services.jobs.enqueue(session, REVISE, f"revise:{stream.id}:{from_ms}", payload, self.now, self.now)
+        self.work()
 
     def work(self) -> None:
         """Everything that is due."""

@@ -41,8 +41,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Result]:
         for name in ("Orders", "Visits"):
             stream = plant.stream(name)
             plant.traffic(stream, MONDAY - 10 * DAY, MONDAY, 2)
-            plant.services.pipeline.judge_again(stream, MONDAY - 10 * DAY)
-            plant.work()
+            plant.judge(stream, MONDAY - 10 * DAY)
             plant.traffic(stream, MONDAY, MONDAY + HOUR, 2)
             if name == "Visits":
                 plant.traffic(stream, MONDAY + HOUR, MONDAY + 3 * HOUR, 2)

@@ -27,8 +27,7 @@ def five_hourly(plant: Plant) -> Stream:
     """A stream that runs every five hours, with a week behind it; its window opened half an hour ago."""
     stream = plant.stream(schedule=FIVE_HOURS)
     plant.traffic(stream, MONDAY - HISTORY, MONDAY, PER_MINUTE)
-    plant.services.pipeline.judge_again(stream, MONDAY - HISTORY)
-    plant.work()
+    plant.judge(stream, MONDAY - HISTORY)
     plant.traffic(stream, MONDAY, MONDAY + 30 * MINUTE, PER_MINUTE)
     plant.now = MONDAY + 30 * MINUTE
     return stream
