@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import pytest
-from tests.web.conftest import NOW, REVENUE, House
+from tests.web.conftest import NOW, REVENUE, Browse, Heard, House
 
 from cliffwatch.pipeline.periods import Base
 from cliffwatch.streams.model import Schedule, Window
@@ -67,3 +67,28 @@ def test_a_combination_of_values_leads_to_its_own_explanation(house: House) -> N
     page = house.client().get("/incidents/1").text
     assert f'href="/streams/{house.stream.id}/explain?measure=sum' in page
     assert "As numbers" in page
+
+
+@pytest.mark.browser
+def test_a_stretch_that_is_dragged_over_a_chart_is_what_the_explain_page_is_asked_for(
+    house: House, browse: Browse
+) -> None:
+    assert house.stream is not None
+    page = browse()
+    heard = Heard(page)
+    page.goto(f"{house.address}/streams/{house.stream.id}?range=7d")
+    page.locator(".chart canvas").wait_for()
+    box = page.locator(".chart .u-over").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 60, steps=4)
+    page.mouse.up()
+    page.get_by_role("link", name="Explain", exact=True).click()
+    page.wait_for_url("**/explain?**start=2026-11-2*")
+    days = page.evaluate(
+        "(new Date(document.querySelector('#end').value) - new Date(document.querySelector('#start').value)) / 864e5"
+    )
+    assert 1.2 < days < 2.3  # a quarter of seven days
+    assert page.get_by_text("Compared with").count() == 1
+    assert heard.complaints == []

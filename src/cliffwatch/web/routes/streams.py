@@ -168,6 +168,7 @@ def _panel(visit: Visit, stream: Stream, measure: Measure, piece: Slice, range_:
 
     paths = [dimension.path for dimension in stream.definition.dimensions]
     facets = series.facets(found, measure, paths)
+    asked = urlencode({"measure": measure.key, "slice": slice_key(piece)})
     data = urlencode({"measure": measure.key, "slice": slice_key(piece), "range": range_.key})
     return {
         "title": f"{measure.name}, {series.slice_words(piece)}",
@@ -188,6 +189,7 @@ def _panel(visit: Visit, stream: Stream, measure: Measure, piece: Slice, range_:
         "has_values": len(own) > 0,
         "learning": series.is_learning(series.total_of(found, measure.key)),
         "chart_src": f"/streams/{stream.id}/series.json?{data}",
+        "explain_href": f"/streams/{stream.id}/explain?{asked}",
         "facets": [
             {
                 "name": facet.name,

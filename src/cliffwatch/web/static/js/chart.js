@@ -160,11 +160,16 @@ class Chart {
     ctx.restore();
   }
 
-  // What was dragged over fills the form that labels a stretch.
+  // What was dragged over fills the form that speaks of a stretch, and goes along with the link that explains one.
   stretch(plot) {
     if (plot.select.width < 2) return;
     const edges = { start: plot.posToVal(plot.select.left, "x"), end: plot.posToVal(plot.select.left + plot.select.width, "x") };
     for (const field of document.querySelectorAll("[data-stretch]")) field.value = this.format.typed(edges[field.dataset.stretch]);
+    for (const link of document.querySelectorAll("[data-stretch-link]")) {
+      const address = new URL(link.href);
+      for (const [name, seconds] of Object.entries(edges)) address.searchParams.set(name, this.format.typed(seconds));
+      link.href = address.href;
+    }
   }
 
   point(plot) {
