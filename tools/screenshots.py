@@ -21,6 +21,7 @@ CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 WIDTHS = {390: 844, 1440: 900}
 THEMES = ("light", "dark")
+SOURCE_TABS = ("events", "delivery", "catalogue", "tester", "quarantine", "privacy", "connect")
 
 
 def main() -> None:
@@ -102,7 +103,7 @@ def pages(page: Page, address: str) -> dict[str, str]:
     if plan := first(page, f"{address}/escalation", r"^/escalation/policies/\d+/plan$"):
         found |= {"policy-plan": plan, "policy": plan.removesuffix("/plan")}
     found |= {"settings": "/settings/workspace", "members": "/settings/members", "tokens": "/settings/tokens"}
-    found |= {"not-found": "/nowhere", "annotations": "/annotations"}
+    found |= {"not-found": "/nowhere", "annotations": "/annotations", "privacy": "/settings/privacy"}
     if stream := first(page, f"{address}/streams", r"^/streams/\d+$"):
         found |= {"stream": stream, "stream-table": f"{stream}?view=table", "stream-edit": f"{stream}/edit"}
         found |= {"sensitivity": f"{stream}/sensitivity", "sensitivity-tried": f"{stream}/sensitivity?budget=3"}
@@ -110,7 +111,7 @@ def pages(page: Page, address: str) -> dict[str, str]:
     if incident := first(page, f"{address}/incidents?show=all", r"^/incidents/\d+$"):
         found["incident"] = incident
     if source := first(page, f"{address}/sources", r"^/sources/\d+$"):
-        found |= {f"source-{tab}": f"{source}?tab={tab}" for tab in ("events", "connect", "catalogue")}
+        found |= {f"source-{tab}": f"{source}?tab={tab}" for tab in SOURCE_TABS}
         number = source.rsplit("/", 1)[-1]
         draft = [
             *(("source", number), ("type", "track"), ("event", "Order Completed"), ("dimension", "properties.country")),

@@ -196,18 +196,24 @@ def serve_forever(settings: Settings, ready: Callable[[Application, str], None],
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
-        _Server(config, lambda: ready(application, settings.effective_base_url)).run(sockets=[listener])
+        closing = application.services.closing.set
+        _Server(config, lambda: ready(application, settings.effective_base_url), closing).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: Config, ready: Callable[[], None], closing: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._closing = closing
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._closing()  # answers without an end, such as live events, end now
+        await super().shutdown(sockets=sockets)
 
 
 @contextlib.contextmanager

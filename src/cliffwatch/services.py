@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 from cliffwatch.accounts import Accounts
 from cliffwatch.clock import Clock
@@ -49,3 +50,4 @@ class Services:
     connections: Connections
     around: Around
     inbox: Inbox | None = None
+    closing: threading.Event = field(default_factory=threading.Event)  # set when the server is about to stop

@@ -59,6 +59,7 @@ class House:
     owner: Identity | None = None
     source: Source | None = None
     stream: Stream | None = None
+    connected: int = 0  # a source that Segment delivers to
     sessions: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -154,6 +155,7 @@ def furnish(house: House) -> None:
     steps = [{"channels": [pager.id]}, {"after_minutes": 15, "rotations": [rotation.id], "urgent": True}]
     services.routing.save_policy(workspace, name="Shop on call", steps=steps, repeats=1, now=NOW)
     house.owner, house.source, house.stream = owner, source, stream
+    house.connected = receive_from_segment(house, workspace)
 
 
 def send_history(house: House, write_key: str) -> None:
@@ -166,6 +168,20 @@ def send_history(house: House, write_key: str) -> None:
         assert answer.status_code == 200, answer.text
     client.post("/v1/track", auth=(write_key, ""), content=json.dumps({"event": "Nobody"}))
     assert house.services.ingest.wait_absorbed(20)
+
+
+def receive_from_segment(house: House, workspace: int) -> int:
+    """A connected source with a signed address, a delivery that no stream selects, a rule, and somebody deleted."""
+    ingest = house.services.ingest
+    source, address = ingest.deliveries.create_source(workspace, "Segment", NOW)
+    event = {"type": "track", "event": "Lesson Started", "userId": "u-1", "properties": {"course": "Piano"}}
+    assert house.client(None).post(address.path, json=[event]).status_code == 200
+    ingest.deliveries.set_secret(workspace, source.id, address.id, "topsecret", NOW)
+    ingest.rules.add(workspace, source.id, "traits.email", "hash", NOW)
+    asked = ingest.deletions.request(workspace, user_ids=["user-nobody"], origin="page", requested_by=OWNER, now=NOW)
+    assert ingest.deletions.wait_done(workspace, asked.id)
+    assert ingest.wait_absorbed(20)
+    return source.id
 
 
 def order(ms: int, rng: np.random.Generator) -> dict[str, Any]:

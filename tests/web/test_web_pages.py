@@ -49,7 +49,17 @@ PAGES = {
     "sources": "/sources",
     "new source": "/sources/new",
     "source, events": "/sources/{source}?tab=events",
+    "source, events that fit": "/sources/{source}?tab=events&type=track&outcome=rejected&q=nobody",
+    "source, delivery": "/sources/{source}?tab=delivery&period=14d",
+    "source, tester": "/sources/{source}?tab=tester&type=identify",
+    "source, quarantine": "/sources/{source}?tab=quarantine",
+    "source, quarantine without a match": "/sources/{source}?tab=quarantine&q=nowhere",
+    "source, privacy": "/sources/{source}?tab=privacy",
     "source, connect": "/sources/{source}?tab=connect",
+    "connected source": "/sources/{connected}?tab=connect",
+    "connected source, events": "/sources/{connected}?tab=events",
+    "connected source, privacy": "/sources/{connected}?tab=privacy",
+    "deleting people": "/settings/privacy",
     "source, catalogue": "/sources/{source}?tab=catalogue",
     "channels": "/channels",
     "new channel": "/channels/new",
@@ -76,7 +86,9 @@ def test_a_page_is_whole_accessible_and_fits_in_both_themes_and_widths(name: str
     assert house.source is not None
     page = browse()
     heard = Heard(page)
-    answer = page.goto(house.address + PAGES[name].format(stream=house.stream.id, source=house.source.id))
+    answer = page.goto(
+        house.address + PAGES[name].format(stream=house.stream.id, source=house.source.id, connected=house.connected)
+    )
     assert answer is not None
     assert answer.status == 200
     if page.locator("[data-chart]").count():

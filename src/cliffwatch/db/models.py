@@ -1,6 +1,6 @@
 """Every table, so that one import makes the metadata complete (for Alembic and for tests)."""
 
-from cliffwatch.db import connections, doors, guidance, incidents, people, privacy, routing, sources, streams
+from cliffwatch.db import connections, doors, guidance, incidents, people, privacy, routing, sources, streams, volumes
 from cliffwatch.db.base import Base
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "routing",
     "sources",
     "streams",
+    "volumes",
 ]

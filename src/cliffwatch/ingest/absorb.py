@@ -209,6 +209,7 @@ class Absorber:
             if observed or verdicts or spans:
                 with self._database.write() as session:
                     self._catalogue.write(session, observed, verdicts)
+                    self._guard.count(session, observed)
                     self._sources.saw_events(session, spans)
                     self._arrivals.write(session, seen)
         except (SQLAlchemyError, Unavailable) as error:

@@ -5,13 +5,16 @@ The guard lives as long as the process; each pass of the absorber asks it for a 
 
 from __future__ import annotations
 
-from cliffwatch.ingest.catalogue import Catalogue
+from sqlalchemy.orm import Session
+
+from cliffwatch.ingest.catalogue import Catalogue, Observed
 from cliffwatch.ingest.deliveries import Deliveries
 from cliffwatch.ingest.model import Selection
 from cliffwatch.ingest.oauth import OauthKeys
 from cliffwatch.ingest.privacy import Deletions, PropertyRules
 from cliffwatch.ingest.screen import Screen, cut_body
 from cliffwatch.ingest.sources import Sources
+from cliffwatch.ingest.volumes import Volumes
 
 
 class Guard:
@@ -25,6 +28,7 @@ class Guard:
         deletions: Deletions,
         rules: PropertyRules,
         oauth_keys: OauthKeys,
+        volumes: Volumes,
         catalogue: Catalogue,
         selection: Selection,
     ) -> None:
@@ -33,6 +37,7 @@ class Guard:
         self._deletions = deletions
         self._rules = rules
         self._oauth_keys = oauth_keys
+        self._volumes = volumes
         self._catalogue = catalogue
         self._selection = selection
 
@@ -50,6 +55,10 @@ class Guard:
         """Write down requests to delete people, before the messages that asked for it are done with."""
         for asked in screen.deletions:
             self._deletions.ask(asked)
+
+    def count(self, session: Session, observed: Observed) -> None:
+        """Count what the catalogue has seen per hour, in the transaction that writes the catalogue."""
+        self._volumes.write(session, observed)
 
     def reduced(self, source_id: int, body: bytes) -> bytes:
         """What may be kept of a body that was refused: with the rules applied, of a connected source the selected."""

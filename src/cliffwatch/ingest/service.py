@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cliffwatch.clock import Clock
 from cliffwatch.db import Database
 from cliffwatch.ingest.absorb import Absorber
 from cliffwatch.ingest.arrivals import Arrivals
+from cliffwatch.ingest.ask import Answered, ask, no_page
 from cliffwatch.ingest.body import Budget
 from cliffwatch.ingest.catalogue import Catalogue
 from cliffwatch.ingest.commit import GroupCommit
@@ -29,6 +30,7 @@ from cliffwatch.ingest.record import Mark
 from cliffwatch.ingest.replay import Replayed, again
 from cliffwatch.ingest.sources import Sources
 from cliffwatch.ingest.tally import Tally
+from cliffwatch.ingest.volumes import Volumes
 from cliffwatch.spec.verdict import Verdict
 from cliffwatch.store.contract import EventStore
 
@@ -72,6 +74,7 @@ class Ingest:
         self.deliveries = Deliveries(database, sources)
         self.rules = PropertyRules(database, sources)
         self.oauth_keys = OauthKeys(database, sources)
+        self.volumes = Volumes(database)
         self._clock = clock
         self._sources = sources
         self._switch_interval = sys.getswitchinterval()
@@ -89,6 +92,7 @@ class Ingest:
             deliveries=self.deliveries,
             deletions=self.deletions,
             oauth_keys=self.oauth_keys,
+            volumes=self.volumes,
             rules=self.rules,
             catalogue=catalogue,
             selection=selection or NothingSelected(),
@@ -171,6 +175,10 @@ class Ingest:
         self.quarantine.mark_replayed(accepted, now)
         self._absorber.wake()
         return Replayed(tuple(accepted), refused)
+
+    async def ask(self, path: str, headers: Mapping[str, str], body: bytes) -> Answered:
+        """POST a body to the door from within: for the event tester."""
+        return await ask(self._door.in_front_of(no_page), path, headers, body)
 
     def recent(self, source_id: int, limit: int = 100, after: int = 0) -> list[RecentEvent]:
         """The newest messages of a source, newest first, with a sequence above `after`."""

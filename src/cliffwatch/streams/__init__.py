@@ -21,6 +21,7 @@ from cliffwatch.streams.model import (
     parse_slice_key,
     slice_key,
 )
+from cliffwatch.streams.placement import Placement, placement
 from cliffwatch.streams.projection import StreamProjector
 from cliffwatch.streams.runs import Runs
 from cliffwatch.streams.schedule import next_runs, window_of, windows
@@ -37,6 +38,7 @@ __all__ = [
     "InvalidDefinition",
     "Measure",
     "Part",
+    "Placement",
     "Progress",
     "Recompute",
     "Run",
@@ -55,6 +57,7 @@ __all__ = [
     "next_runs",
     "parse",
     "parse_slice_key",
+    "placement",
     "slice_key",
     "validate",
     "version_tag",

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from cliffwatch.ingest import MadeKey
+
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
@@ -36,6 +38,35 @@ _LOADER = (
     't.src=analytics._cdn+"/analytics.js/v1/"+key+"/analytics.min.js";'
     'var r=document.getElementsByTagName("script")[0];r.parentNode.insertBefore(t,r);analytics._loadOptions=n};'
 )
+
+
+def oauth_snippets(write_key: str, address: str, made: MadeKey) -> tuple[Snippet, ...]:
+    """How the SDKs that know OAuth use a key that was made; its private half is in a file."""
+    client, kid = made.key.client_id, made.key.key_id
+    python = f"""from segment.analytics.client import Client
+
+client = Client(
+    "{write_key}",
+    host="{address}",
+    oauth_client_id="{client}",
+    oauth_client_key=open("private-key.pem").read(),
+    oauth_key_id="{kid}",
+    oauth_auth_server="{address}",
+)"""
+    node = f"""import {{ Analytics }} from "@segment/analytics-node";
+import {{ readFileSync }} from "node:fs";
+
+const analytics = new Analytics({{
+  writeKey: "{write_key}",
+  host: "{address}",
+  oauthSettings: {{
+    clientId: "{client}",
+    clientKey: readFileSync("private-key.pem", "utf8"),
+    keyId: "{kid}",
+    authServer: "{address}",
+  }},
+}});"""
+    return (Snippet("python", "Python", "", python, ""), Snippet("node", "Node", "", node, ""))
 
 
 def snippets(write_key: str, address: str) -> tuple[Snippet, ...]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
-from cliffwatch.ingest import CatalogueEvent, CatalogueProperty, RecentEvent, Source, WriteKey
+from cliffwatch.ingest import CatalogueEvent, CatalogueProperty, Source, WriteKey
 from cliffwatch.spec.model import Kind, SpecType
 from cliffwatch.spec.verdict import Verdict
 from cliffwatch.web import formats
@@ -53,11 +52,21 @@ class SourcePage:
     enabled: bool
     seen: bool
     keys: tuple[WriteKey, ...]
+    connected: bool
+    archive_days: int
 
 
 def page(source: Source) -> SourcePage:
     valid = tuple(key for key in source.write_keys if key.revoked_ms is None)
-    return SourcePage(source.id, source.name, source.enabled, source.first_event_ms is not None, valid)
+    return SourcePage(
+        source.id,
+        source.name,
+        source.enabled,
+        source.first_event_ms is not None,
+        valid,
+        source.kind == "connected",
+        source.archive_days,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ def live(source: Source, newest_ms: int | None, verdicts: Mapping[str, int], kin
     """`newest_ms` is the newest message in memory, `verdicts` are those of the last 24 hours."""
     last = max(newest_ms or 0, source.last_event_ms or 0) or None
     accepted = verdicts.get(Verdict.ACCEPTED.value, 0)
-    refused = sum(verdicts.values()) - accepted - verdicts.get(Verdict.SELF_METRICS.value, 0)
+    refused = sum(count for name, count in verdicts.items() if _is_rejection(Verdict(name)))
     figures = (
         ("Last 24 h", formats.number(accepted), ""),
         ("Rejected", formats.number(refused), "bad" if refused else ""),
@@ -90,34 +99,16 @@ def live(source: Source, newest_ms: int | None, verdicts: Mapping[str, int], kin
     return Live("warn", False, f"Quiet, the last event came {formats.ago(last, now)}", figures)
 
 
-@dataclass(frozen=True, slots=True)
-class EventLine:
-    sequence: int
-    at: Moment
-    kind: str
-    name: str
-    user: str
-    accepted: bool
-    verdict: str
+def _is_rejection(verdict: Verdict) -> bool:
+    return not verdict.filtered and verdict not in (Verdict.ACCEPTED, Verdict.SELF_METRICS)
 
 
-def event_line(event: RecentEvent, zone: tzinfo, now: int) -> EventLine:
-    then = formats.local(event.received_at_ms, zone)
-    whole = formats.moment(event.received_at_ms, zone, now)
-    return EventLine(
-        event.sequence,
-        Moment(whole.iso, f"{then:%H:%M:%S}", whole.title),
-        event.kind or "–",
-        event.name or ("–" if event.kind not in (Kind.IDENTIFY, Kind.GROUP) else event.kind.capitalize()),
-        event.user,
-        event.verdict is Verdict.ACCEPTED,
-        event.verdict.value,
-    )
+KINDS = tuple((kind.value, kind.value.capitalize()) for kind in Kind)
 
 
-def event_json(event: RecentEvent) -> str:
-    fields = dict(event.fields) if isinstance(event.fields, Mapping) else event.fields
-    return json.dumps(fields, ensure_ascii=False, indent=2, default=str)
+def kind_of(text: str) -> Kind | None:
+    """The kind with this name; None for none."""
+    return Kind(text) if text in {kind.value for kind in Kind} else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +117,7 @@ class CatalogueLine:
     kind: str
     name: str
     count: str
+    first: Moment
     last: Moment
 
 
@@ -135,6 +127,7 @@ def catalogue_line(event: CatalogueEvent, zone: tzinfo, now: int) -> CatalogueLi
         event.kind.value,
         event.name or f"Every {event.kind.value}",
         formats.number(event.count),
+        formats.moment(event.first_seen_ms, zone, now),
         formats.moment(event.last_seen_ms, zone, now, relative=True),
     )
 

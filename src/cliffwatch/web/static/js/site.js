@@ -1,6 +1,7 @@
 // What every page can do: copy, open and close dialogs, confirm, tabs, repeated rows, combo boxes, charts.
 // Everything is delegated from the document, so that what htmx swaps in works as well.
 import { enhanceCombos } from "./combobox.js";
+import { watchLive } from "./live.js";
 import { addRow, removeRow } from "./repeat.js";
 import { drawCharts } from "./chart.js";
 
@@ -133,6 +134,7 @@ for (const flash of document.querySelectorAll("[data-flash]")) {
 function enhance() {
   enhanceCombos();
   drawCharts();
+  watchLive();
   for (const heat of document.querySelectorAll(".heat-wrap")) heat.scrollLeft = heat.scrollWidth; // now is at the right
 }
 document.addEventListener("htmx:after:swap", enhance);
