@@ -22,9 +22,11 @@ from cliffwatch.db import Database
 from cliffwatch.guidance import AnnotationKind
 from cliffwatch.incidents import AnomalyReport, Cause
 from cliffwatch.ingest import Source
+from cliffwatch.ingest.quarantine import Rejected
 from cliffwatch.notify import Channel
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
+from cliffwatch.spec.verdict import Verdict
 from cliffwatch.store import PointBatch, open_store
 from cliffwatch.streams import Stream, parse
 
@@ -65,6 +67,7 @@ class Place:
     label: int = 0
     annotation: int = 0
     tokens: dict[str, str] = field(default_factory=dict)  # role or scope -> API token
+    doors: dict[str, int] = field(default_factory=dict)
     routing: dict[str, int] = field(default_factory=dict)  # path parameter -> id of what says who is told
 
     @property
@@ -83,6 +86,7 @@ class Place:
             "label_id": self.label,
             "annotation_id": self.annotation,
             **self.routing,
+            **self.doors,
         }
 
 
@@ -186,6 +190,7 @@ def furnish(services: Services, owner: Identity, *, incidents: int = 1) -> Place
         workspace, AnnotationKind.RELEASE, "Checkout 4.2.1", T0 - 5 * HOUR, None, by="Robin", now=T0
     )
     place.label, place.annotation = label.id, made.id
+    place.doors = open_doors(services, source)
     for scope in Scope:
         _, place.tokens[scope.value] = services.accounts.create_token(
             workspace, owner.person.id, scope.value, scope, expires_ms=None, now=T0
@@ -213,6 +218,21 @@ def route(services: Services, owner: Identity, channel: Channel) -> dict[str, in
         "policy_id": policy.id,
         "monitor_id": monitor.id,
         "maintenance_id": window.id,
+    }
+
+
+def open_doors(services: Services, source: Source) -> dict[str, int]:
+    """A rule, an OAuth key, a deletion, a rejected message, and a connected source with its address."""
+    ingest, workspace = services.ingest, source.workspace_id
+    ingest.quarantine.keep([Rejected(source.id, T0, Verdict.BAD_REQUEST, b"{")])
+    connected, address = ingest.deliveries.create_source(workspace, "Segment", T0)
+    asked = ingest.deletions.request(workspace, user_ids=["ada"], origin="api", requested_by="Robin", now=T0)
+    return {
+        "connected_id": connected.id,
+        "address_id": address.id,
+        "rule_id": ingest.rules.add(workspace, source.id, "properties.phone", "hash", T0).id,
+        "oauth_key_id": ingest.oauth_keys.make(workspace, source.id, "Back end", T0).key.id,
+        "deletion_id": asked.id,
     }
 
 

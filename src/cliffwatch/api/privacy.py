@@ -56,47 +56,50 @@ class DeletionShown(Shown):
 class DeletionGiven(Body):
     """Whom to delete: at least one identifier."""
 
-    user_ids: Annotated[Identifiers, Field(examples=[["97980cfea0067"]])] = []
-    anonymous_ids: Identifiers = []
+    user_ids: Annotated[Identifiers, Field(default_factory=list, examples=[["97980cfea0067"]])]
+    anonymous_ids: Annotated[Identifiers, Field(default_factory=list)]
     for_ever: Annotated[bool, Field(description="Store nothing of them in the future either.")] = False
 
 
 def add_rules(routes: APIRouter, services: Services) -> None:
-    rules = services.ingest.rules
-
     @routes.get("/{source_id}/rules", summary="The privacy rules of a source")
     def list_rules(who: Admin, source_id: Id, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[RuleShown]:
-        found, rest = ascending(rules.list(who.workspace.id, source_id), lambda rule: rule.id, cursor, limit)
+        found, rest = ascending(
+            services.ingest.rules.list(who.workspace.id, source_id), lambda rule: rule.id, cursor, limit
+        )
         return Page(data=[RuleShown.model_validate(rule) for rule in found], next_cursor=rest)
 
     @routes.post("/{source_id}/rules", status_code=201, summary="Add a privacy rule")
     def create_rule(who: Admin, request: Request, source_id: Id, given: RuleGiven) -> RuleShown:
-        rule = rules.add(who.workspace.id, source_id, given.path, given.action, services.clock())
+        rule = services.ingest.rules.add(who.workspace.id, source_id, given.path, given.action, services.clock())
         note(services, request, who, "source.add_rule", f"source:{source_id}", {"path": rule.path, "rule": rule.action})
         return RuleShown.model_validate(rule)
 
     @routes.delete("/{source_id}/rules/{rule_id}", status_code=204, summary="Remove a privacy rule")
     def remove_rule(who: Admin, request: Request, source_id: Id, rule_id: Id) -> None:
         """The property is kept again, of what arrives from now on."""
-        rule = rules.remove(who.workspace.id, source_id, rule_id)
+        rule = services.ingest.rules.remove(who.workspace.id, source_id, rule_id)
         note(services, request, who, "source.remove_rule", f"source:{source_id}", {"path": rule.path})
 
 
 def router(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/deletions", tags=["Privacy"])
-    deletions = services.ingest.deletions
 
     @routes.get("", summary="Requests to delete people, the newest first")
     def list_deletions(who: Admin, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[DeletionShown]:
         found, rest = newest_first(
-            lambda count: deletions.list(who.workspace.id, limit=count), lambda one: (one.id,), 1, cursor, limit
+            lambda count: services.ingest.deletions.list(who.workspace.id, limit=count),
+            lambda one: (one.id,),
+            1,
+            cursor,
+            limit,
         )
         return Page(data=[DeletionShown.model_validate(one) for one in found], next_cursor=rest)
 
-    @routes.post("", status_code=202, summary="Delete a person")
+    @routes.post("", status_code=201, summary="Delete a person")
     def delete_person(who: Admin, request: Request, response: Response, given: DeletionGiven) -> DeletionShown:
         """Their events and facts are deleted in every source of the workspace, within moments and for good."""
-        found = deletions.request(
+        found = services.ingest.deletions.request(
             who.workspace.id,
             user_ids=given.user_ids,
             anonymous_ids=given.anonymous_ids,
@@ -111,6 +114,6 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/{deletion_id}", summary="One request to delete a person")
     def get_deletion(who: Admin, deletion_id: Id) -> DeletionShown:
-        return DeletionShown.model_validate(deletions.get(who.workspace.id, deletion_id))
+        return DeletionShown.model_validate(services.ingest.deletions.get(who.workspace.id, deletion_id))
 
     return routes

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from cliffwatch.api.auth import Admin, Reader
 from cliffwatch.api.changes import location, note
+from cliffwatch.api.doors import add_addresses, add_oauth_keys
 from cliffwatch.api.paging import DEFAULT_LIMIT, Cursor, Limit, ascending
+from cliffwatch.api.privacy import add_rules
+from cliffwatch.api.quarantine import add_quarantine
 from cliffwatch.api.shapes import Body, Id, Moment, Name, Page, Shown, Text
 from cliffwatch.ingest.sources import ARCHIVE_DAYS, MAX_ARCHIVE_DAYS
 from cliffwatch.spec.model import Kind
@@ -39,10 +42,16 @@ class SourceShown(Shown):
 
 
 class SourceGiven(Body):
-    """A source to create. It gets its first write key at once."""
+    """A source to create. It gets its first write key at once; a connected one its first address, too."""
 
     name: Annotated[Name, Field(examples=["Shop"])]
-    archive_days: ArchiveDays = ARCHIVE_DAYS
+    kind: Annotated[
+        Literal["built_in", "connected"],
+        Field(description="`built_in`: SDKs post to it. `connected`: Segment delivers to it."),
+    ] = "built_in"
+    archive_days: Annotated[
+        ArchiveDays | None, Field(description=f"When left out: {ARCHIVE_DAYS}, of a connected source 0.")
+    ] = None
 
 
 class SourceChange(Body):
@@ -93,9 +102,15 @@ def router(services: Services) -> APIRouter:
 
     @routes.post("", status_code=201, summary="Create a source")
     def create_source(who: Admin, request: Request, response: Response, given: SourceGiven) -> SourceShown:
-        source = services.sources.create(
-            who.workspace.id, given.name, services.clock(), archive_days=given.archive_days
-        )
+        days = given.archive_days
+        if given.kind == "connected":
+            source, _ = services.ingest.deliveries.create_source(
+                who.workspace.id, given.name, services.clock(), archive_days=0 if days is None else days
+            )
+        else:
+            source = services.sources.create(
+                who.workspace.id, given.name, services.clock(), archive_days=ARCHIVE_DAYS if days is None else days
+            )
         note(services, request, who, "source.create", f"source:{source.id}", given.model_dump())
         response.headers.update(location(request, f"/sources/{source.id}"))
         return SourceShown.model_validate(source)
@@ -113,7 +128,11 @@ def router(services: Services) -> APIRouter:
         return SourceShown.model_validate(source)
 
     add_keys(routes, services)
+    add_addresses(routes, services)
+    add_oauth_keys(routes, services)
+    add_rules(routes, services)
     add_catalogue(routes, services)
+    add_quarantine(routes, services)
     return routes
 
 
