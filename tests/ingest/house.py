@@ -55,6 +55,7 @@ class House:
 
     def stop(self) -> None:
         self.services.ingest.stop()
+        self.services.connections.stop()
         self.services.store.close()
         self.services.database.close()
 

@@ -106,17 +106,10 @@ def test_what_is_not_selected_is_nowhere_on_disk_once_it_is_stored(house: House)
     broken = {key: value for key, value in ORDER.items() if key not in ("userId", "anonymousId")}
     house.client.post(address.path, json=[ORDER, {**ORDER, "event": "Other"}, broken])
     house.client.post(address.path, json=broken | {"messageId": "m-2"})
-    kept = without_journal(house)
+    kept = everything_kept(house)
     assert b"Order Completed" in kept
     assert SECRET.encode() not in kept
     assert len(house.services.ingest.quarantine.list(source.id)) == 2
-
-
-def without_journal(house: House) -> bytes:
-    kept = everything_kept(house)
-    for path in (house.folder / "journal").glob("*.journal"):
-        kept = kept.replace(path.read_bytes(), b"")
-    return kept
 
 
 PATHS = st.frozensets(
@@ -263,6 +256,19 @@ def test_deleting_a_person_removes_events_facts_quarantined_messages_and_what_is
     assert [event.user for event in house.services.ingest.recent(source.id)] == ["bob"]
     assert house.services.ingest.quarantine.list(source.id) == []
     assert "ann" not in json.dumps([done.shown, done.error])
+
+
+def test_the_journal_holds_nothing_of_a_person_who_was_deleted(house: House) -> None:
+    source = house.source()
+    house.send(source, person("ann-of-the-journal"), person("bob"))
+    house.absorbed()
+    files = list((house.folder / "journal").glob("*.journal"))
+    assert b"ann-of-the-journal" in b"".join(path.read_bytes() for path in files)
+    delete(house, user_ids=["ann-of-the-journal"])
+    house.services.ingest.deletions.stop(10)
+    assert list((house.folder / "journal").glob("*.journal")) == []
+    house.send(source, person("eve"))
+    assert len(house.archived(source)) == 2
 
 
 def test_what_is_sent_again_after_a_deletion_is_not_stored_again(house: House) -> None:

@@ -43,6 +43,8 @@ BUSY_EVENTS = 2_000
 BUSY_GATHER_SECONDS = 1.0
 """After a group of so many events the next may be late: large groups cost the store a third of what small ones do."""
 HOUSEKEEPING_SECONDS = 1.0
+LET_GO_MS = 60_000
+"""How long the journal keeps what is absorbed when little arrives; a new segment costs a few milliseconds."""
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -192,6 +194,8 @@ class Absorber:
         due = abs(now - self._last_housekeeping_ms) >= HOUSEKEEPING_SECONDS * 1000
         waited_for = self._hurry.is_set() and self._unflushed and self._journal.end <= self.position
         if due:
+            if now // LET_GO_MS != self._last_housekeeping_ms // LET_GO_MS:
+                self._journal.let_go(self.position)
             self._last_housekeeping_ms = now
             self._sources.refresh()
             self._guard.refresh()

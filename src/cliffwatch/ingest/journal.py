@@ -133,6 +133,15 @@ class Journal:
         for base in done:
             self._path(base).unlink(missing_ok=True)
 
+    def let_go(self, absorbed: int) -> None:
+        """When everything is absorbed, end the segment under way and delete it: what is left out must not stay."""
+        with self._one_writer:
+            if self._file is None or absorbed < self.end:
+                return
+            with self._lock:
+                self._close_file()
+        self.forget(absorbed)
+
     def close(self) -> None:
         with self._lock:
             self._close_file()

@@ -135,13 +135,14 @@ class Ingest:
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLD)
         self._absorber.start()
-        self.deletions.start(self.wait_absorbed)
+        self.deletions.start(self.wait_absorbed, self._let_go)
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
         """Make durable what is under way, absorb for `timeout` seconds at most, and let go of the journal."""
         self._commit.close()
         self.deletions.stop(timeout)
         self._absorber.stop(timeout)
+        self._let_go()
         self._journal.close()
         sys.setswitchinterval(self._switch_interval)
         gc.set_threshold(*self._gc_threshold)
@@ -197,6 +198,10 @@ class Ingest:
     def _refuse(self, source_id: int, received_ms: int, verdict: Verdict, body: bytes) -> None:
         """Keep a refused request for people to look at, as far as anything of its source may be kept."""
         self._absorber.refuse(source_id, received_ms, verdict, self.guard.reduced(source_id, body))
+
+    def _let_go(self) -> None:
+        """Delete from the journal what is absorbed."""
+        self._journal.let_go(self._absorber.position)
 
     def _has_room(self) -> bool:
         return self._journal.end - self._absorber.position < self._max_backlog

@@ -172,11 +172,13 @@ class Deletions:
                 by_workspace.setdefault(workspace_id, {})[hash_] = until_ms
             self._suppressions = Suppressions(hash_key, by_workspace)
 
-    def start(self, wait_absorbed: Callable[[float], bool]) -> None:
-        """Begin to do what is written down. `wait_absorbed` waits until what was accepted so far is in the store."""
+    def start(self, wait_absorbed: Callable[[float], bool], let_go: Callable[[], None]) -> None:
+        """Begin to do what is written down. `wait_absorbed` waits until what was accepted so far is in the store,
+        `let_go` deletes what the journal keeps of it.
+        """
         self._stopping.clear()
         self._wake.set()
-        self._thread = threading.Thread(target=self._run, args=(wait_absorbed,), name="deletions", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(wait_absorbed, let_go), name="deletions", daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
@@ -195,29 +197,32 @@ class Deletions:
             waiting.wait(0.02)
         return False
 
-    def _run(self, wait_absorbed: Callable[[float], bool]) -> None:
+    def _run(self, wait_absorbed: Callable[[float], bool], let_go: Callable[[], None]) -> None:
         while not self._stopping.is_set():
             self._wake.wait(RETRY_SECONDS)
             self._wake.clear()
             try:
-                self._do_all(wait_absorbed)
+                if self._do_all(wait_absorbed):
+                    let_go()
             except (CliffwatchError, SQLAlchemyError) as error:
                 log.warning("deletion_waits", error=str(error))
 
-    def _do_all(self, wait_absorbed: Callable[[float], bool]) -> None:
+    def _do_all(self, wait_absorbed: Callable[[float], bool]) -> int:
+        """Do what waits; returns how many requests were done."""
         with self._database.read() as session:
             ids = session.scalars(
                 select(DeletionRow.id).where(DeletionRow.done_ms.is_(None)).order_by(DeletionRow.id)
             ).all()
-        for deletion_id in ids:
+        for done, deletion_id in enumerate(ids):
             # A request may come from the absorber itself, in the middle of a group: that group is waited for, too.
             if self._stopping.is_set() or not wait_absorbed(WAIT_SECONDS):
-                return
+                return done
             try:
                 self._do(deletion_id, wait_absorbed)
             except CliffwatchError as error:
                 self._note_error(deletion_id, str(error))
                 raise
+        return len(ids)
 
     def _do(self, deletion_id: int, wait_absorbed: Callable[[float], bool]) -> None:
         with self._database.read() as session:

@@ -126,6 +126,12 @@ if (zone) {
   follow();
 }
 
+// On a narrow screen the tab that is open may be out of sight.
+for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
+  const tabs = tab.parentElement;
+  tabs.scrollLeft += tab.getBoundingClientRect().left - tabs.getBoundingClientRect().left - 16;
+}
+
 for (const flash of document.querySelectorAll("[data-flash]")) {
   if (flash.getAttribute("role") === "status") setTimeout(() => flash.remove(), 6000);
 }
