@@ -131,6 +131,7 @@ class Server:
         self.database = Database(f"sqlite:///{self.folder / 'metadata.db'}")
         self.database.migrate()
         self.store: EventStore = open_store(self.folder / "events.duckdb", memory_limit="512MB")
+        self.projector = EveryEvent()
         self.sources, self.catalogue = Sources(self.database), Catalogue(self.database)
         self.ingest = Ingest(
             self.folder / "journal",
@@ -138,7 +139,7 @@ class Server:
             store=self.store,
             sources=self.sources,
             catalogue=self.catalogue,
-            projector=EveryEvent(),
+            projector=self.projector,
             clock=self.present,
             **self.options,
         )

@@ -62,6 +62,7 @@ class Sender(threading.Thread):
         super().__init__(daemon=True)
         self.hello, self.name_, self.until = hello, name, until
         self.accepted = self.refused = 0
+        self.statuses: set[int] = set()
         self.headers: set[tuple[str | None, str | None]] = set()
 
     def run(self) -> None:
@@ -75,8 +76,9 @@ class Sender(threading.Thread):
                 self.accepted += 100
                 number += 1
                 continue
-            assert answer.status == 429, answer.status
+            assert answer.status in (429, 503), answer.status
             self.refused += 1
+            self.statuses.add(answer.status)
             self.headers.add((answer.getheader("Retry-After"), answer.getheader("X-RateLimit-Reset")))
             time.sleep(0.05)
 
@@ -110,6 +112,20 @@ def test_more_than_the_store_takes_is_told_to_wait_and_what_is_sent_again_counts
     assert accepted > 1_000
     assert sum(sender.refused for sender in senders) > 0
     assert set().union(*(sender.headers for sender in senders)) == {("5", "5")}
+    assert stored(tmp_path, process) == (accepted, accepted)
+
+
+def test_a_full_disk_is_told_and_when_there_is_room_everything_is_there_once(tmp_path: Path, start: Start) -> None:
+    process, hello = start(segment_bytes=64_000_000)
+    _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2_000_000, hard))  # no file may grow beyond: journal, store
+    full = flood(hello, 3, "full")
+    assert 503 in set().union(*(sender.statuses for sender in full))
+    assert set().union(*(sender.headers for sender in full)) == {("5", "5")}
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    after = flood(hello, 1, "after")
+    assert sum(sender.accepted for sender in after) > 0
+    accepted = sum(sender.accepted for sender in full + after)
     assert stored(tmp_path, process) == (accepted, accepted)
 
 

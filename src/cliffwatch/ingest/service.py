@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,9 +37,6 @@ STOP_SECONDS = 10.0
 SWITCH_SECONDS = 0.001
 """How long the absorber may hold the interpreter while a request waits for it. An answer passes it three times; with
 Python's 5 ms one in a hundred took 130 to 150 ms at 10,000 events a second, with 1 ms 25 to 45 ms."""
-
-GC_THRESHOLD = (50_000, 20, 50)
-"""Python looks for cycles among new objects every 700 by default; at full load that alone is a tenth of all work."""
 
 
 class Ingest:
@@ -78,7 +74,6 @@ class Ingest:
         self._clock = clock
         self._sources = sources
         self._switch_interval = sys.getswitchinterval()
-        self._gc_threshold = gc.get_threshold()
         self._max_backlog = max_backlog_bytes
         self._journal = Journal(folder, segment_bytes=segment_bytes)
         self._budget = Budget(max_queue_bytes)
@@ -131,9 +126,6 @@ class Ingest:
         """Begin to absorb, first of all what the last run left in the journal."""
         self._switch_interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
-        self._gc_threshold = gc.get_threshold()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLD)
         self._absorber.start()
         self.deletions.start(self.wait_absorbed, self._let_go)
 
@@ -145,8 +137,6 @@ class Ingest:
         self._let_go()
         self._journal.close()
         sys.setswitchinterval(self._switch_interval)
-        gc.set_threshold(*self._gc_threshold)
-        gc.unfreeze()
 
     def door(self, app: App) -> App:
         """The ASGI application that answers the tracking API and leaves everything else to `app`."""

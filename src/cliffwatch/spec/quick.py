@@ -115,9 +115,9 @@ def accept_quickly(body: bytes, arrival: Arrival) -> Iterator[Event | Rejection]
 
 def read(body: bytes) -> _Batch | _Message | _Pieces | None:
     """A body as far as the rules look into it; None when it is for the long way."""
-    for read in (_read_batch, _read_message, _read_pieces):
+    for decode in (_read_batch, _read_message, _read_pieces):
         try:
-            return read(body)
+            return decode(body)
         except _ODD:
             pass
     return None
