@@ -84,7 +84,7 @@ def test_a_stretch_that_is_dragged_over_a_chart_is_what_the_explain_page_is_aske
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 60, steps=4)
     page.mouse.up()
-    page.get_by_role("link", name="Explain", exact=True).click()
+    page.get_by_role("link", name="Find the cause").click()
     page.wait_for_url("**/explain?**start=2026-11-2*")
     days = page.evaluate(
         "(new Date(document.querySelector('#end').value) - new Date(document.querySelector('#start').value)) / 864e5"
