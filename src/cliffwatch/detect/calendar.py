@@ -12,6 +12,7 @@ from cliffwatch.detect.model import DAY_MS, HOUR_MS, Bools, Floats, Grid, Ints
 from cliffwatch.errors import InvalidInput
 
 QUARTER_MS = HOUR_MS // 4
+STRETCH_MS = 6 * HOUR_MS  # whose largest values are compared
 EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; Monday is 0
 
 
@@ -23,7 +24,7 @@ class Calendar:
     hours feels none; one of at least 2 days has no weekday. `day` numbers local days; `slot` is the hour that a
     window teaches. `month` is 0 on the last day of a month, 1 on the first, else -1 (also for windows below a day:
     their memory sees too few months). `own` names the kinds of own events that a window feels, with the share of it
-    that they cover and whether one begins in it.
+    that they cover and whether one begins in it. `stretch` numbers stretches of six hours.
     """
 
     hours: tuple[tuple[tuple[int, float], ...], ...]
@@ -34,6 +35,7 @@ class Calendar:
     day: Ints
     duration_h: Floats
     month: Ints
+    stretch: Ints
     own: tuple[tuple[tuple[str, float, bool], ...], ...]
     has_hours: bool
     has_weekdays: bool
@@ -63,6 +65,7 @@ def calendar(grid: Grid) -> Calendar:
         duration_h=length / HOUR_MS,
         month=_months(day) if has_weekdays and not has_hours and grid.months else np.full(len(grid), -1),
         own=_own_events(grid),
+        stretch=(grid.end_ms - 1) // STRETCH_MS,
         has_hours=has_hours,
         has_weekdays=has_weekdays,
     )

@@ -19,8 +19,17 @@ from cliffwatch.detect.calendar import Calendar
 from cliffwatch.detect.layout import HOLIDAY, SLOPE, SLOW, WEEKDAY, Family, Row, Tuning
 from cliffwatch.detect.model import Bools, Floats, Ints
 from cliffwatch.detect.slow import start
-from cliffwatch.detect.surprise import against_tail, evidence, follow, unskewed, value_per_event, what_is_new
-from cliffwatch.detect.tails import TINY, count_score, share_score
+from cliffwatch.detect.surprise import (
+    against_bursts,
+    against_tail,
+    evidence,
+    follow,
+    unskewed,
+    value_per_event,
+    what_is_new,
+    where_tails_begin,
+)
+from cliffwatch.detect.tails import relative_score, share_score
 
 Felt = tuple[tuple[int, float], ...]
 """(slot, share): of which events a window feels how much."""
@@ -55,13 +64,12 @@ class Forecast:
 
 @dataclass(slots=True)
 class Step:
-    """What one window gives per series: expected value, relative (log links) or absolute variance, signed score."""
+    """Where a step puts what a window gives per series: expected value, relative (log links) or absolute variance."""
 
     mean: Floats
     variance: Floats
-    score: Floats
+    score: Floats  # signed
     news: Floats  # the score, less what the points before have told already
-    parts: Parts
 
 
 def step(
@@ -73,90 +81,93 @@ def step(
     t: int,
     family: Family,
     tune: Tuning,
+    into: Step,
     *,
     mature: bool,
     roots: Ints | None = None,
     events: Felt = (),
-) -> Step:
+) -> Parts:
     """Forecast window `t`, score the values `y` (0 where not `present`, None = all are) against it and learn.
 
-    `events` are the slots of events that the window feels. Changes the memory `x` (ROWS, series). `mature` says that
-    every series has passed its learning; then the caller counts the points in `x[Row.N]`.
+    Fills `into`; gives the parts of the expectation. `events` are the slots of events that the window feels. Changes
+    the memory `x` (ROWS, series). `mature` says that every series has passed its learning; then the caller counts the
+    points in `x[Row.N]`.
     """
     linear = not family.log
-    ok = None if present is None else present.astype(np.float64)
-    old = None if mature else (x[Row.N] >= tune.learn_points).astype(np.float64)
+    ok = None if present is None else present.astype(x.dtype)
+    old = None if mature else (x[Row.N] >= tune.learn_points).astype(x.dtype)
     both = old if ok is None else ok if old is None else ok * old
     hours = 1.0 if linear else float(cal.duration_h[t])
     ahead = predict(x, cal, t, tune, roots, events)
     noise = np.maximum(x[Row.NOISE], 1e-6 * x[Row.UNIT] if linear else 1e-6)
     p_sum = ahead.p_all + ahead.p_drift
-    slope: Floats | None = None  # of the variance in the noise
+    mean, q, slope = into.mean, into.variance, None  # slope of the variance in the noise
     if linear:
-        mean, own = ahead.centre, noise
+        mean[:], own = ahead.centre, noise
         slope = _weight_factor(x, weight, ok)
         if family is Family.RATIO:
-            mean, slope = _within(x, y, mean, weight, slope, ok)
+            mean[:], slope = _within(x, y, mean, weight, slope, ok)
         v = y - mean
     else:
-        mean = np.exp(ahead.centre)
+        np.exp(ahead.centre, out=mean)
         mean *= hours
         if family is Family.COUNT:
             np.maximum(mean, 0.01, out=mean)
-            own = 1.0 / mean
-            own += noise
+            rare = 1.0 / mean
+            own = rare + noise
+            v = y * rare
         else:
             slope = np.exp(0.5 * (ahead.parts.level - ahead.centre))
-        v = y / mean
+            v = y / mean
         v -= 1.0
     if slope is not None:
         own = noise * slope
-    q = p_sum + own
+    np.add(p_sum, own, out=q)
     if family is Family.COUNT:
-        z = count_score(y, mean, noise + p_sum)
+        z = relative_score(y, v, rare, noise + p_sum, q)
     elif family is Family.SUM:
-        z = count_score(y / (mean * own), 1.0 / own, p_sum)
+        z = relative_score(y / (mean * own), v, own, p_sum, q)
         z[(y == 0.0) & (mean < NOTHING)] = 0.0  # nothing came where next to nothing was expected
     else:
         z = v / np.sqrt(q)
-        z = unskewed(x, z, slope if family is Family.LINEAR else None, np.ones(len(z)) if both is None else both, tune)
+        z = unskewed(x, z, slope if family is Family.LINEAR else None, np.ones_like(z) if both is None else both, tune)
         if family is Family.RATIO:
             z = np.where(x[Row.FREE] > 0, z, share_score(y, mean, mean * (1.0 - mean) / q))
     if ok is not None:
         z *= ok
     inverse = 1.0 / q
-    size = np.abs(z)
-    calm = (size <= tune.cut).astype(np.float64)
+    size, side = np.abs(z), np.sign(z)
+    calm = (size <= tune.cut).astype(x.dtype)
     if both is not None:
         calm *= both
-    far = evidence(x, z, size, ahead.p_slow * inverse, tune.evidence_rate * calm, both, tune)
+    far = evidence(x, z, size, side, ahead.p_slow * inverse, tune.evidence_rate * calm, both, tune)
+    far = np.sqrt(far, out=into.score)
     u = v if linear else v / (1.0 + v * (p_sum * (0.5 * inverse)))
     trust = calm * (tune.huber / np.maximum(size, tune.huber))
     if old is not None:  # while learning even a surprise teaches, once the filter has started
-        going = (x[Row.N] >= tune.warm).astype(np.float64)
+        going = (x[Row.N] >= tune.warm).astype(x.dtype)
         start_trust = (1.0 - old) * going * (tune.huber / np.maximum(size, tune.huber))
         trust += start_trust if ok is None else start_trust * ok
     _learn(x, ahead, u, own, inverse, trust, tune, linear=linear)
     _spread(x, ahead, u, p_sum, own, noise, slope, inverse, trust if old is None else trust * old, tune, family)
-    side = z
     if family is Family.SUM and weight is not None:
-        each = value_per_event(x, y, weight, np.ones(len(y)) if ok is None else ok, tune)
+        each = value_per_event(x, y, weight, np.ones_like(y) if ok is None else ok, tune)
         if both is not None:
             each *= both
-        side = np.where(np.abs(each) - 0.15 > far, each, z)
-        far = np.maximum(far, np.abs(each) - 0.15)
-    begin = x[Row.TAIL_FROM]
-    begin *= 1.0 + (tune.tail_pace * (x[Row.RUN] == 0 if both is None else (x[Row.RUN] == 0) * both)) * (
-        (far > begin) - tune.tail_rate
-    )
-    np.maximum(begin, tune.tail_from, out=begin)
+        side = np.sign(np.where(np.abs(each) - 0.15 > far, each, z))
+        np.maximum(far, np.abs(each) - 0.15, out=far)
     surprised = far > tune.tail_from
     if both is not None:
         surprised &= both > 0
     who = np.flatnonzero(surprised)
+    where_tails_begin(x, far, who, both, tune)
     if who.size:
-        against_tail(x, far, side[who], who, x[Row.RUN, who] == 0, tune)
-    news = what_is_new(x, far, who, tune)
+        against_tail(x, far, side, who, tune)
+        if tune.bursts and not linear:
+            against_bursts(x, far, y, side, who, tune)
+    if tune.bursts and not linear:
+        np.maximum(x[Row.PEAK], y, out=x[Row.PEAK])
+    what_is_new(x, far, who, tune, into.news)
     active = far > tune.cut_run
     active |= x[Row.RUN] > 0
     if both is not None:
@@ -167,9 +178,11 @@ def step(
         _doubt(x, ahead, who, size[who], gap, cal, t, tune)
         follow(x, who, far[who], z[who], np.sqrt(q[who]), gap, own[who], _new_habit(cal, t, tune), tune)
     if old is not None:
-        seen = np.ones(len(y)) if ok is None else ok
+        seen = np.ones_like(y) if ok is None else ok
         _warm_up(x, y / hours, seen * (1.0 - going), seen, family, tune, roots)
-    return Step(mean, q, np.copysign(far, side), np.copysign(news, side), ahead.parts)
+    into.news *= side
+    far *= side
+    return ahead.parts
 
 
 def predict(x: Floats, cal: Calendar, t: int, tune: Tuning, roots: Ints | None = None, events: Felt = ()) -> Forecast:
@@ -181,7 +194,7 @@ def predict(x: Floats, cal: Calendar, t: int, tune: Tuning, roots: Ints | None =
     slow = x[Row.SLOW : Row.SLOW + SLOW]
     cov = x[Row.P_SLOW :].reshape(SLOW, SLOW, -1)
     spread = np.maximum(x[Row.COVARIANCE] * (1.0 / tune.rho), 1e-6 * x[Row.UNIT])
-    borrows = 0.0 if roots is None else (roots != np.arange(len(roots))).astype(np.float64)
+    borrows = 0.0 if roots is None else (roots != np.arange(len(roots))).astype(x.dtype)
     parts = Parts(slow[0].copy(), slow[SLOPE], 0.0, 0.0, 0.0, 0.0, x[Row.DRIFT] * tune.rho)
     centre = parts.level + parts.drift
     p_slow = cov[0, 0]
@@ -229,8 +242,9 @@ def _learn(
     left = u + drift
     gain = trust * ahead.p_drift
     gain *= inverse
-    x[Row.DRIFT] = drift + gain * u
-    x[Row.P_DRIFT] = ahead.p_drift - gain * ahead.p_drift
+    np.add(drift, gain * u, out=x[Row.DRIFT])
+    gain *= ahead.p_drift
+    np.subtract(ahead.p_drift, gain, out=x[Row.P_DRIFT])
     if ahead.season:
         # the points of one slot share the drift, so together they tell no more than one point with its variance
         base = trust / (ahead.p_all + own + tune.per_hour * ahead.spread)
@@ -272,27 +286,34 @@ def _spread(
         weight *= slope
     weight *= weight
     weight *= trust
-    weight *= 2.0
+    weight += weight
     total = x[Row.TRUST]
-    total -= total * (trust * (1.0 - tune.keep_spread))
+    kept = trust * (tune.keep_spread - 1.0)
+    kept += 1.0
+    total *= kept
     total += weight
-    rate = weight / (total + TINY)
+    weight /= total + 1e-30
     # the innovation's square less what is known of it, against what is believed of the noise
-    news = u * u
-    news -= p_sum
-    news -= own
+    news = np.empty((2, *u.shape), u.dtype)
+    both = news[0]
+    np.multiply(u, u, out=both)
+    both -= p_sum
+    both -= own
     if slope is not None:
-        news /= slope
-    news += noise - x[Row.NOISE]
-    x[Row.NOISE] += rate * news
+        both /= slope
+    both += noise
     left = u + ahead.parts.drift
-    shared = left * x[Row.LEFT]
-    shared += (tune.whiten * u) * x[Row.INNOVATION]
+    shared = np.multiply(left, x[Row.LEFT], out=news[1])
+    lag = tune.whiten * u
+    lag *= x[Row.INNOVATION]
+    shared += lag
     shared -= ahead.p_all
-    shared -= x[Row.COVARIANCE]
-    x[Row.COVARIANCE] += rate * shared
-    x[Row.LEFT] = left * trust
-    x[Row.INNOVATION] = u * trust
+    learned = x[Row.NOISE : Row.COVARIANCE + 1]
+    news -= learned
+    news *= weight
+    learned += news
+    np.multiply(left, trust, out=x[Row.LEFT])
+    np.multiply(u, trust, out=x[Row.INNOVATION])
 
 
 def _doubt(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,13 @@ class Wishes:
     up: Bools | bool
     down: Bools | bool
     minimum_windows: Ints | int
+
+    def exact_as(self, kind: np.dtype[Any]) -> Wishes:
+        """The same numbers in the precision of the scores, so that one wish and one for each series decide alike."""
+        limit, effect, impact = (
+            np.asarray(wished, kind) for wished in (self.limit, self.minimum_effect, self.minimum_impact)
+        )
+        return replace(self, limit=limit, minimum_effect=effect, minimum_impact=impact)
 
     def of(self, who: Ints) -> Wishes:
         """The wishes of the series `who`."""

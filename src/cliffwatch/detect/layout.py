@@ -72,7 +72,11 @@ class Row(enum.IntEnum):
     SLOW = 127
     EVENT = 139  # what the last and the first day of a month do, and own events by kind
     P_EVENT = 147
-    P_SLOW = 155
+    PEAK = 155  # the largest value of this stretch of hours, and of those before (logarithm): mean, variance, how many
+    PEAKS = 156
+    V_PEAKS = 157
+    N_PEAKS = 158
+    P_SLOW = 159
 
 
 ROWS = Row.P_SLOW + SLOW * SLOW
@@ -88,6 +92,7 @@ class Tuning:
     adopt_after: int  # points that must speak for another level before it is adopted
     per_hour: float  # windows that share an hour's slot
     step_days: float
+    bursts: bool  # windows so short that a stretch of hours holds many
     keep_spread: float
     keep_recent: float
     keep_hour: float = 0.985
@@ -126,11 +131,18 @@ class Tuning:
     q_event: float = 0.1**2  # from one event of a kind to the next
     tail_from: float = 2.3  # score from which a surprise is measured by the series' own past ones
     tail_prior: float = 0.15  # mean of log(score / tail_from) above it when scores are normal
+    tail_usual: float = 2.5  # where the tail of normal scores begins when looked at jointly with those before
     tail_rate: float = 0.02  # how often normal scores come so far
     tail_points: float = 40.0
     tail_cap: float = 6.0
     tail_pace: float = 0.006
     old_news: float = 0.6
+    peaks_prior: float = 0.6  # standard deviation of the logarithm of a stretch's largest value
+    peaks_trust: float = 4.0
+    peaks_keep: float = 0.97
+    peaks_cap: float = 2.5
+    heavy_from: float = 1.1  # times the tail of normal scores: from here to `heavy` bursts are compared with bursts
+    heavy: float = 1.3
     kin: float = 0.1  # a child's own rhythm against its parent's, as a share of the prior variance
     skew_rate: float = 0.005
     skew_doubt: float = 0.2
@@ -145,11 +157,12 @@ def tuning(step_ms: int) -> Tuning:
     return Tuning(
         rho=0.9 if daily else float(np.clip(0.97**step_h, 0.9, 0.99)),
         warm=7 if daily else int(np.clip(round(24 / step_h), 7, 288)),
-        learn_points=14 if daily else max(14, math.ceil(48 / step_h)),
+        learn_points=14 if daily else max(14, math.ceil((48 if step_h >= 0.5 else 24) / step_h)),
         adopt_after=7 if daily else int(np.clip(round(10 / step_h), 8, 48)),
         per_hour=max(1.0, 1 / step_h),
         step_days=step_ms / DAY_MS,
-        keep_recent=0.8 if daily else 0.96 if step_h >= 0.5 else 0.99,
+        bursts=step_h < 1,
+        keep_recent=0.8 if daily else 0.96 if step_h >= 0.5 else 0.995 ** (12 * step_h),
         keep_spread=1 - 1 / 150 if daily else 1 - 1 / 400,
     )
 

@@ -18,7 +18,7 @@ def start(x: Floats, who: Bools, family: Family, tune: Tuning, roots: Ints | Non
     mean = x[Row.MEAN, who]
     variance = x[Row.SQUARES, who] / np.maximum(x[Row.N, who], 1.0)
     if family.log:
-        unit = np.ones(mean.shape)
+        unit = np.ones_like(mean)
         x[Row.SLOW, who] = np.log(np.maximum(mean, 0.05))
         drift = tune.drift_prior * unit
         noise = tune.noise_prior * unit
@@ -43,7 +43,7 @@ def start(x: Floats, who: Bools, family: Family, tune: Tuning, roots: Ints | Non
     x[Row.P_DRIFT, who] = drift
     x[Row.NOISE, who] = noise
     x[Row.COVARIANCE, who] = drift * tune.rho
-    trust = np.full(mean.shape, tune.prior_trust_free)
+    trust = np.full_like(mean, tune.prior_trust_free)
     if family is Family.COUNT:  # so many points of the series' own precision
         per_window = np.maximum(mean * tune.step_days * 24.0, 0.05)
         trust = 2.0 * tune.prior_trust * (tune.noise_prior / (tune.noise_prior + 1.0 / per_window)) ** 2

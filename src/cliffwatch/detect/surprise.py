@@ -2,50 +2,66 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
 
 from cliffwatch.detect.layout import Row, Tuning
-from cliffwatch.detect.model import Bools, Floats, Ints
+from cliffwatch.detect.model import Floats, Ints
 from cliffwatch.detect.slow import adopt
-from cliffwatch.detect.tails import count_score
+from cliffwatch.detect.tails import relative_score
 
-EVIDENCE = ((Row.SHORT, Row.V_SHORT), (Row.LONG, Row.V_LONG))
+EVIDENCE = np.array([[Row.SHORT], [Row.LONG]])
+UP_OR_DOWN = np.array([int(Row.TAIL_DOWN), int(Row.TAIL_UP)])
+BOTH_TAILS = int(Row.TAIL_UP + Row.TAIL_DOWN)
+SUMS = slice(Row.SHORT, Row.LONG + 1, 2)
+VARIANCES = slice(Row.V_SHORT, Row.V_LONG + 1, 2)
+
+
+@functools.cache
+def _weights(keep_short: float, keep_long: float, kind: np.dtype[np.floating]) -> tuple[Floats, Floats, Floats]:
+    """Per sum of evidence, as columns: what it keeps, what a point adds, and how much points have in common in it."""
+    keep = np.array([[keep_short], [keep_long]])
+    columns = (keep, np.sqrt(1 - keep * keep), 2 * keep / (1 - keep))
+    return columns[0].astype(kind), columns[1].astype(kind), columns[2].astype(kind)
 
 
 def evidence(
-    x: Floats, z: Floats, size: Floats, common: Floats, rate: Floats, ok: Floats | None, tune: Tuning
+    x: Floats, z: Floats, size: Floats, side: Floats, common: Floats, rate: Floats, ok: Floats | None, tune: Tuning
 ) -> Floats:
-    """The score of a point joined with that of the last few and of more points before it.
+    """The square of a point's score joined with that of the last few and of more points before it.
 
     The sums are exponentially weighted, of clipped scores, and measured against their own past variance (learned at
     `rate`), so a series whose scores lean together pays for it; `common` is the share of a point's variance that it
-    has in common with its neighbours. Taking the largest of three scores costs a fifth of a unit, so that a quiet
-    series stays as quiet. A sum counts only while the point itself leans the same way. `ok` masks points, None is all.
+    has in common with its neighbours. A sum counts only while the point itself leans the same way. `size` and `side`
+    are the absolute value and the sign of `z`; `ok` masks points, None is all.
     """
-    clipped = np.minimum(np.maximum(z, -tune.clip), tune.clip)
-    side = np.copysign(1.0, z)
+    keep, gain, shared = _weights(tune.keep_short, tune.keep_long, x.dtype)
+    sums, variance = x[SUMS], x[VARIANCES]
+    before = None if ok is None else sums.copy()
+    clipped = np.minimum(z, tune.clip)
+    np.maximum(clipped, -tune.clip, out=clipped)
+    sums *= keep
+    sums += gain * clipped
+    if before is not None:
+        np.copyto(sums, before, where=ok == 0.0)
+    along = sums * (side * (size > tune.gate))
+    np.maximum(along, 0.0, out=along)
+    along *= along
+    least = shared * common
+    least += 1.0
+    np.maximum(least, variance, out=least)
+    along /= least
     best = size * size
-    for (row, v_row), keep in zip(EVIDENCE, (tune.keep_short, tune.keep_long), strict=True):
-        sums, variance = x[row], x[v_row]
-        if ok is None:
-            sums *= keep
-            sums += math.sqrt(1 - keep * keep) * clipped
-        else:
-            sums *= 1.0 - (1.0 - keep) * ok
-            sums += (math.sqrt(1 - keep * keep) * clipped) * ok
-        along = sums * side
-        absolute = np.abs(along)
-        along *= absolute
-        absolute *= absolute
-        along /= np.maximum(variance, 1.0 + common * (2 * keep / (1 - keep)))
-        np.maximum(best, along, out=best)
-        variance += rate * (np.minimum(absolute, 9.0) - variance)
-    far = np.sqrt(best)
-    far = np.where(size > tune.gate, far, size)
-    far -= np.minimum(0.1 * far, tune.several)
-    return far
+    np.maximum(best, along[0], out=best)
+    np.maximum(best, along[1], out=best)
+    square = np.multiply(sums, sums, out=along)
+    np.minimum(square, 9.0, out=square)
+    square -= variance
+    square *= rate
+    variance += square
+    return best
 
 
 def unskewed(x: Floats, z: Floats, slope: Floats | None, learn: Floats, tune: Tuning) -> Floats:
@@ -80,10 +96,10 @@ def value_per_event(x: Floats, y: Floats, weight: Floats, ok: Floats, tune: Tuni
     new = (usual <= 0) & (there > 0) & (y > 0)
     usual[new] = y[new] / events[new]
     variance[new] = 1.0
-    safe = np.maximum(usual, 1e-300)
+    safe = np.maximum(usual, 1e-30)
     gap = y / (events * safe) - 1.0
     spread = variance / events + tune.each_doubt**2
-    z = count_score((gap + 1.0) / spread, 1.0 / spread, np.full(gap.shape, 1e-9)) * there * (usual > 0)
+    z = relative_score((gap + 1.0) / spread, gap, spread, np.full_like(gap, 1e-9), spread) * there * (usual > 0)
     far = np.abs(z)
     run += there * ((far > tune.cut_run) * (run + 1.0) - run)
     rate = np.where(
@@ -96,42 +112,90 @@ def value_per_event(x: Floats, y: Floats, weight: Floats, ok: Floats, tune: Tuni
     return result
 
 
-def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, news: Bools, tune: Tuning) -> None:
+def where_tails_begin(x: Floats, far: Floats, who: Ints, both: Floats | None, tune: Tuning) -> None:
+    """Move the score above which the tail begins so that a set share of points lies there; not during an incident.
+
+    `who` are the series whose score is in reach of it.
+    """
+    begin = x[Row.TAIL_FROM]
+    held = np.flatnonzero(x[Row.RUN] if both is None else (x[Row.RUN] > 0) | (both == 0))
+    saved = begin[held]
+    above = who[far[who] > begin[who]]
+    less = 1.0 - tune.tail_pace * tune.tail_rate
+    begin *= less
+    begin[above] *= (less + tune.tail_pace) / less
+    begin[held] = saved
+    np.maximum(begin, tune.tail_from, out=begin)
+
+
+def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, tune: Tuning) -> None:
     """Measure the surprises of the series `who` (in `far`, changed in place) by the series' own past ones of that side.
 
     Above `tail_from` the logarithm of a score counts by its mean excess (B. M. Hill, 1975), which is known for normal
-    scores and learned for others, and by how often it comes so far: heavy tails shrink. Only `news` (the first point of
-    an incident) teaches, and no single one much.
+    scores and learned for others, and by how often it comes so far: heavy tails shrink. Only the first point of an
+    incident teaches, and no single one much.
     """
-    begin = x[Row.TAIL_FROM, who]
-    excess = np.log(far[who] / begin)
-    for row, n_row, members in (
-        (Row.TAIL_UP, Row.N_TAIL_UP, side > 0),
-        (Row.TAIL_DOWN, Row.N_TAIL_DOWN, side <= 0),
-    ):
-        at, over = who[members], excess[members]
-        other = Row.TAIL_UP + Row.TAIL_DOWN - row
-        usual = np.maximum(np.maximum(x[row, at], 0.5 * (x[row, at] + x[other, at])), tune.tail_prior)
-        far[at] = tune.tail_from * np.exp(over * np.where(over > 0, tune.tail_prior / usual, 1.0))
-        teaches = news[members] & (over > 0)
-        taught, fresh = at[teaches], over[teaches]
-        x[n_row, taught] += 1.0
-        past = x[row, taught]
-        x[row, taught] += (np.minimum(fresh, tune.tail_cap * past) - past) / x[n_row, taught]
+    excess = np.log(far[who] / x[Row.TAIL_FROM, who])
+    row = UP_OR_DOWN[(side[who] > 0).view(np.int8)]
+    mine, other = x[row, who], x[BOTH_TAILS - row, who]
+    hint = np.minimum(0.5 * tune.tail_points / x[row + 1, who], 0.5)  # the other side's tail, while this one is unknown
+    usual = np.maximum(np.maximum(mine, mine + hint * (other - mine)), tune.tail_prior)
+    over = excess > 0
+    far[who] = tune.tail_from * np.exp(excess * np.where(over, tune.tail_prior / usual, x.dtype.type(1.0)))
+    teaches = np.flatnonzero(over & (x[Row.RUN, who] == 0))
+    if teaches.size:
+        taught, row, past = who[teaches], row[teaches], mine[teaches]
+        x[row + 1, taught] += 1.0
+        x[row, taught] += (np.minimum(excess[teaches], tune.tail_cap * past) - past) / x[row + 1, taught]
 
 
-def what_is_new(x: Floats, far: Floats, who: Ints, tune: Tuning) -> Floats:
-    """The scores of all series, less what is no news: a surprise (of the series `who`) smaller than one just before it.
+def against_bursts(x: Floats, far: Floats, y: Floats, side: Floats, who: Ints, tune: Tuning) -> None:
+    """Measure the upward surprises of heavy-tailed series by the largest values of the last days, whatever the hour.
 
-    Given that an incident goes on, its next point is no great surprise. What is flagged does not depend on this.
+    Where bursts are usual, a burst is a surprise when it is larger than bursts are: by as many standard deviations (of
+    the logarithm of a stretch's largest value) as its score exceeds 1.
+    """
+    up = who[(side[who] > 0) & (x[Row.N_PEAKS, who] > 1)]
+    weight = x[Row.TAIL_UP, up] * x[Row.TAIL_FROM, up] / (tune.tail_prior * tune.tail_usual)
+    heavy = weight > tune.heavy_from
+    up, weight = up[heavy], weight[heavy]
+    if not up.size:
+        return
+    share = (weight - tune.heavy_from) / (tune.heavy - tune.heavy_from)
+    size = 1.1 + (np.log1p(y[up]) - x[Row.PEAKS, up]) / np.sqrt(x[Row.V_PEAKS, up])
+    far[up] += np.minimum(share, 1.0) * (np.maximum(size, 0.0) - far[up])
+
+
+def close_stretch(x: Floats, tune: Tuning) -> None:
+    """Learn the size of bursts from the largest value of the stretch of hours that is over."""
+    peak, count = x[Row.PEAK], x[Row.N_PEAKS]
+    seen = np.flatnonzero((peak > 0) & (x[Row.TRUST] > 0))
+    mean, variance, n = x[Row.PEAKS, seen], x[Row.V_PEAKS, seen], count[seen]
+    gap = np.log1p(peak[seen]) - mean
+    prior = tune.peaks_prior**2
+    variance = np.where(n > 0, variance, prior)
+    gap = np.where(n > 0, np.minimum(gap, tune.peaks_cap * np.sqrt(variance)), gap)
+    forget = 1.0 - tune.peaks_keep
+    learned = variance + np.maximum(1.0 / (n + tune.peaks_trust), forget) * (gap * gap - variance)
+    x[Row.V_PEAKS, seen] = np.where(n > 0, np.maximum(learned, 0.25 * prior), prior)
+    x[Row.PEAKS, seen] = mean + np.maximum(1.0 / (n + 1.0), forget) * gap
+    count[seen] += 1.0
+    peak[:] = 0.0
+
+
+def what_is_new(x: Floats, far: Floats, who: Ints, tune: Tuning, news: Floats) -> None:
+    """Into `news`: the scores of all series, less what is no news: a surprise smaller than one just before it.
+
+    `who` are the series that surprise. Given that an incident goes on, its next point is no great surprise. What is
+    flagged does not depend on this.
     """
     recent = x[Row.RECENT]
     recent *= tune.keep_recent
-    news = far.copy()
+    np.copyto(news, far)
     before, now = recent[who], far[who]
-    news[who] = np.where(now < before, np.maximum(tune.old_news * now, np.minimum(now, tune.tail_from)), now)
+    old = np.flatnonzero(now < before)
+    news[who[old]] = np.maximum(tune.old_news * now[old], np.minimum(now[old], tune.tail_from))
     recent[who] = np.maximum(before, now)
-    return news
 
 
 def follow(
@@ -151,13 +215,12 @@ def follow(
     run, gap = x[Row.RUN, who], x[Row.GAP, who]
     supports = (run > 0) & (distance * np.sign(gap) > 0.5 * np.abs(gap))
     fresh = (far > tune.cut_run) & ~supports
-    largest, begin, seen_before = np.abs(z), distance, np.zeros(len(who))
-    for points, (row, v_row), keep in zip((2.0, 4.0), EVIDENCE, (tune.keep_short, tune.keep_long), strict=True):
-        sums = x[row, who]
-        joint = np.abs(sums) / np.sqrt(np.maximum(x[v_row, who], 1.0)) * (sums * z > 0)
-        begin = np.where(joint > largest, sums * math.sqrt((1 - keep) / (1 + keep)) * root, begin)
-        seen_before = np.where(joint > largest, points, seen_before)
-        largest = np.maximum(largest, joint)
+    sums = x[EVIDENCE, who]
+    joint = np.abs(sums) / np.sqrt(np.maximum(x[EVIDENCE + 1, who], 1.0)) * (sums * z > 0)
+    best = np.argmax([np.abs(z), *joint], axis=0)
+    share = [math.sqrt((1 - keep) / (1 + keep)) for keep in (tune.keep_short, tune.keep_long)]
+    begin = np.choose(best, [distance, sums[0] * root * share[0], sums[1] * root * share[1]])
+    seen_before = 2.0 * best
     length = np.where(supports, run + 1.0, np.where(fresh, 1.0 + seen_before, run - 2.0))
     blend = np.maximum(1.0 / np.maximum(length, 1.0), tune.blend)
     x[Row.GAP, who] = np.where(supports, gap + blend * (distance - gap), np.where(fresh, begin, gap))
