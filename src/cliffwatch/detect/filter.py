@@ -160,7 +160,7 @@ def step(
     if both is not None:
         surprised &= both > 0
     who = np.flatnonzero(surprised)
-    where_tails_begin(x, far, who, both, tune)
+    where_tails_begin(x, far, side, who, both, tune)
     if who.size:
         against_tail(x, far, side, who, tune)
         if tune.bursts and not linear:

@@ -55,7 +55,7 @@ class Row(enum.IntEnum):
     TAIL_DOWN = 20
     N_TAIL_DOWN = 21
     RECENT = 138  # the largest surprise of late, fading
-    TAIL_FROM = 137  # the score above which the tail begins
+    PEAK = 137  # the largest value of this stretch of hours
     FREE = 22  # 1 when a ratio has been seen outside 0..1
     SKEW = 23  # third moment of an average's scores
     EACH = 24  # the usual value per event under a sum, its relative variance, and windows in a row away from it
@@ -72,11 +72,12 @@ class Row(enum.IntEnum):
     SLOW = 127
     EVENT = 139  # what the last and the first day of a month do, and own events by kind
     P_EVENT = 147
-    PEAK = 155  # the largest value of this stretch of hours, and of those before (logarithm): mean, variance, how many
-    PEAKS = 156
-    V_PEAKS = 157
-    N_PEAKS = 158
-    P_SLOW = 159
+    PEAKS = 155  # the largest values of past stretches of hours (logarithm): mean, variance, how many
+    V_PEAKS = 156
+    N_PEAKS = 157
+    TAIL_FROM_UP = 158  # the score above which the tail of that side begins
+    TAIL_FROM_DOWN = 159
+    P_SLOW = 160
 
 
 ROWS = Row.P_SLOW + SLOW * SLOW
@@ -132,7 +133,7 @@ class Tuning:
     tail_from: float = 2.3  # score from which a surprise is measured by the series' own past ones
     tail_prior: float = 0.15  # mean of log(score / tail_from) above it when scores are normal
     tail_usual: float = 2.5  # where the tail of normal scores begins when looked at jointly with those before
-    tail_rate: float = 0.02  # how often normal scores come so far
+    tail_rate: float = 0.01  # how often normal scores come so far on a side
     tail_points: float = 40.0
     tail_cap: float = 6.0
     tail_pace: float = 0.006

@@ -49,7 +49,7 @@ def start(x: Floats, who: Bools, family: Family, tune: Tuning, roots: Ints | Non
         trust = 2.0 * tune.prior_trust * (tune.noise_prior / (tune.noise_prior + 1.0 / per_window)) ** 2
     x[Row.TRUST, who] = trust
     x[Row.TAIL_UP, who] = x[Row.TAIL_DOWN, who] = tune.tail_prior
-    x[Row.TAIL_FROM, who] = tune.tail_from
+    x[Row.TAIL_FROM_UP, who] = x[Row.TAIL_FROM_DOWN, who] = tune.tail_from
     x[Row.N_TAIL_UP, who] = x[Row.N_TAIL_DOWN, who] = tune.tail_points
     if tune.step_days * tune.warm <= 1.5:  # the first day has also been a day of its weekday
         x[Row.DAY_WEIGHT, who] = 1.0 / drift

@@ -112,19 +112,20 @@ def value_per_event(x: Floats, y: Floats, weight: Floats, ok: Floats, tune: Tuni
     return result
 
 
-def where_tails_begin(x: Floats, far: Floats, who: Ints, both: Floats | None, tune: Tuning) -> None:
-    """Move the score above which the tail begins so that a set share of points lies there; not during an incident.
+def where_tails_begin(x: Floats, far: Floats, side: Floats, who: Ints, both: Floats | None, tune: Tuning) -> None:
+    """Move the scores above which the tails begin so that a set share of points lies there; not during an incident.
 
     `who` are the series whose score is in reach of it.
     """
-    begin = x[Row.TAIL_FROM]
+    begin = x[Row.TAIL_FROM_UP : Row.TAIL_FROM_DOWN + 1]
     held = np.flatnonzero(x[Row.RUN] if both is None else (x[Row.RUN] > 0) | (both == 0))
-    saved = begin[held]
-    above = who[far[who] > begin[who]]
+    saved = begin[:, held]
+    down = (side[who] <= 0).astype(np.int8)
+    above = far[who] > begin[down, who]
     less = 1.0 - tune.tail_pace * tune.tail_rate
     begin *= less
-    begin[above] *= (less + tune.tail_pace) / less
-    begin[held] = saved
+    begin[down[above], who[above]] *= (less + tune.tail_pace) / less
+    begin[:, held] = saved
     np.maximum(begin, tune.tail_from, out=begin)
 
 
@@ -135,10 +136,12 @@ def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, tune: Tuning) 
     scores and learned for others, and by how often it comes so far: heavy tails shrink. Only the first point of an
     incident teaches, and no single one much.
     """
-    excess = np.log(far[who] / x[Row.TAIL_FROM, who])
-    row = UP_OR_DOWN[(side[who] > 0).view(np.int8)]
+    up = (side[who] > 0).view(np.int8)
+    excess = np.log(far[who] / x[Row.TAIL_FROM_DOWN - up, who])
+    row = UP_OR_DOWN[up]
     mine, other = x[row, who], x[BOTH_TAILS - row, who]
     hint = np.minimum(0.5 * tune.tail_points / x[row + 1, who], 0.5)  # the other side's tail, while this one is unknown
+    other = np.minimum(other, 2.0 * tune.tail_prior)  # bursts tell nothing of dips
     usual = np.maximum(np.maximum(mine, mine + hint * (other - mine)), tune.tail_prior)
     over = excess > 0
     far[who] = tune.tail_from * np.exp(excess * np.where(over, tune.tail_prior / usual, x.dtype.type(1.0)))
@@ -156,7 +159,7 @@ def against_bursts(x: Floats, far: Floats, y: Floats, side: Floats, who: Ints, t
     the logarithm of a stretch's largest value) as its score exceeds 1.
     """
     up = who[(side[who] > 0) & (x[Row.N_PEAKS, who] > 1)]
-    weight = x[Row.TAIL_UP, up] * x[Row.TAIL_FROM, up] / (tune.tail_prior * tune.tail_usual)
+    weight = x[Row.TAIL_UP, up] * x[Row.TAIL_FROM_UP, up] / (tune.tail_prior * tune.tail_usual)
     heavy = weight > tune.heavy_from
     up, weight = up[heavy], weight[heavy]
     if not up.size:
