@@ -33,7 +33,7 @@ TIME_ZONE = "Europe/Berlin"
 MARKER = ".cliffwatch-demo"
 PROBLEM_HOURS_AGO = 3
 PROBLEM_HOURS = 30
-WAIT_SECONDS = 120
+WAIT_SECONDS = 900  # a busy machine takes its time; progress is shown
 
 
 def run_demo(data_dir: Path, *, port: int, keep: bool, weeks: int) -> None:
@@ -189,7 +189,7 @@ class _Director:
     def _wait_for_incident(self, application: Application, workspace: int, progress: Progress) -> Incident | None:
         services = application.services
         task = progress.add_task("Looking for surprises", total=1)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             found = services.incidents.list(workspace, states=[IncidentState.OPEN])
             if found:
