@@ -216,7 +216,8 @@ def test_range_slice_and_view_change_without_leaving_the_page(house: House, brow
 def test_a_channel_says_which_field_is_wrong_and_then_is_there(house: House, browse: Browse) -> None:
     page = browse()
     page.goto(f"{house.address}/channels")
-    page.get_by_role("link", name="Add e-mail").click()
+    page.get_by_role("link", name="Add channel").click()
+    page.get_by_role("link", name="E-mail").click()
     page.get_by_label("Name").fill("Night watch")
     page.get_by_label("Recipients").fill("not an address")
     page.get_by_role("button", name="Add channel").click()
