@@ -54,9 +54,10 @@ def test_a_write_key_of_another_source_is_not_revoked_through_ones_own(shared: W
     assert shared.services.sources.get(shared.other.id, shared.other.source.id).write_keys[0].revoked_ms is None
 
 
-def test_no_stream_is_made_of_another_workspaces_source(shared: World) -> None:
-    given = body_of("POST", "/streams") | {"source_id": shared.other.source.id}
-    assert shared.ask("POST", "/streams", json=given).status_code == 404
+@pytest.mark.parametrize("path", ["/streams", "/streams/preview"])
+def test_nothing_is_made_or_previewed_of_another_workspaces_source(path: str, shared: World) -> None:
+    given = body_of("POST", path) | {"source_id": shared.other.source.id}
+    assert shared.ask("POST", path, json=given).status_code == 404
 
 
 @pytest.mark.parametrize(

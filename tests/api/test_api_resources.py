@@ -136,6 +136,16 @@ def test_a_deleted_stream_is_listed_and_restored(world: World) -> None:
     assert world.ask("GET", path).status_code == 200
 
 
+def test_a_preview_makes_nothing(world: World) -> None:
+    before = world.ask("GET", "/streams").json()
+    body = {"source_id": world.home.source.id, "definition": DEFINITION}
+    answer = world.ask("POST", "/streams/preview", json=body)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert (found["events"], found["series"], found["one_in"], found["alerts"]) == (0, 0, 1, [])
+    assert world.ask("GET", "/streams").json() == before
+
+
 def test_a_clone_measures_the_same_under_its_own_name(world: World) -> None:
     path = f"/streams/{world.home.stream.id}"
     clone = world.ask("POST", f"{path}/clone", json={"name": "Revenue, copy"})

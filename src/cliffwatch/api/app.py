@@ -16,6 +16,7 @@ from cliffwatch.api import (
     guidance,
     incidents,
     own_events,
+    previews,
     privacy,
     problems,
     routing,
@@ -47,7 +48,8 @@ def create_api(services: Services, *, rate: Rate | None = None) -> FastAPI:
         middleware=[Middleware(Authentication, services, rate or Rate(), documentation.PUBLIC)],
     )
     problems.install(app)
-    for room in (workspace, sources, streams, series, guidance, own_events, incidents, routing, channels, privacy):
+    rooms = (workspace, sources, streams, previews, series, guidance, own_events, incidents, routing, channels, privacy)
+    for room in rooms:
         app.include_router(room.router(services))
     documentation.install(app)
     app.rules = rules(app)
