@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.ingest.test_ingest_captures import captured, raw_body, replay
 
 from cliffwatch.ingest import DeliveryAddress, Source
@@ -296,3 +298,35 @@ def test_integrations_say_whether_an_event_is_for_us(
     assert verdicts(receiving, source) == ({"accepted": 2} if taken else {"integrations_off": 2})
     assert len(receiving.stored(source)) == (2 if taken else 0)
     assert receiving.ingest.quarantine.list(source.id) == []
+
+
+# --- anything at all
+
+PIECES = st.sampled_from(
+    (b"[", b"]", b"{", b"}", b",", b'"', b"\\", b'"type":"track"', b'"delete"', b"NaN", b"\xff", b" ")
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pieces=st.lists(PIECES | st.binary(max_size=12), max_size=12),
+    signature=st.binary(max_size=40),
+    direct=st.booleans(),
+    encoding=st.sampled_from(["", "gzip"]),
+)
+def test_any_delivery_gets_an_answer_of_the_documented_kind_and_a_good_one_after_it_is_taken(
+    server: Any, client_of_all: httpx2.Client, pieces: list[bytes], signature: bytes, direct: bool, encoding: str
+) -> None:
+    source, address = server.ingest.deliveries.create_source(server.new_source().workspace_id, "Segment", 0)
+    sent = {"X-Signature": signature.hex(), "Content-Encoding": encoding}
+    path, auth = ("/deliveries/direct", (source.write_key, "")) if direct else (address.path, None)
+    answer = client_of_all.post(path, content=b"".join(pieces), headers=sent, auth=auth)
+    assert answer.status_code in (200, 400, 501)
+    assert answer.json()["success"] is (answer.status_code == 200)
+    assert client_of_all.post(path, json=TRACK, auth=auth).status_code == 200
+
+
+@pytest.fixture
+def client_of_all(server: Any) -> Any:
+    with httpx2.Client(base_url=server.url, timeout=30) as opened:
+        yield opened
