@@ -31,6 +31,7 @@ from cliffwatch.streams.aggregate import Collected, SeriesKey, collect
 from cliffwatch.streams.governor import monitored
 from cliffwatch.streams.history import Stored, load
 from cliffwatch.streams.model import Stream, Window
+from cliffwatch.streams.revised import Revised, revised_points
 from cliffwatch.streams.schedule import windows
 
 Floats = NDArray[np.float64]
@@ -53,6 +54,7 @@ class Update:
     points_revised: int  # older points whose value late events changed
     remembered_ms: int  # end of the memory from which the run went on; 0: it replayed everything
     memories: tuple[Memory, ...]  # to be kept with the end of the run
+    revised: tuple[Revised, ...] = ()  # which points these are, or the most important of them
 
 
 def bring_up_to_date(
@@ -111,6 +113,7 @@ def bring_up_to_date(
         revised,
         grid[behind].start_ms if memory is not None else 0,
         tuple(remembered(setting, newest.series, state) for state in kept),
+        revised_points(stored, newest) if revised else (),
     )
 
 

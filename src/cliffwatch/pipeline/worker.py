@@ -34,6 +34,7 @@ from cliffwatch.streams import Runs, Stream, StreamProjector, Streams
 from cliffwatch.streams.aggregate import SeriesKey
 from cliffwatch.streams.backfill import Cursor, fill
 from cliffwatch.streams.model import TOTAL, Slice, Window
+from cliffwatch.streams.revised import RevisedPoints
 from cliffwatch.streams.runs import Outcome
 from cliffwatch.streams.schedule import window_of
 from cliffwatch.streams.store import BACKFILL, RUN
@@ -83,6 +84,7 @@ class Pipeline:
         self._sensitivity = sensitivity or SeriesSensitivity()
         self._guidance = guidance
         self._memories = Memories(database)
+        self._revised = RevisedPoints(database)
         self._telling = Telling(store, accounts, incidents, outbox, arrivals)
         self._watch = Watch(database, self._store, streams, incidents, arrivals, self._telling)
         self._late = Late()
@@ -309,6 +311,7 @@ class Pipeline:
     def _finish(self, session: Session, stream: Stream, update: Update, now: int) -> Outcome:
         """What was learned is kept and what was found is told, in one transaction with the end of the run."""
         self._memories.keep(session, stream, update.memories, after_ms=update.remembered_ms)
+        self._revised.keep(session, stream, update.revised, now)
         return self._telling.tell(session, stream, update, now)
 
     def learning(self, stream: Stream) -> Mapping[SeriesKey, int]:

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from cliffwatch.incidents import Anomaly
 from cliffwatch.streams.model import Measure, Slice, Stream, StreamState, slice_key
+from cliffwatch.streams.revised import RevisedPoints
 from cliffwatch.streams.runs import settling
 from cliffwatch.web import points
 from cliffwatch.web.render import see_other
@@ -184,6 +185,7 @@ def _panel(visit: Visit, stream: Stream, measure: Measure, piece: Slice, range_:
             ("chart", "Chart", "chart-line", here(view="chart")),
             ("table", "Table", "table", here(view="table")),
         ],
+        "revised": _revised(visit, stream, measure, piece, since),
         "summary": series.summary(own, measure, piece, range_.words, len(anomalies)),
         "rows": series.table(own, measure, visit.zone, here) if show == "table" else (),
         "has_values": len(own) > 0,
@@ -199,6 +201,12 @@ def _panel(visit: Visit, stream: Stream, measure: Measure, piece: Slice, range_:
             for facet in facets
         ],
     }
+
+
+def _revised(visit: Visit, stream: Stream, measure: Measure, piece: Slice, since_ms: int) -> list[str]:
+    """What late events changed of a series: `14:00: 1,204 → 1,260`, the newest first."""
+    found = RevisedPoints(visit.services.database).find(stream.id, measure.key, slice_key(piece), since_ms)
+    return [views.revised_words(one, measure, visit.zone, visit.now) for one in found]
 
 
 def _choices(

@@ -12,6 +12,7 @@ import numpy as np
 from cliffwatch.spec.model import SpecType
 from cliffwatch.streams import schedule
 from cliffwatch.streams.model import Definition, Measure, Stream, StreamState
+from cliffwatch.streams.revised import Revised
 from cliffwatch.streams.runs import ON_THE_WAY_MS, SETTLED_SHARE, Settling
 from cliffwatch.streams.store import Deleted, Progress, Run
 from cliffwatch.web import formats
@@ -118,6 +119,13 @@ def facts(definition: Definition) -> tuple[tuple[str, tuple[str, ...]], ...]:
     frequency = wizard.frequency_words(schedule_.frequency_minutes).capitalize()
     found.append(("Schedule", (f"{frequency}, from {schedule_.anchor} in {schedule_.time_zone.replace('_', ' ')}",)))
     return tuple(found)
+
+
+def revised_words(revised: Revised, measure: Measure, zone: tzinfo, now: int) -> str:
+    """A point that late events changed: `Mon 12 Oct, 14:00: 1,204 → 1,260`."""
+    unit = series.shown(measure)
+    was, became = formats.quantity(revised.was, unit), formats.quantity(revised.became, unit)
+    return f"{formats.moment(revised.window_start_ms, zone, now).text}: {was} → {became}"
 
 
 def settling_words(settling: Settling) -> str:
