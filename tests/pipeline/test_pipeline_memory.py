@@ -126,14 +126,14 @@ def test_a_step_that_is_repeated_changes_nothing(shop: Shop, monkeypatch: pytest
     finish = pipeline._finish
     died: list[bool] = []
 
-    def dies_once(*arguments: Any) -> Any:
+    def dies(*arguments: Any) -> Any:
         outcome = finish(*arguments)
-        if not died:
+        if len(died) < 2:  # with the runs that end together, and when it is ended alone
             died.append(True)
             raise RuntimeError("the process is killed before its transaction commits")
         return outcome
 
-    monkeypatch.setattr(pipeline, "_finish", dies_once)
+    monkeypatch.setattr(pipeline, "_finish", dies)
     shop.run(START + 1)
     first = shop.points()
     assert ends(shop)[-1] == MONDAY + START * HOUR  # nothing of the run was kept
