@@ -86,7 +86,6 @@ def test_a_level_shift_is_told_once_and_then_adopted(shop, even_grid) -> None:
     assert len(told) <= 8
 
 
-@pytest.mark.xfail(strict=False, reason="open: the evidence of an incident can echo for a window after its end")
 def test_an_incident_does_not_poison_the_next_day(shop, even_grid) -> None:
     values = shop(6, 4, 1200)
     broken = values.copy()
@@ -135,7 +134,6 @@ def test_minimum_effect_impact_direction_and_duration_filter(shop, even_grid) ->
         assert not score(values, grid, Measure.COUNT, sensitivity=wish).flagged[0, 850]
 
 
-@pytest.mark.xfail(strict=False, reason="open: the evidence of an incident can echo for a window after its end")
 def test_a_long_incident_passes_the_duration_filter_and_starts_at_its_start(shop, even_grid) -> None:
     values = shop(11, 1, 900)
     values[0, 850:854] = 0

@@ -142,6 +142,7 @@ def step(
         calm *= both
     far = evidence(x, z, size, side, ahead.p_slow * inverse, tune.evidence_rate * calm, both, tune)
     far = np.sqrt(far, out=into.score)
+    _no_echo(x, far, size, y, mean, linear=linear)
     u = v if linear else v / (1.0 + v * (p_sum * (0.5 * inverse)))
     trust = calm * (tune.huber / np.maximum(size, tune.huber))
     if old is not None:  # while learning even a surprise teaches, once the filter has started
@@ -174,7 +175,7 @@ def step(
         active &= both > 0
     who = np.flatnonzero(active)
     if who.size:
-        gap = v[who] if linear else np.log((np.maximum(y[who], 0.0) + 0.5) / (mean[who] + 0.5))
+        gap = _distance(y[who], mean[who], linear=linear)
         _doubt(x, ahead, who, size[who], gap, cal, t, tune)
         follow(x, who, far[who], z[who], np.sqrt(q[who]), gap, own[who], _new_habit(cal, t, tune), tune)
     if old is not None:
@@ -314,6 +315,22 @@ def _spread(
     learned += news
     np.multiply(left, trust, out=x[Row.LEFT])
     np.multiply(u, trust, out=x[Row.INNOVATION])
+
+
+def _no_echo(x: Floats, far: Floats, size: Floats, y: Floats, mean: Floats, *, linear: bool) -> None:
+    """A point nearer to the forecast than to the other level that others spoke for counts alone: it is over."""
+    who = np.flatnonzero(x[Row.RUN])
+    if who.size:
+        gap = x[Row.GAP, who]
+        back = _distance(y[who], mean[who], linear=linear) * np.sign(gap) <= 0.5 * np.abs(gap)
+        over = who[back]
+        far[over] = size[over]
+
+
+def _distance(y: Floats, mean: Floats, *, linear: bool) -> Floats:
+    """How far values are from the forecast, in the link's scale."""
+    result: Floats = y - mean if linear else np.log((np.maximum(y, 0.0) + 0.5) / (mean + 0.5))
+    return result
 
 
 def _doubt(
