@@ -30,6 +30,8 @@ FALSE_ALERTS_PER_WEEK = 0.002
 LOOKS_PER_WEEK = 10_080
 SCATTER = 0.15
 """The rate of a stretch is never known better than to this share."""
+BURSTS = 0.3
+"""Upwards even less: ordinary traffic has bursts, it has no holes."""
 FALLS_TO, FALLS_TO_LASTING = 0.3, 0.5
 """A dip is clear when no more than this share is left, in up to five minutes and in longer stretches."""
 RISES_TO = 2.5
@@ -85,12 +87,13 @@ def breaks(counts: Counts, series_of_stream: Floats | int) -> list[Break]:
     with np.errstate(invalid="ignore"):
         enough = watched & (np.nan_to_num(expected) >= 1)
         scatter = np.where(enough, np.nansum(np.where(np.isfinite(excess), excess, 0.0), axis=0), 0.0)
-        scatter = np.maximum(scatter / np.maximum(days, 1)[:, None], SCATTER**2)
-        dispersion = scatter * (1 + 2 / np.maximum(days, 1))[:, None]
+        known = np.maximum(days, 1)[:, None]
+        dispersion = np.maximum(scatter / known * (1 + 8 / known), SCATTER**2 * (1 + 2 / known))
         dispersion += 1 / np.maximum(counts.base, 1)[:, None] + 1 / np.maximum(usual, 1)
         mean = np.where(watched, expected, 1.0)
-        score = np.where(watched, count_score(counts.now, mean, dispersion), 0.0)
         ratio = counts.now / mean
+        bursts = np.where(ratio > 1, np.maximum(dispersion, BURSTS**2 * (1 + 2 / known)), dispersion)
+        score = np.where(watched, count_score(counts.now, mean, bursts), 0.0)
     limit = _limit(series_of_stream)
     lowest, highest = _extremes(share)
     lengths = np.array(STRETCHES_MS)
