@@ -69,6 +69,7 @@ class Application:
         """Finish what is under way and close the stores, in the order in which data flows."""
         self.services.previews.close()
         self.services.pipeline.stop()
+        self.services.connections.stop_importing()
         self.services.ingest.stop()
         self.services.connections.stop()  # after the absorber, which still writes down what destinations get
         self.services.store.close()
@@ -124,7 +125,10 @@ def build_services(
         catalogue=catalogue,
         ingest=ingest,
         outgoing=outgoing,
+        jobs=jobs,
         clock=clock,
+        uploads=settings.data_dir / "uploads",
+        exports=settings.import_dir or settings.data_dir / "import",
         allow_private=private,
     )
     outbox = Outbox(

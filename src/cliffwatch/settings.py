@@ -40,6 +40,10 @@ class Settings(BaseSettings):
         False, description="Let webhooks reach private and loopback addresses. Only where every editor is trusted."
     )
 
+    import_dir: Path | None = Field(
+        None, description="Folder with exports of a warehouse. Empty: import in the data folder."
+    )
+    max_upload_mb: int = Field(500, ge=1, description="Largest file that people may upload.")
     segment_address: str = Field(
         "", description="Address of the Cliffwatch that “Authorise Segment” asks. Empty: people choose it."
     )

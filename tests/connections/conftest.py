@@ -95,7 +95,7 @@ def running(folder: Path, template: Path, **given: Any) -> Iterator[Side]:
     clock = HandClock()
     listener = listen("127.0.0.1", 0)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    settings = Settings(data_dir=folder, log_level="error", allow_private_urls=True, **given)
+    settings = Settings(**{"data_dir": folder, "log_level": "error", "allow_private_urls": True, **given})
     application = Application.open(settings, clock=clock)
     services = application.services
     services.ingest.start()

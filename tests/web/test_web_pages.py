@@ -44,6 +44,8 @@ PAGES = {
     "no integration of that name": "/integrations?q=nothing",
     "start segment": "/integrations/segment",
     "start an sdk": "/integrations/sdk",
+    "start a warehouse import": "/integrations/warehouse",
+    "start a csv upload": "/integrations/csv",
     "apps": "/settings/apps",
     "destinations": "/sources/{source}/destinations",
     "sources": "/sources",

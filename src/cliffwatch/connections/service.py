@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from starlette.routing import BaseRoute, Mount, Router
@@ -14,6 +15,8 @@ from cliffwatch.connections.http import oauth
 from cliffwatch.connections.http.config_api import ConfigApi
 from cliffwatch.connections.http.metrics import Metrics
 from cliffwatch.connections.http.public_api import PublicApi
+from cliffwatch.connections.imports.store import Imports
+from cliffwatch.connections.imports.worker import Importer
 from cliffwatch.connections.library import Integration
 from cliffwatch.connections.model import Connection, Install, Method
 from cliffwatch.connections.oauth.apps import Apps
@@ -24,6 +27,7 @@ from cliffwatch.connections.segment import SegmentTokens
 from cliffwatch.connections.store import ConnectionStore
 from cliffwatch.db import Database
 from cliffwatch.ingest import Catalogue, Ingest, Sources
+from cliffwatch.jobs import Jobs
 
 
 class Connections:
@@ -38,9 +42,13 @@ class Connections:
         catalogue: Catalogue,
         ingest: Ingest,
         outgoing: Outgoing,
+        jobs: Jobs,
         clock: Clock,
+        uploads: Path,
+        exports: Path,
         allow_private: bool,
     ) -> None:
+        """`uploads` keeps files that people upload, `exports` is where the operator lays those of a warehouse."""
         self._accounts = accounts
         self._sources = sources
         self._catalogue = catalogue
@@ -53,6 +61,17 @@ class Connections:
         self.destinations = outgoing.destinations
         self.forwarder = outgoing.forwarder
         self.authorisations = Authorisations(database, sources, self.store, ask, clock)
+        self.imports = Imports(database, jobs)
+        self.importer = Importer(
+            self.imports,
+            jobs,
+            database,
+            ingest,
+            clock,
+            uploads=uploads,
+            exports=exports,
+            allow_private=allow_private,
+        )
         self.segment = SegmentTokens(sources, ingest.deliveries, self.store, ask, clock)
 
     def routes(self) -> list[BaseRoute]:
@@ -68,6 +87,11 @@ class Connections:
 
     def start(self) -> None:
         self._outgoing.start()
+        self.importer.start()
+
+    def stop_importing(self) -> None:
+        """Call it before ingest stops, which takes what is imported."""
+        self.importer.stop()
 
     def stop(self) -> None:
         """Call it after ingest has stopped."""
@@ -85,6 +109,14 @@ class Connections:
         now = self._clock()
         source = self._sources.create(workspace_id, name, now)
         return self.store.add(workspace_id, source.id, integration.key, Method.WRITE_KEY, name, {}, {}, now)
+
+    def connect_import(
+        self, workspace_id: int, integration: Integration, name: str, method: Method, remote: Mapping[str, Any]
+    ) -> Connection:
+        """A built-in source that imports fill. Raises InvalidInput."""
+        name, now = checked_name(name), self._clock()
+        source = self._sources.create(workspace_id, name, now)
+        return self.store.add(workspace_id, source.id, integration.key, method, name, remote, {}, now)
 
     def disconnect(self, connection: Connection) -> None:
         """End a connection, at the other side first. The source and what was measured stay; the source is switched off.

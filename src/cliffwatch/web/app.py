@@ -29,6 +29,7 @@ from cliffwatch.web.routes import (
     escalation,
     explain,
     home,
+    imports,
     incidents,
     integrations,
     judging,
@@ -78,6 +79,7 @@ ROUTES = (
     apps,
     privacy,
     settings,
+    imports,
     integrations,
     authorise,
 )

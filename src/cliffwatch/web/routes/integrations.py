@@ -28,6 +28,7 @@ from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound,
 from cliffwatch.ingest import Source
 from cliffwatch.web.forms import Posted, PostedForm, said
 from cliffwatch.web.render import see_other
+from cliffwatch.web.routes.imports import connect_warehouse, import_parts
 from cliffwatch.web.views import integrations as views
 from cliffwatch.web.views.snippets import connect_snippets
 from cliffwatch.web.visit import Administering, Reading, Visit
@@ -46,6 +47,9 @@ class StartForm:
     client_id: str = ""
     token_region: str = US
     token_address: str = ""
+    place: str = ""
+    schema: str = ""
+    folder: str = ""
 
     @classmethod
     def of(cls, posted: Posted) -> StartForm:
@@ -104,7 +108,7 @@ def start(visit: Administering, key: str, posted: PostedForm) -> Response:
             return _authorise(visit, found, form, posted.raw("client_secret"))
         if method is Method.TOKEN:
             return _list_sources(visit, found, form, posted.raw("token"))
-        connection = _connect(visit, found, method, form)
+        connection = _connect(visit, found, method, form, posted.raw("url").strip())
     except (InvalidInput, Conflict) as error:
         field = _FIELDS.get(error.subject, "form")
         field = f"token_{field}" if method is Method.TOKEN and field == "address" else field
@@ -147,6 +151,8 @@ def connection_page(visit: Reading, connection_id: int) -> Response:
         snippets=snippets,
         arrival=_arrival(visit, connection, source),
         metrics=_metrics(visit, connection),
+        max_upload_mb=visit.services.settings.max_upload_mb,
+        **import_parts(visit, connection),
         method=views.METHODS[connection.method],
         **_progress(visit, connection),
     )
@@ -189,12 +195,18 @@ _FIELDS = {
     "Client id": "client_id",
     "Client secret": "client_secret",
     "Public API token": "token",
+    "Warehouse address": "url",
+    "Folder": "folder",
 }
 
 
-def _connect(visit: Visit, found: Integration, method: Method, form: StartForm) -> Connection:
+def _connect(visit: Visit, found: Integration, method: Method, form: StartForm, secret: str) -> Connection:
     if method is Method.WRITE_KEY:
         return visit.services.connections.connect_sdk(visit.workspace_id, found, form.name)
+    if method is Method.UPLOAD:
+        return visit.services.connections.connect_import(visit.workspace_id, found, form.name, method, {})
+    if method is Method.WAREHOUSE:
+        return connect_warehouse(visit, found, form.name, form.place, form.folder, form.schema, secret)
     if method is Method.WEBHOOK:
         return visit.services.connections.segment.by_hand(visit.workspace_id, checked_name(form.name))
     raise NotFound(f"Method {method}", "is not one of this integration.")
@@ -261,6 +273,8 @@ def _start(visit: Visit, found: Integration, form: StartForm, errors: Mapping[st
         regions=REGIONS,
         configured=configured,
         redirect_uri=_redirect_uri(visit),
+        folders=visit.services.connections.importer.folders() if Method.WAREHOUSE in found.methods else (),
+        exports=visit.services.connections.importer.exports,
     )
 
 
