@@ -129,7 +129,7 @@ def connect_snippets(write_key: str, address: str, first: str) -> tuple[Snippet,
     """What an integration of the library shows: `first` is the key of its own snippet."""
     known = {snippet.key: snippet for snippet in (*snippets(write_key, address), *_others(write_key, address))}
     shown = {
-        "rudder": ("rudder", "rudder-browser", "curl"),
+        "rudder": ("rudder", "curl"),
         "jitsu": ("jitsu", "curl"),
         "curl": ("curl", "batch", "python"),
     }.get(first, ("browser", "npm", "node", "python", "curl"))
@@ -148,14 +148,8 @@ def _others(write_key: str, address: str) -> tuple[Snippet, ...]:
             f"const client = new RudderAnalytics({key}, {{ dataPlaneUrl: {url} }});\n\n"
             f'client.track({{\n  userId: "user-1",\n  event: "Order Completed",\n  properties: {example},\n}});\n\n'
             "client.flush();",
-            "All other settings may stay as they are; its compressed batches are understood.",
-        ),
-        Snippet(
-            "rudder-browser",
-            "Website",
-            "",
-            f"rudderanalytics.load({key}, {url}, {{\n  configUrl: {url},\n}});\nrudderanalytics.page();",
-            "Or keep RudderStack’s own data plane, and add this server there as a Webhook destination.",
+            "All other settings may stay as they are. RudderStack itself can deliver here, too: add a Webhook "
+            "destination with this server’s address and /v1/batch.",
         ),
         Snippet(
             "jitsu",
