@@ -1,5 +1,5 @@
 # Shared by script/demo and script/test: builds the environment in .venv from the hashed lock files.
-# Needs Python 3.11 or newer with pip; script/test also needs root for apt (Chromium and Node for browser and SDK tests).
+# Needs Python 3.11 or newer with pip; script/test also needs root for apt (Chromium, Node and PostgreSQL, which tests drive).
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
