@@ -108,7 +108,7 @@ def raked(codes: Codes, level: Floats, own: Floats) -> Floats:
         for axis in range(codes.shape[1]):
             code = codes[:, axis]
             wanted, there = np.bincount(code, own), np.bincount(code, level)
-            level = level * np.divide(wanted, there, out=np.zeros_like(wanted), where=there > 0)[code]
+            level = level * np.divide(wanted, there, out=np.zeros(len(wanted)), where=there > 0)[code]
     return level
 
 
