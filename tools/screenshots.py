@@ -21,7 +21,7 @@ CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 WIDTHS = {390: 844, 1440: 900}
 THEMES = ("light", "dark")
-SOURCE_TABS = ("events", "delivery", "catalogue", "tester", "quarantine", "privacy", "connect")
+SOURCE_TABS = ("events", "delivery", "catalogue", "tester", "quarantine", "privacy", "connect", "settings")
 
 
 def main() -> None:

@@ -60,6 +60,15 @@ def test_a_source_is_switched_off_without_losing_its_name(world: World) -> None:
     assert (changed["name"], changed["enabled"]) == ("Shop", False)
 
 
+def test_allowed_origins_are_set_normalised_and_refused_by_name(world: World) -> None:
+    path = f"/sources/{world.home.source.id}"
+    changed = world.ask("PATCH", path, json={"allowed_origins": ["https://Shop.example/", "https://*.shop.example"]})
+    assert changed.json()["allowed_origins"] == ["https://shop.example", "https://*.shop.example"]
+    refused = world.ask("PATCH", path, json={"allowed_origins": ["shop.example"]})
+    assert (refused.status_code, "is not an origin" in refused.text) == (422, True)
+    assert world.ask("GET", path).json() == changed.json()
+
+
 def test_a_stream_is_created_as_it_is_given_and_starts_its_backfill(world: World) -> None:
     given = {"source_id": world.home.source.id, "name": "Orders", "definition": DEFINITION}
     answer = world.ask("POST", "/streams", json=given)

@@ -160,6 +160,35 @@ def test_a_source_that_is_switched_off_drops_and_counts(server: Any, client: htt
     assert server.catalogue.verdicts(source.id, 0) == {"accepted": 1, "source_disabled": 1}
 
 
+# Origins
+
+
+def test_pages_of_other_origins_are_rejected_message_by_message_and_servers_pass(
+    server: Any, client: httpx2.Client, source: Source
+) -> None:
+    server.sources.update(source.workspace_id, source.id, allowed_origins=[ORIGIN])
+    batch = {"batch": [TRACK, TRACK | {"event": "Second"}]}
+    for origin in ("https://evil.example", "null"):
+        answer = post(client, "/v1/batch", batch, source, headers={"Origin": origin})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
+    for headers in ({"Origin": ORIGIN}, {}):
+        post(client, "/v1/track", TRACK, source, headers=headers)
+    assert [event["event"] for event in server.stored(source)] == [TRACK["event"]] * 2
+    assert server.catalogue.verdicts(source.id, 0) == {"accepted": 2, "origin_not_allowed": 4}
+    kept = server.ingest.quarantine.list(source.id)
+    assert {item.reason for item in kept} == {"origin_not_allowed"}
+
+
+def test_a_preflight_of_an_origin_that_is_not_allowed_is_answered(
+    server: Any, client: httpx2.Client, source: Source
+) -> None:
+    server.sources.update(source.workspace_id, source.id, allowed_origins=[ORIGIN])
+    answer = client.options(
+        "/v1/t", headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    )
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, "https://evil.example")
+
+
 # Bodies
 
 

@@ -12,6 +12,7 @@ from cliffwatch.db import Database
 from cliffwatch.db.people import WorkspaceRow
 from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.ingest import Sources
+from cliffwatch.ingest.origins import allows
 
 
 @pytest.fixture
@@ -50,6 +51,54 @@ def test_a_name_must_be_sayable(sources: Sources, name: str) -> None:
     with pytest.raises(InvalidInput, match="Source name"):
         sources.create(1, name, 0)
     assert sources.list(1) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("https://Shop.Example/", "https://shop.example"),
+        ("https://shop.example:443", "https://shop.example"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("https://*.shop.example", "https://*.shop.example"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("capacitor://localhost", "capacitor://localhost"),
+    ],
+)
+def test_an_origin_is_kept_as_browsers_send_it(sources: Sources, written: str, kept: str) -> None:
+    source = sources.create(1, "A", 0)
+    assert sources.update(1, source.id, allowed_origins=[written, "", written]).allowed_origins == (kept,)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "shop.example",
+        "*",
+        "https://",
+        "https://a/b",
+        "https://a?b",
+        "https://u:p@a",
+        "https://a:99999",
+        "https://a.*.b",
+    ],
+)
+def test_what_is_no_origin_is_named_and_changes_nothing(sources: Sources, written: str) -> None:
+    source = sources.create(1, "A", 0)
+    with pytest.raises(InvalidInput, match="is not an origin"):
+        sources.update(1, source.id, allowed_origins=["https://good.example", written])
+    assert sources.get(1, source.id).allowed_origins == ()
+
+
+def test_a_star_is_every_subdomain_of_the_same_scheme_and_port() -> None:
+    allowed = ("https://*.shop.example",)
+    assert allows(allowed, "https://de.shop.example")
+    assert allows(allowed, "https://a.b.shop.example")
+    for other in ("https://shop.example", "http://de.shop.example", "https://de.shop.example:8443"):
+        assert not allows(allowed, other), other
+    for other in ("https://evilshop.example", "https://shop.example.evil.example", "null", ""):
+        assert not allows(allowed, other), other
+    assert allows((), "https://anything.example")
 
 
 def test_kind_and_archive_days_are_checked(sources: Sources) -> None:

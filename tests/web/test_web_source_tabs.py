@@ -306,6 +306,42 @@ def test_nothing_is_replayed_by_viewers_or_without_a_choice(house: House, source
     assert house.services.ingest.quarantine.list(source.id)[0].replayed_ms is None
 
 
+# --- settings
+
+
+def test_origins_are_saved_and_a_wrong_one_is_named(house: House, source: Source) -> None:
+    client, path = house.client(), f"/sources/{source.id}/origins"
+    client.post(path, data={"origins": "https://shop.example\nhttps://*.shop.example"})
+    shown = client.get(f"/sources/{source.id}?tab=settings").text
+    assert "https://shop.example\nhttps://*.shop.example</textarea>" in shown
+    client.post(path, data={"origins": "shop.example/cart"})
+    assert "is not an origin" in client.get(f"/sources/{source.id}?tab=settings").text
+    found = house.services.sources.get(source.workspace_id, source.id)
+    assert found.allowed_origins == ("https://shop.example", "https://*.shop.example")
+    assert house.client(VIEWER).post(path, data={"origins": ""}).status_code == 403
+
+
+def test_fewer_days_say_how_many_events_go_before_they_are_saved(house: House, source: Source) -> None:
+    send(house, source, TRACK, {**TRACK, "timestamp": "2026-10-01T00:00:00Z", "messageId": "old"})
+    client, path = house.client(), f"/sources/{source.id}/retention"
+    asked = client.post(path, data={"archive_days": "30"})
+    assert asked.headers["location"] == f"/sources/{source.id}?tab=settings&days=30#retention"
+    assert "1 whole events" not in (shown := client.get(asked.headers["location"]).text)
+    assert "1 whole event will be deleted" in shown
+    assert house.services.sources.get(source.workspace_id, source.id).archive_days == 395
+    client.post(path, data={"archive_days": "30", "sure": "yes"})
+    assert house.services.sources.get(source.workspace_id, source.id).archive_days == 30
+    client.post(path, data={"archive_days": "soon"})
+    assert "must be a whole number" in client.get(f"/sources/{source.id}?tab=settings").text
+
+
+def test_a_source_names_the_streams_that_use_it(house: House, source: Source) -> None:
+    assert house.source is not None
+    client = house.client()
+    assert 'href="/streams/1"' in client.get(f"/sources/{house.source.id}?tab=settings").text
+    assert "None yet." in client.get(f"/sources/{source.id}?tab=settings").text
+
+
 # --- privacy and keys
 
 

@@ -14,6 +14,7 @@ from cliffwatch.api.paging import DEFAULT_LIMIT, Cursor, Limit, ascending
 from cliffwatch.api.privacy import add_rules
 from cliffwatch.api.quarantine import add_quarantine
 from cliffwatch.api.shapes import Body, Id, Moment, Name, Page, Shown, Text
+from cliffwatch.ingest.origins import MAX_ORIGINS
 from cliffwatch.ingest.sources import ARCHIVE_DAYS, MAX_ARCHIVE_DAYS
 from cliffwatch.spec.model import Kind
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 ArchiveDays = Annotated[
     int,
     Field(ge=0, le=MAX_ARCHIVE_DAYS, description="How long whole events are kept; 0 keeps only what streams measure."),
+]
+AllowedOrigins = Annotated[
+    tuple[Text, ...],
+    Field(
+        max_length=MAX_ORIGINS,
+        description="Origins of the web pages that may send; `https://*.shop.example` is every subdomain, none is any.",
+        examples=[["https://shop.example"]],
+    ),
 ]
 EventKind = Annotated[Kind | None, Query(description="Only events of this kind.")]
 
@@ -35,6 +44,7 @@ class SourceShown(Shown):
     slug: Annotated[str, Field(examples=["shop"])]
     kind: Annotated[str, Field(description="`built_in`: SDKs post to it. `connected`: Segment delivers to it.")]
     archive_days: Annotated[int, Field(examples=[395])]
+    allowed_origins: AllowedOrigins
     enabled: Annotated[bool, Field(description="Whether it takes events.")]
     created_at: Annotated[Moment, Field(validation_alias="created_ms")]
     first_event_at: Annotated[Moment | None, Field(validation_alias="first_event_ms")]
@@ -59,6 +69,7 @@ class SourceChange(Body):
 
     name: Annotated[Name | None, Field(examples=["Web shop"])] = None
     archive_days: ArchiveDays | None = None
+    allowed_origins: AllowedOrigins | None = None
     enabled: bool | None = None
 
 
@@ -122,7 +133,12 @@ def router(services: Services) -> APIRouter:
     @routes.patch("/{source_id}", summary="Change a source")
     def update_source(who: Admin, request: Request, source_id: Id, change: SourceChange) -> SourceShown:
         source = services.sources.update(
-            who.workspace.id, source_id, name=change.name, archive_days=change.archive_days, enabled=change.enabled
+            who.workspace.id,
+            source_id,
+            name=change.name,
+            archive_days=change.archive_days,
+            enabled=change.enabled,
+            allowed_origins=change.allowed_origins,
         )
         note(services, request, who, "source.update", f"source:{source_id}", change.model_dump(exclude_unset=True))
         return SourceShown.model_validate(source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Integer, String, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cliffwatch.db.base import Base, Id, Long, Ms, OptionalMs, Short, reference
@@ -18,6 +18,7 @@ class SourceRow(Base):
     slug: Mapped[str] = mapped_column(String(80))
     kind: Mapped[str] = mapped_column(String(16))  # built_in, connected
     archive_days: Mapped[int] = mapped_column(Integer)
+    allowed_origins: Mapped[Long] = mapped_column(Text, server_default="")  # one a line; none is any
     enabled: Mapped[bool] = mapped_column(Boolean, default=True)
     created_ms: Mapped[Ms]
     first_event_ms: Mapped[OptionalMs]

@@ -24,6 +24,7 @@ from cliffwatch.ingest.credentials import basic_key, bearer_token
 from cliffwatch.ingest.deliveries.receive import BODY_LIMIT, NotTaken, Receiver
 from cliffwatch.ingest.model import Source
 from cliffwatch.ingest.oauth import TokenServer
+from cliffwatch.ingest.origins import allows
 from cliffwatch.ingest.pages import Scripts, pixel_message, settings_document
 from cliffwatch.ingest.privacy import PropertyRules
 from cliffwatch.ingest.record import Mark, Record
@@ -144,6 +145,8 @@ class Door:
             self._tally.add(source.id, Verdict.SOURCE_DISABLED, received_ms)
             return
         marks = Mark.FROM_BROWSER if b"origin" in headers or found.target is Target.PIXEL else Mark.NONE
+        if b"origin" in headers and not allows(source.allowed_origins, headers[b"origin"].decode("latin-1")):
+            marks |= Mark.FOREIGN_ORIGIN
         if seen.oversized_item:
             marks |= Mark.OVERSIZED_ITEM
         agent = headers.get(b"user-agent", b"").decode("latin-1") if found.target is Target.PIXEL else ""

@@ -52,7 +52,7 @@ def _outcomes(record: Record, stem: str) -> Iterator[Event | Rejection]:
         record.user_agent,
         bool(record.marks & Mark.DELIVERED),
     )
-    quick = None if record.marks & Mark.OVERSIZED_ITEM else accept_quickly(record.body, arrival)
+    quick = None if record.marks & (Mark.OVERSIZED_ITEM | Mark.FOREIGN_ORIGIN) else accept_quickly(record.body, arrival)
     if quick is not None:
         yield from quick
         return
@@ -68,6 +68,9 @@ def _outcomes(record: Record, stem: str) -> Iterator[Event | Rejection]:
             yield opened
             return
         envelope = opened
+    if record.marks & Mark.FOREIGN_ORIGIN:
+        yield from (Rejection(Verdict.ORIGIN_NOT_ALLOWED, message) for message in envelope.messages)
+        return
     yield from accept_all(envelope, arrival)
 
 

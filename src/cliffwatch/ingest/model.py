@@ -21,7 +21,8 @@ class WriteKey:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where events come from. `archive_days` 0 keeps no whole events, only what streams measure."""
+    """Where events come from. `archive_days` 0 keeps no whole events, only what streams measure. `allowed_origins` are
+    those of web pages that may send (see ingest.origins); empty is any."""
 
     id: int
     workspace_id: int
@@ -34,6 +35,7 @@ class Source:
     first_event_ms: int | None
     last_event_ms: int | None
     write_keys: tuple[WriteKey, ...]
+    allowed_origins: tuple[str, ...] = ()
 
     @property
     def write_key(self) -> str:

@@ -21,6 +21,7 @@ class Mark(enum.IntFlag):
     FROM_BROWSER = 1
     OVERSIZED_ITEM = 2  # a message of the batch is beyond the limit: sizes must be looked at one by one
     DELIVERED = 4  # Segment has taken it already: its times are as they should be, its integrations object counts
+    FOREIGN_ORIGIN = 8  # a page sent it whose origin the source does not allow: its messages are rejected
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from cliffwatch.ingest.quarantine import Quarantine
 from cliffwatch.ingest.recent import Recent
 from cliffwatch.ingest.record import Mark, Record
 from cliffwatch.ingest.replay import Replayed, again
+from cliffwatch.ingest.retention import Retention
 from cliffwatch.ingest.sources import Sources
 from cliffwatch.ingest.tally import Tally
 from cliffwatch.ingest.volumes import Volumes
@@ -75,6 +76,7 @@ class Ingest:
         self.rules = PropertyRules(database, sources)
         self.oauth_keys = OauthKeys(database, sources)
         self.volumes = Volumes(database)
+        self.retention = Retention(store, sources, clock)
         self._clock = clock
         self._sources = sources
         self._switch_interval = sys.getswitchinterval()
@@ -132,11 +134,13 @@ class Ingest:
         sys.setswitchinterval(SWITCH_SECONDS)
         self._absorber.start()
         self.deletions.start(self.wait_absorbed, self._let_go)
+        self.retention.start()
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
         """Make durable what is under way, absorb for `timeout` seconds at most, and let go of the journal."""
         self._commit.close()
         self.deletions.stop(timeout)
+        self.retention.stop(timeout)
         self._absorber.stop(timeout)
         self._let_go()
         self._journal.close()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 import secrets
 import threading
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, select, update
@@ -16,6 +17,7 @@ from cliffwatch.db import Database
 from cliffwatch.db.sources import SourceRow, WriteKeyRow
 from cliffwatch.errors import Conflict, InvalidInput, NotFound
 from cliffwatch.ingest.model import Source, WriteKey
+from cliffwatch.ingest.origins import checked_origins
 
 KINDS = ("built_in", "connected")
 ARCHIVE_DAYS = 395
@@ -48,6 +50,7 @@ class Sources:
                 slug=_free_slug(session, workspace_id, name),
                 kind=kind,
                 archive_days=archive_days,
+                allowed_origins="",
                 enabled=True,
                 created_ms=now,
                 first_event_ms=None,
@@ -65,6 +68,11 @@ class Sources:
         with self._database.read() as session:
             return _load(session, SourceRow.workspace_id == workspace_id)
 
+    def all(self) -> builtins.list[Source]:
+        """Every source of the installation, oldest first."""
+        with self._database.read() as session:
+            return _load(session)
+
     def get(self, workspace_id: int, source_id: int) -> Source:
         """Raises NotFound when the workspace has no such source."""
         with self._database.read() as session:
@@ -81,6 +89,7 @@ class Sources:
         name: str | None = None,
         archive_days: int | None = None,
         enabled: bool | None = None,
+        allowed_origins: Sequence[str] | None = None,
     ) -> Source:
         """Change what is given; the slug stays, because addresses carry it."""
         self.get(workspace_id, source_id)
@@ -92,6 +101,8 @@ class Sources:
             changes["archive_days"] = archive_days
         if enabled is not None:
             changes["enabled"] = enabled
+        if allowed_origins is not None:
+            changes["allowed_origins"] = "\n".join(checked_origins(allowed_origins))
         if changes:
             with self._database.write() as session:
                 session.execute(update(SourceRow).where(SourceRow.id == source_id).values(**changes))
@@ -180,6 +191,7 @@ def _load(session: Session, *conditions: Any) -> list[Source]:
             row.first_event_ms,
             row.last_event_ms,
             tuple(keys[row.id]),
+            tuple(row.allowed_origins.splitlines()),
         )
         for row in rows
     ]

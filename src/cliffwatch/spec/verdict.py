@@ -33,6 +33,7 @@ class Verdict(enum.StrEnum):
     TOO_MANY_MESSAGES = "too_many_messages"
     PROJECTION_FAILED = "projection_failed"
     INTERNAL_ERROR = "internal_error"
+    ORIGIN_NOT_ALLOWED = "origin_not_allowed"
 
     # Filtered: nothing was wrong with the message, and nothing of it is kept.
     NOT_SELECTED = "not_selected"
@@ -87,6 +88,7 @@ _SENTENCES = {
     Verdict.TOO_MANY_MESSAGES: "A batch may hold 2,500 messages at most.",
     Verdict.PROJECTION_FAILED: "A data stream could not measure the event; the event itself is kept.",
     Verdict.INTERNAL_ERROR: "Cliffwatch failed on this message; please report it. It can be replayed after an update.",
+    Verdict.ORIGIN_NOT_ALLOWED: "A page sent it whose origin is not among the source's allowed origins.",
     Verdict.NOT_SELECTED: "No data stream selects this event, so nothing of it was stored.",
     Verdict.INTEGRATIONS_OFF: "Its integrations say that it is not for this destination.",
     Verdict.SUPPRESSED: "The events of this person were deleted; what is sent late is not stored again.",

@@ -21,6 +21,7 @@ from cliffwatch.web.routes import (
     source_live,
     source_privacy,
     source_quarantine,
+    source_settings,
     source_tester,
 )
 from cliffwatch.web.views import sources as views
@@ -166,5 +167,6 @@ TABS: Mapping[str, Callable[[Visit, Source], dict[str, Any]]] = {
     "quarantine": source_quarantine.context,
     "privacy": source_privacy.context,
     "connect": source_keys.context,
+    "settings": source_settings.context,
 }
 """The parts of a source's page, each with what it shows."""

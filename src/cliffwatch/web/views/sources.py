@@ -54,6 +54,7 @@ class SourcePage:
     keys: tuple[WriteKey, ...]
     connected: bool
     archive_days: int
+    allowed_origins: tuple[str, ...]
 
 
 def page(source: Source) -> SourcePage:
@@ -66,6 +67,7 @@ def page(source: Source) -> SourcePage:
         valid,
         source.kind == "connected",
         source.archive_days,
+        source.allowed_origins,
     )
 
 
