@@ -78,8 +78,20 @@ def create_stream(page: Page, address: str) -> list[str]:
     return shown
 
 
-def send_history(address: str, write_key: str, now: dt.datetime) -> int:
-    """Eight weeks of orders by the SDK; in the last whole hours one version's checkout is broken in one country."""
+def broken_checkout(country: str, version: str) -> bool:
+    return (country, version) == BROKEN
+
+
+def send_history(
+    address: str,
+    write_key: str,
+    now: dt.datetime,
+    *,
+    weeks: int = WEEKS,
+    orders_per_hour: int = ORDERS_PER_HOUR,
+    broken: Callable[[str, str], bool] = broken_checkout,
+) -> int:
+    """Weeks of orders by the SDK; in the last whole hours those that are `broken` are missing."""
     rng = np.random.default_rng(5)
     failures: list[object] = []
     client = Client(
@@ -92,13 +104,13 @@ def send_history(address: str, write_key: str, now: dt.datetime) -> int:
     )
     this_hour = now.replace(minute=0, second=0, microsecond=0)
     sent = 0
-    for back in range(WEEKS * 168, 0, -1):
+    for back in range(weeks * 168, 0, -1):
         start = this_hour - dt.timedelta(hours=back)
         busy = 1 + 0.3 * np.sin(start.hour / 24 * 2 * np.pi)
-        for second in np.sort(rng.integers(0, 3600, rng.poisson(ORDERS_PER_HOUR * busy))).tolist():
+        for second in np.sort(rng.integers(0, 3600, rng.poisson(orders_per_hour * busy))).tolist():
             country = str(rng.choice(COUNTRIES, p=COUNTRY_SHARES))
             version = str(rng.choice(VERSIONS, p=VERSION_SHARES))
-            if back <= OUTAGE_HOURS and (country, version) == BROKEN:
+            if back <= OUTAGE_HOURS and broken(country, version):
                 continue
             client.track(
                 f"user-{rng.integers(5_000)}",

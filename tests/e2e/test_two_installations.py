@@ -1,4 +1,5 @@
-"""One Cliffwatch asks another for a source: library, Start, name, Authorise, sign in, choose, Allow, events; and Deny.
+"""One Cliffwatch asks another for a source: library, Start, name, Authorise, sign in, choose, Allow, events, a data
+stream, and an incident about what happened on the other side; and Deny.
 
 Two real processes and a real browser. The one that asks is at 127.0.0.1, the one that is asked at localhost: to a
 browser these are two sites, as they are in life.
@@ -6,6 +7,7 @@ browser these are two sites, as they are in life.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from segment.analytics.client import Client
 from tests.e2e.conftest import Installation, run_cliffwatch
-from tests.e2e.test_the_main_job import EMAIL, PASSWORD, connect_source, set_up_workspace
+from tests.e2e.test_the_main_job import EMAIL, PASSWORD, connect_source, create_stream, send_history, set_up_workspace
 
 pytestmark = [pytest.mark.browser, pytest.mark.sdk, pytest.mark.timeout(300)]
 
@@ -92,7 +94,7 @@ def sign_in(page: Page) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
-def test_deny_leaves_nothing_behind_and_allow_makes_events_flow(
+def test_deny_leaves_nothing_behind_and_allow_leads_to_an_incident_about_the_other_side(
     pair: Pair, wait_for: Callable[..., Any], chromium: Browser
 ) -> None:
     page = pair.page
@@ -122,6 +124,17 @@ def test_deny_leaves_nothing_behind_and_allow_makes_events_flow(
     expect(page.get_by_text("First event seen")).to_be_visible()
     page.get_by_role("link", name="Create a data stream").click()
     page.wait_for_url(re.compile(r"/streams/new\?source=\d+"))
+
+    create_stream(page, pair.asking.address)
+    now = dt.datetime.now(dt.UTC)
+    send_history(
+        pair.asked.address, pair.write_key, now, weeks=4, orders_per_hour=30, broken=lambda country, _: country == "DE"
+    )
+    link = page.locator("main").get_by_role("link").filter(has_text="Events")
+    wait_for(lambda: page.goto(f"{pair.asking.address}/incidents") and link.count(), 90)
+    link.first.click()
+    page.wait_for_url(re.compile(r"/incidents/\d+"))
+    expect(page.locator("section", has=page.get_by_role("heading", name="Why"))).to_contain_text("DE")
 
     ask(page, pair, app)
     expect(page.get_by_text("has access to this workspace already")).to_be_visible()
