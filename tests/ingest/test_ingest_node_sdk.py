@@ -1,4 +1,4 @@
-"""@segment/analytics-node and @rudderstack/rudder-sdk-node, from npm, against the real server."""
+"""@segment/analytics-node, @rudderstack/rudder-sdk-node and @jitsu/js, from npm, against the real server."""
 
 from __future__ import annotations
 
@@ -170,3 +170,39 @@ def test_rudders_sdk_is_stored_as_it_was_sent(
     assert drive(ALL_CALLS[:3] + ALL_CALLS[4:], sdk="rudder", gzip=packed) == []
     assert check_all(server, source, check) == len(ALL_CALLS) - 1
     assert ("content-encoding" in server.wire.requests[0][2]) is packed
+
+
+JITSU_CALLS: list[Any] = [
+    ["setAnonymousId", "a-1"],
+    ["track", "Order Completed", {"total": 19.99, "città": "Zürich 🎉"}],
+    ["identify", "u-1", {"plan": "pro"}],
+    ["page", "Docs", {"url": "https://e.com/docs"}],
+    ["group", "g-1", {"employees": 12}],
+]
+
+
+@pytest.mark.parametrize("s2s", [False, True])
+def test_jitsus_sdk_is_stored_as_it_was_sent(
+    sdk_server: tuple[Any, Source], drive: Callable[..., list[str]], s2s: bool
+) -> None:
+    server, source = sdk_server
+    assert drive(JITSU_CALLS, sdk="jitsu", key=f"{source.write_key}:jitsu", s2s=s2s) == []
+    prefix = "/api/s/s2s/" if s2s else "/api/s/"
+    assert [request[1] for request in server.wire.requests] == [
+        f"{prefix}{kind}" for kind in ("track", "identify", "page", "group")
+    ]
+    stored = {event["messageId"]: event for event in server.stored(source)}
+    for sent in sent_bodies(server):
+        kept = stored.pop(sent["messageId"])
+        for field in ("type", "event", "userId", "anonymousId", "groupId", "properties", "traits"):
+            assert kept.get(field) == sent.get(field), field
+    assert stored == {}
+
+
+def test_jitsus_sdk_says_when_its_key_is_wrong(sdk_server: tuple[Any, Source], drive: Callable[..., list[str]]) -> None:
+    server, source = sdk_server
+    errors = drive(JITSU_CALLS[:2], sdk="jitsu", key="wrong:jitsu")
+    assert len(errors) == 1
+    assert "401" in errors[0]
+    assert "No source has this write key" in errors[0]
+    assert server.stored(source) == []

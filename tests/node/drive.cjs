@@ -27,6 +27,17 @@ async function rudder() {
   await new Promise((resolve) => client.flush(resolve));
 }
 
+async function jitsu() {
+  const { jitsuAnalytics } = require("@jitsu/js");
+  const analytics = jitsuAnalytics({
+    host: options.host,
+    writeKey: options.key,
+    s2s: options.s2s ?? false,
+    errorPolicy: (message) => errors.push(message),
+  });
+  for (const [method, ...args] of options.calls) await analytics[method](...args.map(revive));
+}
+
 // What JSON cannot carry to this program: lone surrogates are written as {"$lone": true}, dates as {"$date": ms}.
 function revive(value) {
   if (Array.isArray(value)) return value.map(revive);
@@ -36,7 +47,7 @@ function revive(value) {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, revive(inner)]));
 }
 
-(options.sdk === "rudder" ? rudder() : segment()).then(
+({ jitsu, rudder, segment })[options.sdk]().then(
   () => {
     console.log(JSON.stringify(errors));
     process.exit(0);

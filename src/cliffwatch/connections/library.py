@@ -76,7 +76,8 @@ LIBRARY: Sequence[Integration] = (
         "RudderStack",
         "split",
         "The events of RudderStack’s SDKs and of its webhooks.",
-        "RudderStack’s SDKs speak the same protocol: point their data plane URL here, or add a second one.",
+        "RudderStack’s server SDKs speak the same protocol; @rudderstack/rudder-sdk-node sends here with its own "
+        "defaults. Point their data plane URL here, or add a second one.",
         ("Track, page, screen, identify and group calls", "Compressed batches as its SDKs send them"),
         (Method.WRITE_KEY,),
         "rudder data plane cdp open source",
@@ -87,7 +88,8 @@ LIBRARY: Sequence[Integration] = (
         "Jitsu",
         "zap",
         "The events of Jitsu’s scripts and functions.",
-        "Jitsu passes events on in Segment’s format: add an HTTP destination with this source’s address and write key.",
+        "Jitsu’s SDK (@jitsu/js) sends here with this server as its host. A Jitsu server passes events on: add an HTTP "
+        "destination with this source’s address and write key.",
         ("Track, page and identify calls", "Events that Jitsu enriched"),
         (Method.WRITE_KEY,),
         "open source cdp http destination",

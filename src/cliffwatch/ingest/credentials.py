@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from functools import lru_cache
+
+
+def header_key(headers: Mapping[bytes, bytes]) -> str:
+    """The write key that a request's headers carry, "" for none: Basic, or `X-Write-Key`, where Jitsu's SDK puts it
+    before a colon."""
+    key = basic_key(headers.get(b"authorization", b""))
+    return key or headers.get(b"x-write-key", b"").decode("latin-1").partition(":")[0].strip()
 
 
 @lru_cache(maxsize=4096)

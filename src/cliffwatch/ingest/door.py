@@ -20,7 +20,7 @@ from cliffwatch.ingest import answers
 from cliffwatch.ingest.answers import Answer
 from cliffwatch.ingest.body import Budget, Lease, Outline, Refused, outline, read_body, unpack
 from cliffwatch.ingest.commit import GroupCommit
-from cliffwatch.ingest.credentials import basic_key, bearer_token
+from cliffwatch.ingest.credentials import bearer_token, header_key
 from cliffwatch.ingest.deliveries.receive import BODY_LIMIT, NotTaken, Receiver
 from cliffwatch.ingest.model import Source
 from cliffwatch.ingest.oauth import TokenServer
@@ -196,17 +196,17 @@ class Door:
         return answers.SUCCESS
 
     def _source(self, headers: AsciiHeaders, body_key: str) -> Source:
-        """The source of the request's write key: Basic header first, then the body (segment-spec, 1.2)."""
+        """The source of the request's write key: its header first, then the body (segment-spec, 1.2)."""
         authorization = headers.get(b"authorization", b"")
         token = bearer_token(authorization)
         if token:
             return self._source_of_token(token, body_key)
-        header_key = basic_key(authorization)
-        source = self._sources.find_by_key(header_key) if header_key else None
+        key = header_key(headers)
+        source = self._sources.find_by_key(key) if key else None
         if source is None and body_key:
             source = self._sources.find_by_key(body_key)
         if source is None:
-            raise Refused(Verdict.UNKNOWN_WRITE_KEY if header_key or body_key else Verdict.MISSING_WRITE_KEY)
+            raise Refused(Verdict.UNKNOWN_WRITE_KEY if key or body_key else Verdict.MISSING_WRITE_KEY)
         return source
 
     def _source_of_token(self, token: str, body_key: str) -> Source:
@@ -234,7 +234,7 @@ class Door:
 
     def _refused(self, refused: Refused, headers: AsciiHeaders, received_ms: int) -> Answer:
         verdict = refused.verdict
-        source = self._sources.find_by_key(basic_key(headers.get(b"authorization", b"")))
+        source = self._sources.find_by_key(header_key(headers))
         self._tally.add(source.id if source else None, verdict, received_ms)
         if source and refused.body:
             self._refuse(source.id, received_ms, verdict, refused.body)

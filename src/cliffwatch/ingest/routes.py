@@ -64,6 +64,9 @@ def route(path: str) -> Route | None:
             return Route(Target.TRACKING, _TRACKING[parts[-1]], prefix=prefix)
         if parts[-1] == "m":
             return Route(Target.SELF_METRICS, prefix=prefix)
+    if parts[-1:] and parts[-1] in _LONG and (parts[-3:-1] == ["api", "s"] or parts[-4:-1] == ["api", "s", "s2s"]):
+        own = 3 if parts[-2] == "s" else 4
+        return Route(Target.TRACKING, _LONG[parts[-1]], prefix=_prefix(parts, own))  # where Jitsu's own SDK posts
     if len(parts) >= 3 and parts[-3:-1] == ["v1", "pixel"] and parts[-1] in _LONG:
         return Route(Target.PIXEL, _LONG[parts[-1]], prefix=_prefix(parts, 3))
     if len(parts) >= 4 and parts[-4:-2] == ["v1", "projects"] and parts[-1] == "settings":

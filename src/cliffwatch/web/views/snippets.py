@@ -130,7 +130,7 @@ def connect_snippets(write_key: str, address: str, first: str) -> tuple[Snippet,
     known = {snippet.key: snippet for snippet in (*snippets(write_key, address), *_others(write_key, address))}
     shown = {
         "rudder": ("rudder", "curl"),
-        "jitsu": ("jitsu", "curl"),
+        "jitsu": ("jitsu-sdk", "jitsu", "curl"),
         "curl": ("curl", "batch", "python"),
     }.get(first, ("browser", "npm", "node", "python", "curl"))
     return tuple(known[key] for key in shown)
@@ -150,6 +150,15 @@ def _others(write_key: str, address: str) -> tuple[Snippet, ...]:
             "client.flush();",
             "All other settings may stay as they are. RudderStack itself can deliver here, too: add a Webhook "
             "destination with this server’s address and /v1/batch.",
+        ),
+        Snippet(
+            "jitsu-sdk",
+            "SDK",
+            "npm install @jitsu/js",
+            'import { jitsuAnalytics } from "@jitsu/js";\n\n'
+            f"const analytics = jitsuAnalytics({{ host: {url}, writeKey: {json.dumps(write_key + ':jitsu')} }});\n\n"
+            f'await analytics.track("Order Completed", {example});',
+            "In the browser and in Node.js. The SDK wants a colon in its key; what stands behind it is not looked at.",
         ),
         Snippet(
             "jitsu",
