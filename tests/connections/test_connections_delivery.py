@@ -229,3 +229,57 @@ def test_answers_and_waits_mean_what_the_documents_say() -> None:
     assert waits == [1_000, 2_000, 4_000, 512_000, LONGEST_RETRY_MS]
     assert wait_ms(1, "30") == 30_000
     assert wait_ms(1, "Wed, 21 Oct 2026 07:28:00 GMT") == 1_000
+
+
+def hook_with(side: Side, *mappings: tuple[str, str, bool]) -> tuple[Source, Destination]:
+    """A webhook whose mappings have (address, trigger, enabled)."""
+    source = side.services.sources.create(side.workspace, "Shop", NOW)
+    kept = [
+        {"id": str(n), "name": f"M{n}", "enabled": enabled, "trigger": trigger, "settings": {"url": url}}
+        for n, (url, trigger, enabled) in enumerate(mappings)
+    ]
+    made = side.services.connections.destinations.create(
+        side.workspace, source.id, "webhook", "Hook", {}, NOW, mappings=kept
+    )
+    return source, made
+
+
+def test_a_trigger_lets_through_what_it_is_true_for_and_the_rest_is_counted(side: Side, receiver: Receiver) -> None:
+    source, made = hook_with(side, (receiver.url, 'type = "track" and properties.total > 10', True))
+    send(side, source, "small", properties={"total": 5})
+    send(side, source, "large", properties={"total": 50})
+    while step(side):
+        pass
+    assert receiver.taken == ["large"]
+    assert outcomes(side, made) == {"delivered": 1, "filtered": 1}
+
+
+def test_each_enabled_mapping_gets_what_its_own_trigger_takes(side: Side, receiver: Receiver) -> None:
+    source, made = hook_with(
+        side,
+        (receiver.url, 'event = "A" or event = "Both"', True),
+        (receiver.url, 'event = "B" or event = "Both"', True),
+        (receiver.url, "all", False),
+        (receiver.url, "event = ", True),
+    )
+    for name in ("A", "B", "Both", "Neither"):
+        send(side, source, name, event=name)
+    while step(side):
+        pass
+    assert receiver.taken == ["A", "Both", "B", "Both"]
+    assert outcomes(side, made) == {"delivered": 4, "filtered": 1}
+
+
+def test_a_mapping_that_has_to_wait_makes_no_other_repeat_what_it_got(side: Side, receiver: Receiver) -> None:
+    source, made = hook_with(side, (receiver.url, 'event = "A"', True), (receiver.url, 'event = "B"', True))
+    send(side, source, "a", event="A")
+    send(side, source, "b", event="B")
+    receiver.answers = [503, 200]
+    assert not step(side)
+    waiting = side.services.connections.destinations.get(side.workspace, made.id)
+    assert (waiting.attempts, waiting.retry_ms > NOW) == (1, True)
+    side.clock.now += LONGEST_RETRY_MS
+    while step(side):
+        pass
+    assert [json.loads(body)[0]["messageId"] for _, body in receiver.bodies] == ["a", "b", "a"]
+    assert outcomes(side, made) == {"delivered": 2, "retried": 1}

@@ -134,6 +134,37 @@ def test_segments_own_client_reads_volumes_and_deliveries(side: Side) -> None:
     assert metrics["body"]["data"]["deliveryMetricsSummary"]["destinationMetadataId"] == WEBHOOK
 
 
+def test_volumes_are_given_by_event_name_and_type(side: Side) -> None:
+    source = side.services.sources.create(side.workspace, "Shop", NOW)
+    other = side.services.sources.create(side.workspace, "App", NOW)
+    names = ["Order", "Order", "Refund"]
+    batch = [{"type": "track", "event": name, "userId": "u"} for name in names] + [{"type": "page", "userId": "u"}]
+    for one in (source, other):
+        httpx2.post(f"{side.address}/v1/batch", json={"batch": batch}, auth=(one.write_key, ""))
+    assert side.services.ingest.wait_absorbed(20)
+    period = {"granularity": "HOUR", "startTime": DAY[0], "endTime": DAY[1]}
+
+    def totals(groups: list[str], *keys: str) -> list[tuple[Any, ...]]:
+        answer = ask(side, "/events/volume", params=[*period.items(), *(("groupBy[]", group) for group in groups)])
+        assert answer.status_code == 200, answer.text
+        return [(*(one[key] for key in keys), one["total"]) for one in answer.json()["data"]["result"]]
+
+    assert totals(["eventType"], "eventType") == [("track", 6), ("page", 2)]
+    assert totals(["eventName"], "eventName") == [("Order", 4), ("", 2), ("Refund", 2)]
+    by_both = totals(["eventName", "source"], "eventName")
+    assert by_both == [("Order", 2), ("", 1), ("Refund", 1)] * 2
+
+
+def test_a_subscription_with_a_broken_trigger_is_refused_by_name(side: Side) -> None:
+    source = side.services.sources.create(side.workspace, "Shop", NOW)
+    made = side.services.connections.destinations.create(side.workspace, source.id, "webhook", "Hook", {}, NOW)
+    given = {"name": "All", "trigger": "type = ", "settings": {"url": "https://hooks.example/x"}}
+    answer = ask(side, f"/destinations/{made.id}/subscriptions", method="POST", json=given)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["field"]) == (422, "trigger")
+    assert not side.services.connections.destinations.get(side.workspace, made.id).mappings
+
+
 def test_pages_follow_each_other_until_the_end(side: Side) -> None:
     for name in ("One", "Two", "Three"):
         side.services.sources.create(side.workspace, name, NOW)

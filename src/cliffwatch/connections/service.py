@@ -52,6 +52,7 @@ class Connections:
         self._accounts = accounts
         self._sources = sources
         self._catalogue = catalogue
+        self._ingest = ingest
         self._clock = clock
         self._outgoing = outgoing
         ask = asker(allow_private=allow_private)
@@ -78,7 +79,7 @@ class Connections:
         """What answers other programs in Segment's shape, to be mounted at `endpoints.PREFIX`."""
         config = ConfigApi(self.server, self._accounts, self._sources, self.destinations, self._clock)
         public = PublicApi(self._accounts, self._sources, self.destinations, self._clock)
-        metrics = Metrics(public, self._sources, self._catalogue, self.destinations)
+        metrics = Metrics(public, self._sources, self._catalogue, self._ingest, self.destinations)
         here = [*public.routes(), *metrics.routes()]
         return [*oauth.routes(self.server), *config.routes(), Mount("/public", routes=here)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, select
@@ -69,6 +70,18 @@ class Volumes:
                 .order_by(total.desc(), VolumeRow.name)
             )
             return [Volume(Kind(kind), name, int(count)) for kind, name, count in rows]
+
+    def hours(self, source_ids: Sequence[int], start_ms: int, end_ms: int) -> Iterator[tuple[int, Volume]]:
+        """(hour, what came in it) of these sources together, in the hours of [start_ms, end_ms)."""
+        total = func.sum(VolumeRow.count)
+        with self._database.read() as session:
+            rows = session.execute(
+                select(VolumeRow.hour_ms, VolumeRow.kind, VolumeRow.name, total)
+                .where(VolumeRow.source_id.in_(source_ids), VolumeRow.hour_ms >= hour_of(start_ms))
+                .where(VolumeRow.hour_ms < end_ms)
+                .group_by(VolumeRow.hour_ms, VolumeRow.kind, VolumeRow.name)
+            ).all()
+        return ((hour_ms, Volume(Kind(kind), name, int(count))) for hour_ms, kind, name, count in rows)
 
     def _trim(self, session: Session, hour_ms: int) -> None:
         """Once an hour, forget what no period reaches any more."""

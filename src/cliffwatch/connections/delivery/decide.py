@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cliffwatch.connections.delivery.kinds import KINDS
@@ -16,6 +17,9 @@ LONGEST_RETRY_MS = 15 * 60_000
 
 Passes = Callable[[Mapping[str, Any]], str]
 """Gives "" for an event that is to be delivered, else why not."""
+
+
+Takes = Callable[[Mapping[str, Any]], bool]
 
 
 class Reaction(enum.Enum):
@@ -44,6 +48,35 @@ def gate(destination: Destination) -> Passes:
         return "" if keeps(event) else "destination_filter"
 
     return passes
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One way to a destination: a mapping with its own address and trigger. `destination` has this mapping alone."""
+
+    key: str
+    destination: Destination
+    takes: Takes
+
+
+def lanes(destination: Destination) -> Sequence[Lane]:
+    """Each enabled mapping of a webhook is a way of its own, and an event goes every way whose trigger is true. Other
+    kinds have one address: an event goes there once, when any enabled mapping takes it, or when there is none at all.
+    """
+    enabled = [mapping for mapping in destination.mappings if mapping.get("enabled", True)]
+    if destination.kind == "webhook":
+        return [Lane(str(one["id"]), replace(destination, mappings=[one]), _trigger(one)) for one in enabled]
+    if not destination.mappings:
+        return [Lane("", destination, lambda _: True)]
+    triggers = [_trigger(one) for one in enabled]
+    return [Lane("", destination, lambda event: any(takes(event) for takes in triggers))]
+
+
+def _trigger(mapping: Mapping[str, Any]) -> Takes:
+    try:
+        return compile_filter(str(mapping.get("trigger", "")))
+    except InvalidInput:
+        return lambda _: False  # as with a filter: what a broken trigger might have stopped is not sent
 
 
 def reaction(status: int) -> Reaction:

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from cliffwatch.clock import Clock
-from cliffwatch.connections.delivery.decide import Passes, Reaction, gate, reaction, wait_ms
+from cliffwatch.connections.delivery.decide import Lane, Passes, Reaction, gate, lanes, reaction, wait_ms
 from cliffwatch.connections.delivery.kinds import KINDS, Parcel
 from cliffwatch.connections.delivery.store import CountKey, Destinations
 from cliffwatch.connections.delivery.tap import unpack
@@ -79,6 +79,8 @@ class Forwarder:
         self._thread: threading.Thread | None = None
         self._positions: dict[int, int] = {}
         self._tidied_ms = 0
+        self._ahead: dict[tuple[int, str], int] = {}
+        """How far a lane is in front of its destination's position, while another lane has to wait."""
 
     def wake(self) -> None:
         """There is something new in the journal."""
@@ -155,7 +157,7 @@ class Forwarder:
                 source_id, body = unpack(payload)
                 if source_id == destination.source_id:
                     self._sort(Item(after, body, _decode(body)), passes, items, counts)
-            if not self._deliver(destination, items, counts):
+            if not self._deliver_all(destination, items, counts):
                 return False
             self._destinations.advance(
                 destination.id, self._journal.name, chunk.next_offset, counts, False, self._clock()
@@ -173,17 +175,37 @@ class Forwarder:
         else:
             items.append(item)
 
-    def _deliver(self, destination: Destination, items: Sequence[Item], counts: Counter[CountKey]) -> bool:
+    def _deliver_all(self, destination: Destination, items: Sequence[Item], counts: Counter[CountKey]) -> bool:
+        """Send the events every way that takes them; False when one has to wait."""
+        ways = lanes(destination)
+        for item in items:
+            if not any(lane.takes(item.event) for lane in ways):
+                counts[Outcome.FILTERED, *item.label, "no_mapping"] += 1
+        if len(ways) == 1:
+            return self._deliver(ways[0], [item for item in items if ways[0].takes(item.event)], counts)
+        done = True
+        for lane in ways:
+            ahead = self._ahead.get((destination.id, lane.key), 0)
+            left = [item for item in items if item.after > ahead and lane.takes(item.event)]
+            done = self._deliver(lane, left, Counter(), beside=True, quiet=not done) and done
+        if done:
+            for lane in ways:
+                self._ahead.pop((destination.id, lane.key), None)
+        return done
+
+    def _deliver(
+        self, lane: Lane, items: Sequence[Item], counts: Counter[CountKey], *, beside: bool = False, quiet: bool = False
+    ) -> bool:
         """Send the events parcel by parcel; False when one has to wait. `counts` of what came before go with the first
-        parcel that arrives."""
+        parcel that arrives. `beside` other lanes only the last one moves the destination's position, in `_turn`;
+        `quiet` is set when one of them has to wait, whose wait must stay."""
+        destination = lane.destination
         left = list(items)
         while left:
             parcel = next(
                 KINDS[destination.kind].parcels(destination, [item.body for item in left], self._clock()), None
             )
             if parcel is None:
-                for item in left:
-                    counts[Outcome.FILTERED, *item.label, "no_mapping"] += 1
                 return True
             part, left = left[: parcel.count], left[parcel.count :]
             try:
@@ -193,17 +215,19 @@ class Forwarder:
                 return False
             if error and len(part) > 1:
                 half = len(part) // 2
-                if not self._deliver(destination, part[:half], counts) or not self._deliver(
-                    destination, part[half:], counts
-                ):
-                    return False
+                for some in (part[:half], part[half:]):
+                    if not self._deliver(lane, some, counts, beside=beside, quiet=quiet):
+                        return False
                 continue
             now = self._clock()
             for item in part:
                 counts[Outcome.FAILED if error else Outcome.DELIVERED, *item.label, error.partition(" ")[0]] += 1
             if error:
                 self._destinations.note_error(destination.id, error.partition(" ")[2], now)
-            self._destinations.advance(destination.id, self._journal.name, part[-1].after, counts, not error, now)
+            if beside:
+                self._ahead[destination.id, lane.key] = part[-1].after
+            after = self._position(destination) if beside else part[-1].after
+            self._destinations.advance(destination.id, self._journal.name, after, counts, not error and not quiet, now)
             counts.clear()
         return True
 

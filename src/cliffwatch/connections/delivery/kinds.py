@@ -136,9 +136,7 @@ class Webhook:
 
     def parcels(self, destination: Destination, bodies: Sequence[bytes], now: int) -> Iterator[Parcel]:  # noqa: ARG002
         secret = str(destination.settings.get("sharedSecret", ""))
-        for mapping in destination.mappings:
-            if not mapping.get("enabled", True):
-                continue
+        for mapping in destination.mappings[:1]:  # its lane has one; see decide.lanes
             settings = mapping.get("settings") or {}
             size = int(settings.get("batch_size") or BATCH_EVENTS) if settings.get("enable_batching", True) else 1
             for part in in_parts(bodies, max(1, min(size, 4_000))):
@@ -150,7 +148,6 @@ class Webhook:
                 yield Parcel(
                     str(settings.get("method") or "POST"), str(settings.get("url", "")), headers, body, len(part)
                 )
-            return  # one address is enough: a second mapping would count every event twice
 
 
 _ALL: Sequence[DestinationKind] = (Cliffwatch(), Webhook())

@@ -12,6 +12,7 @@ from cliffwatch.connections.model import Destination
 from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.ingest import Source
 from cliffwatch.notify.outbound import check_url
+from cliffwatch.spec.fql import compile_filter
 
 _LOGOS = {"default": "", "mark": None, "alt": None}
 _SOURCE_METADATA = {
@@ -132,12 +133,17 @@ def mapping(found: Destination, given: Mapping[str, Any], before: Mapping[str, A
         raise InvalidInput("settings", "must be an object.")
     if found.kind == "webhook":
         check_url("settings.url", str(settings.get("url", "")))
+    trigger = str(given.get("trigger", before.get("trigger", "")))
+    try:
+        compile_filter(trigger)
+    except InvalidInput as error:
+        raise InvalidInput("trigger", f"is not one: {error}") from error
     name = str(given.get("name") or before.get("name") or "Send events")[:200]
     return {
         "id": before["id"],
         "name": name,
         "enabled": bool(given.get("enabled", before.get("enabled", True))),
-        "trigger": str(given.get("trigger", before.get("trigger", "")))[:2_000],
+        "trigger": trigger,
         "settings": dict(settings),
     }
 

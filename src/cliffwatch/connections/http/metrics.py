@@ -4,7 +4,7 @@ delivery metrics of a destination. What arrived is known per hour, what was deli
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ from cliffwatch.connections.http.asking import Asked, endpoint
 from cliffwatch.connections.http.public_api import PublicApi, data, failed, number, paged
 from cliffwatch.connections.model import Outcome
 from cliffwatch.errors import InvalidInput
-from cliffwatch.ingest import Catalogue, Sources
+from cliffwatch.ingest import Catalogue, Ingest, Source, Sources
+from cliffwatch.spec.model import SpecType
 from cliffwatch.spec.times import format_time, parse_time
 from cliffwatch.spec.verdict import Verdict
 
@@ -28,6 +29,8 @@ LONGEST = {"MINUTE": 4 * HOUR_MS, "HOUR": 14 * DAY_MS, "DAY": 30 * DAY_MS}
 """How long a time may be asked for at once, as Segment allows it."""
 
 _GROUPS = {"eventName": "event_name", "eventType": "event_type", "discardReason": "reason"}
+_VOLUME_GROUPS = {"eventName", "eventType", "source"}
+_TYPES = {spec_type.kind: spec_type.value for spec_type in SpecType}
 _OUTCOMES = {
     "successful-delivery": Outcome.DELIVERED,
     "failed-delivery": Outcome.FAILED,
@@ -73,7 +76,10 @@ class Period:
 class Metrics:
     """The routes beside those of `PublicApi`, whose rules about who may ask are theirs, too."""
 
-    def __init__(self, api: PublicApi, sources: Sources, catalogue: Catalogue, destinations: Destinations) -> None:
+    def __init__(
+        self, api: PublicApi, sources: Sources, catalogue: Catalogue, ingest: Ingest, destinations: Destinations
+    ) -> None:
+        self._ingest = ingest
         self._api = api
         self._sources = sources
         self._catalogue = catalogue
@@ -91,30 +97,41 @@ class Metrics:
         return [Route(path, endpoint(answer, failed), methods=["GET"]) for path, answer in found]
 
     def volume(self, asked: Asked) -> Response:
-        """Accepted events per hour or day, of all sources together or of each."""
+        """Accepted events per hour or day: of all sources together or of each, by event name, by type."""
         who = self._api.may(asked, Permission.READ)
         period = self._coarse(asked)
         groups = set(asked.all("groupBy"))
-        if groups - {"source"}:
-            raise InvalidInput(
-                "groupBy", "can be source here.", "Events by name are in the data streams of Cliffwatch."
-            )
+        if groups - _VOLUME_GROUPS:
+            raise InvalidInput("groupBy", f"can be {', '.join(sorted(_VOLUME_GROUPS))} here.")
         wanted = set(asked.all("sourceId"))
-        per_source = {
-            source: self._verdicts(source.id, period, lambda verdict: verdict is Verdict.ACCEPTED)
-            for source in self._sources.list(who.workspace.id)
-            if not wanted or str(source.id) in wanted
-        }
-        result: list[dict[str, Any]] = []
-        if groups:
-            for source, counts in per_source.items():
-                named = {"id": str(source.id), "name": source.name, "slug": source.slug}
-                result.append({"source": named, **_sum(period, counts)})
-        else:
-            result.append(_sum(period, sum(per_source.values(), Counter())))
-        page, pagination = paged(asked, result)
+        sources = [one for one in self._sources.list(who.workspace.id) if not wanted or str(one.id) in wanted]
+        of_each = [[source] for source in sources] if "source" in groups else [sources]
+        sets = [
+            ((_named(some[0]) if "source" in groups else {}) | label, counts)
+            for some in of_each
+            for label, counts in self._volumes_of(some, period, groups - {"source"})
+        ]
+        chosen, pagination = paged(asked, sets)
+        page = [label | _sum(period, counts) for label, counts in chosen]
         query = {name: asked.first(name) for name in ("granularity", "startTime", "endTime")}
         return data({"path": "/events/volume", "query": query, "result": page, "pagination": pagination})
+
+    def _volumes_of(
+        self, sources: Sequence[Source], period: Period, groups: set[str]
+    ) -> list[tuple[dict[str, Any], Counter[int]]]:
+        """(label, counts by step) of these sources together, by event name or type the most frequent first."""
+        if not groups:
+            counts: Counter[int] = Counter()
+            for source in sources:
+                counts += self._verdicts(source.id, period, lambda verdict: verdict is Verdict.ACCEPTED)
+            return [({}, counts)]
+        found: dict[tuple[str, ...], Counter[int]] = defaultdict(Counter)
+        first = period.bucket(period.start_ms)
+        for hour, volume in self._ingest.volumes.hours([one.id for one in sources], first, period.end_ms):
+            shown = {"eventName": volume.name, "eventType": _TYPES.get(volume.kind, volume.kind.value)}
+            found[tuple(shown[name] for name in sorted(groups))][period.bucket(hour)] += volume.count
+        frequent = sorted(found.items(), key=lambda item: (-item[1].total(), item[0]))
+        return [(dict(zip(sorted(groups), key, strict=True)), counts) for key, counts in frequent]
 
     def received(self, asked: Asked) -> Response:
         return self._of_source(asked, lambda verdict: verdict is Verdict.ACCEPTED)
@@ -231,6 +248,10 @@ class Metrics:
         for hour, verdicts in self._hours(source_id, period):
             counts[period.bucket(hour)] += sum(n for verdict, n in verdicts.items() if counts_as(Verdict(verdict)))
         return counts
+
+
+def _named(source: Source) -> dict[str, Any]:
+    return {"source": {"id": str(source.id), "name": source.name, "slug": source.slug}}
 
 
 def _groups(asked: Asked) -> set[str]:

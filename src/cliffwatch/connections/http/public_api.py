@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 RATE = Rate(per_second=200 / 60, burst=200)
 MOST = 1_000
 DEFAULT_COUNT = 200
+MOST_MAPPINGS = 50
 MEDIA_TYPE = "application/vnd.segment.v1+json"
 
 T = TypeVar("T")
@@ -239,7 +240,10 @@ class PublicApi:
     def create_subscription(self, asked: Asked) -> Response:
         who = self.may(asked, Permission.ADMIN)
         found = self._destinations.get(who.workspace.id, number(asked, "destination"))
-        mapping = documents.mapping(found, asked.document(), {"id": f"{found.id}-{len(found.mappings) + 1}"})
+        if len(found.mappings) >= MOST_MAPPINGS:
+            raise InvalidInput("subscription", f"may be there {MOST_MAPPINGS} times at most.")
+        numbers = [int(str(one["id"]).rpartition("-")[2]) for one in found.mappings if "-" in str(one["id"])]
+        mapping = documents.mapping(found, asked.document(), {"id": f"{found.id}-{max(numbers, default=0) + 1}"})
         self._destinations.update(who.workspace.id, found.id, mappings=[*found.mappings, mapping])
         self._note(who, "destination.update", f"destination:{found.id}", subscription=mapping["id"])
         return data({"destinationSubscription": documents.subscription(found, mapping)})
