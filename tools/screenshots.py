@@ -21,6 +21,7 @@ CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 WIDTHS = {390: 844, 1440: 900}
 THEMES = ("light", "dark")
+INTEGRATIONS = ("segment", "sdk", "http", "rudderstack", "jitsu", "csv", "warehouse")
 SOURCE_TABS = ("events", "delivery", "catalogue", "tester", "quarantine", "privacy", "connect", "settings")
 
 
@@ -108,6 +109,8 @@ def pages(page: Page, address: str) -> dict[str, str]:
         found |= {"policy-plan": plan, "policy": plan.removesuffix("/plan")}
     found |= {"settings": "/settings/workspace", "members": "/settings/members", "tokens": "/settings/tokens"}
     found |= {"not-found": "/nowhere", "annotations": "/annotations", "privacy": "/settings/privacy"}
+    found |= {"apps": "/settings/apps", "integrations": "/integrations", "integrations-none": "/integrations?q=nothing"}
+    found |= {f"start-{key}": f"/integrations/{key}" for key in INTEGRATIONS}
     if stream := first(page, f"{address}/streams", r"^/streams/\d+$"):
         found |= {"stream": stream, "stream-table": f"{stream}?view=table", "stream-edit": f"{stream}/edit"}
         found |= {"sensitivity": f"{stream}/sensitivity", "sensitivity-tried": f"{stream}/sensitivity?budget=3"}
@@ -116,6 +119,9 @@ def pages(page: Page, address: str) -> dict[str, str]:
         found["incident"] = incident
     if source := first(page, f"{address}/sources", r"^/sources/\d+$"):
         found |= {f"source-{tab}": f"{source}?tab={tab}" for tab in SOURCE_TABS}
+        found["destinations"] = f"{source}/destinations"
+        if destination := first(page, f"{address}{source}/destinations", r"^/destinations/\d+$"):
+            found["destination"] = destination
         number = source.rsplit("/", 1)[-1]
         draft = [
             *(("source", number), ("type", "track"), ("event", "Order Completed"), ("dimension", "properties.country")),
@@ -129,6 +135,8 @@ def pages(page: Page, address: str) -> dict[str, str]:
         found["wizard-errors"] = (
             f"/streams/new?{urlencode([('step', 'schedule'), ('source', number), ('dimension', 'a..b')])}"
         )
+    if connection := first(page, f"{address}/integrations", r"^/connections/\d+$"):
+        found["connection"] = connection
     page.goto(f"{address}/")
     if page.locator('a[href="/inbox"]').count():
         found["inbox"] = "/inbox"
