@@ -142,7 +142,10 @@ def step(
         calm *= both
     far = evidence(x, z, size, side, ahead.p_slow * inverse, tune.evidence_rate * calm, both, tune)
     far = np.sqrt(far, out=into.score)
-    _no_echo(x, far, size, y, mean, linear=linear)
+    incident = x[Row.RUN] > 0
+    running = incident.nonzero()[0]
+    if running.size:
+        _no_echo(x, running, far, size, y, mean, linear=linear)
     u = v if linear else v / (1.0 + v * (p_sum * (0.5 * inverse)))
     trust = calm * (tune.huber / np.maximum(size, tune.huber))
     if old is not None:  # while learning even a surprise teaches, once the filter has started
@@ -160,8 +163,9 @@ def step(
     surprised = far > tune.tail_from
     if both is not None:
         surprised &= both > 0
-    who = np.flatnonzero(surprised)
-    where_tails_begin(x, far, side, who, both, tune)
+    who = surprised.nonzero()[0]
+    held = running if both is None else (incident | (both == 0)).nonzero()[0]
+    where_tails_begin(x, far, side, who, held, tune)
     if who.size:
         against_tail(x, far, side, who, tune)
         if tune.bursts and not linear:
@@ -170,10 +174,10 @@ def step(
         np.maximum(x[Row.PEAK], y, out=x[Row.PEAK])
     what_is_new(x, far, who, tune, into.news)
     active = far > tune.cut_run
-    active |= x[Row.RUN] > 0
+    active |= incident
     if both is not None:
         active &= both > 0
-    who = np.flatnonzero(active)
+    who = active.nonzero()[0]
     if who.size:
         gap = _distance(y[who], mean[who], linear=linear)
         _doubt(x, ahead, who, size[who], gap, cal, t, tune)
@@ -317,14 +321,15 @@ def _spread(
     np.multiply(u, trust, out=x[Row.INNOVATION])
 
 
-def _no_echo(x: Floats, far: Floats, size: Floats, y: Floats, mean: Floats, *, linear: bool) -> None:
-    """A point nearer to the forecast than to the other level that others spoke for counts alone: it is over."""
-    who = np.flatnonzero(x[Row.RUN])
-    if who.size:
-        gap = x[Row.GAP, who]
-        back = _distance(y[who], mean[who], linear=linear) * np.sign(gap) <= 0.5 * np.abs(gap)
-        over = who[back]
-        far[over] = size[over]
+def _no_echo(x: Floats, running: Ints, far: Floats, size: Floats, y: Floats, mean: Floats, *, linear: bool) -> None:
+    """A point nearer to the forecast than to the other level that others spoke for counts alone: it is over.
+
+    `running` are the series that have such a level.
+    """
+    gap = x[Row.GAP, running]
+    back = _distance(y[running], mean[running], linear=linear) * np.sign(gap) <= 0.5 * np.abs(gap)
+    over = running[back]
+    far[over] = size[over]
 
 
 def _distance(y: Floats, mean: Floats, *, linear: bool) -> Floats:

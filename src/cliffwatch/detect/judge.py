@@ -78,27 +78,34 @@ def decide(value: Floats, expected: Floats, score: Floats, streak: Floats, wish:
     `streak` (series) holds the surprising windows in a row before these, signed; it is moved on in place. A missing
     window neither ends nor feeds a streak.
     """
-    surprising = wanted(value, expected, score, wish)
-    lasting = bool(np.any(np.asarray(wish.minimum_windows) > 1))
-    side = np.copysign(surprising, score)
-    gone: Bools = np.asarray(np.isnan(score))
-    some_gone = np.asarray(gone.any(axis=1))
-    flagged = surprising.copy() if lasting else surprising
+    flagged = wanted(value, expected, score, wish)
+    minimum = np.asarray(wish.minimum_windows)
+    lasting = bool(np.any(minimum > 1))
+    windows, series = flagged.nonzero()  # few, so only they and the streaks that they end or feed are looked at
+    edges = np.searchsorted(windows, np.arange(len(score) + 1)).tolist()
+    held = streak.nonzero()[0]
     for i in range(len(score)):
-        goes_on = side[i] * streak > 0
-        if some_gone[i]:
-            goes_on |= gone[i]
-            side[i][gone[i]] = 0.0
-        streak *= goes_on
-        streak += side[i]
+        who = series[edges[i] : edges[i + 1]]
+        if not (who.size or held.size):
+            continue
+        side = np.copysign(1.0, score[i, who])
+        before = streak[who]
+        gone = held[np.isnan(score[i, held])]
+        waiting = streak[gone]
+        streak[held] = 0.0
+        streak[gone] = waiting
+        streak[who] = np.where(side * before > 0, before, 0.0) + side
+        held = np.concatenate([who, gone])
         if lasting:
-            flagged[i] &= np.abs(streak) >= wish.minimum_windows
+            wished = minimum[who] if minimum.ndim else minimum
+            flagged[i, who] = np.abs(streak[who]) >= wished
     return flagged
 
 
 def wanted(value: Floats, expected: Floats, score: Floats, wish: Wishes) -> Bools:
     """Points that surprise by at least the limit, in a wanted direction and with the wished effect and impact."""
-    keep: Bools = np.asarray(np.abs(score) >= wish.limit)
+    keep: Bools = np.asarray(score >= wish.limit)
+    keep |= score <= -wish.limit
     if not (np.all(wish.up) and np.all(wish.down)):
         keep &= np.where(score > 0, wish.up, wish.down)
     if np.any(np.asarray(wish.minimum_effect) > 0):

@@ -19,8 +19,9 @@ from cliffwatch.detect.state import State, begin
 from cliffwatch.detect.surprise import close_stretch
 from cliffwatch.errors import InvalidInput
 
-BLOCK = 4096  # series: their memory stays in the cache
+BLOCK = 8192  # series: their memory stays in the cache
 CHUNK = 32  # windows that are judged together
+TILE = 256  # series whose windows are turned into rows together
 WEEK_DAYS = 7
 DEFAULT = Sensitivity()
 PARTS = ("level", "trend", "hour", "weekday", "holiday", "event", "drift")
@@ -175,7 +176,7 @@ def _replay(
     eventful = [month >= 0 or bool(own) for month, own in zip(cal.month.tolist(), cal.own, strict=True)]
     buffers = np.empty((4, CHUNK, values.shape[0]), x.dtype)
     for first in range(0, values.shape[1], CHUNK):
-        columns = np.ascontiguousarray(values[:, first : first + CHUNK].T, x.dtype)
+        columns = _columns(values, first, x.dtype)
         at = slice(first, first + len(columns))
         present: Bools = np.asarray(np.isfinite(columns))
         full = np.asarray(present.all(axis=1))
@@ -222,6 +223,15 @@ def _replay(
         out.expected[at, who], out.lower[at, who], out.upper[at, who] = mean, lower, upper
         out.score[at, who], out.learning[at, who] = news, learning
         out.flagged[at, who] = decide(columns, mean, points, x[Row.STREAK], wish)
+
+
+def _columns(values: Floats, first: int, kind: np.dtype[Any]) -> Floats:
+    """A chunk of windows from `first` on, as (windows, series). Turned tile by tile, each within reach of the cache."""
+    chunk = values[:, first : first + CHUNK]
+    turned = np.empty(chunk.shape[::-1], kind)
+    for at in range(0, len(chunk), TILE):
+        turned[:, at : at + TILE] = chunk[at : at + TILE].T
+    return turned
 
 
 def _precision(family: Family) -> Any:

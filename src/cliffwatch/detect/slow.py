@@ -66,13 +66,15 @@ def close_day(x: Floats, weekday: int, *, holiday: bool, days: float, log: bool,
     weight = x[Row.DAY_WEIGHT]
     seen = weight > 0
     felt = [0] + ([WEEKDAY + weekday] if weekday >= 0 else []) + ([HOLIDAY] if holiday else [])
-    reach = cov[felt].sum(axis=0)
+    reach = _summed(cov, felt)
     safe = np.where(seen, weight, 1.0)
     drift = np.maximum(x[Row.COVARIANCE] / tune.rho, 1e-6 * x[Row.UNIT])
-    gain = reach * (seen / (reach[felt].sum(axis=0) + drift + 1.0 / safe))
+    gain = reach * (seen / (_summed(reach, felt) + drift + 1.0 / safe))
     slow += gain * (x[Row.DAY_SUM] / safe)
-    cov -= gain[:, None] * reach[None, :]
-    x[Row.DRIFT] -= gain[felt].sum(axis=0) * x[Row.DAY_DRIFT] / safe
+    less = np.empty_like(reach)
+    for i in range(SLOW):  # row by row, so that what is subtracted stays in the cache
+        cov[i] -= np.multiply(gain[i], reach, out=less)
+    x[Row.DRIFT] -= _summed(gain, felt) * x[Row.DAY_DRIFT] / safe
     x[[Row.DAY_SUM, Row.DAY_DRIFT, Row.DAY_WEIGHT]] = 0.0
     slow[0] += days * slow[SLOPE]
     if log:  # a series of nothing but zeros stays within reach
@@ -82,8 +84,16 @@ def close_day(x: Floats, weekday: int, *, holiday: bool, days: float, log: bool,
     grown = days * x[Row.UNIT] * (x[Row.TRUST] > 0)
     cov[0, 0] += tune.q_level * grown
     cov[SLOPE, SLOPE] += tune.q_slope * grown
+    grown *= tune.q_weekday
     for i in range(WEEKDAY, HOLIDAY):
-        cov[i, i] += tune.q_weekday * grown
+        cov[i, i] += grown
+
+
+def _summed(matrix: Floats, rows: list[int]) -> Floats:
+    total: Floats = matrix[rows[0]].copy()
+    for row in rows[1:]:
+        total += matrix[row]
+    return total
 
 
 def begin_event(x: Floats, slot: int, *, log: bool, tune: Tuning) -> None:

@@ -112,13 +112,12 @@ def value_per_event(x: Floats, y: Floats, weight: Floats, ok: Floats, tune: Tuni
     return result
 
 
-def where_tails_begin(x: Floats, far: Floats, side: Floats, who: Ints, both: Floats | None, tune: Tuning) -> None:
+def where_tails_begin(x: Floats, far: Floats, side: Floats, who: Ints, held: Ints, tune: Tuning) -> None:
     """Move the scores above which the tails begin so that a set share of points lies there; not during an incident.
 
-    `who` are the series whose score is in reach of it.
+    `who` are the series whose score is in reach of it, `held` those with an incident or without a point.
     """
     begin = x[Row.TAIL_FROM_UP : Row.TAIL_FROM_DOWN + 1]
-    held = np.flatnonzero(x[Row.RUN] if both is None else (x[Row.RUN] > 0) | (both == 0))
     saved = begin[:, held]
     down = (side[who] <= 0).astype(np.int8)
     above = far[who] > begin[down, who]
