@@ -11,12 +11,14 @@ which are missing.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from cliffwatch.detect import Grid, Measure, Sensitivity, advance, anomalies, begin, score
+from cliffwatch.detect import Grid, Measure, Sensitivity, State, advance, anomalies, begin, score
 from cliffwatch.detect.table import run
 from corpus import load
 from detect_peers import available
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+MANY_BLOCK = 4_096  # series that are held at once when there are many
 BUDGETS = (0.003, 0.03, 0.3)
 LEVELS = {"low (4)": 4.0, "middle (200)": 200.0, "high (20,000)": 20_000.0}
 Series = tuple[str, Any, Any]
@@ -45,7 +48,8 @@ def main() -> None:
     parser.add_argument("--nab", type=Path, help="the folder of the Numenta benchmark's series and windows.json")
     parser.add_argument("--nab-score", type=Path, help="the Python file of its scorer")
     parser.add_argument("--quiet-series", type=int, default=300)
-    parser.add_argument("--speed-series", type=int, default=4_096)
+    parser.add_argument("--speed-series", type=int, default=16_384)
+    parser.add_argument("--many-series", type=int, default=100_000)
     arguments = parser.parse_args()
     console = Console(width=120)
     if arguments.corpus:
@@ -63,6 +67,8 @@ def main() -> None:
         console.print(budgets(arguments.quiet_series))
     if arguments.speed_series:
         console.print(speed(arguments.speed_series))
+    if arguments.many_series:
+        console.print(many(arguments.many_series))
 
 
 def quality(corpus: Any, seed: int, count: int, methods: dict[str, Callable[[Series], Any]]) -> Table:
@@ -145,23 +151,67 @@ def budgets(count: int) -> Table:
 
 
 def speed(count: int) -> Table:
-    """Series per second of CPU: twelve weeks of hours replayed (best of three), the newest hour from stored state."""
+    """Series per second of CPU, best of three: twelve weeks of hours replayed, for so many series and for fewer."""
     hours = 12 * 168
-    start = np.arange(hours + 1, dtype=np.int64) * HOUR_MS
-    grid = Grid(start, start + HOUR_MS)
+    grid = hours_of(hours + 1)
     values = np.random.default_rng(1).poisson(50.0, (count, hours + 1)).astype(np.float64)
-    past = [measured(lambda: replay(values[:, :hours], grid.cut(0, hours))) for _ in range(3)]
-    half = min(measured(lambda: replay(values[: count // 2, :hours], grid.cut(0, hours)))[1] for _ in range(2))
-    state, took = past[0][0], min(seconds for _, seconds in past)
+    table = Table("Speed, one core", "series/s", "seconds", box=None)
+    past = grid.cut(0, hours)
+    for size in sorted({max(count // 16, 1), max(count // 4, 1), count}):
+        runs = [measured(lambda some=values[:size, :hours]: replay(some, past)) for _ in range(3)]
+        took = min(seconds for _, seconds in runs)
+        table.add_row(f"twelve weeks of hours replayed, {size:,} series", f"{size / took:,.0f}", f"{took:.2f}")
+    state = runs[0][0]
     newest = min(measured(lambda: advance(state, values[:, hours:], grid.cut(hours, hours + 1)))[1] for _ in range(5))
-    table = Table("Speed", "series/s", box=None)
-    table.add_row("replaying twelve weeks of hours", f"{count / took:,.0f}")
-    table.add_row("the same for half as many series", f"{count / 2 / half:,.0f}")
-    table.add_row("the newest hour from stored state", f"{count / newest:,.0f}")
-    table.add_row("state of a series, bytes", f"{len(state.to_bytes()) / count:,.0f}")
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    table.add_row("peak memory of this bench, MB", f"{memory:,.0f}")
+    table.add_row(f"the newest hour from stored state, {count:,} series", f"{count / newest:,.0f}", f"{newest:.2f}")
+    table.add_row("state of a series, bytes", f"{len(state.to_bytes()) / count:,.0f}", "")
     return table
+
+
+def many(count: int) -> Table:
+    """Peak memory and CPU of a process that replays many series in blocks, and of one that scores their newest hour.
+
+    The values come block by block, as a service reads them; what remains of a replay is its state.
+    """
+    table = Table(f"{count:,} series", "Peak MB", "CPU seconds", box=None)
+    for name, target in (("replayed in blocks", replay_in_blocks), ("the newest hour from state", newest_of_many)):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            peak, seconds = pool.submit(target, count).result()
+        table.add_row(name, f"{peak:,.0f}", f"{seconds:,.2f}")
+    return table
+
+
+def replay_in_blocks(count: int) -> tuple[float, float]:
+    hours, rng, seconds, grid = 12 * 168, np.random.default_rng(1), 0.0, hours_of(12 * 168)
+    kept = []
+    for at in range(0, count, MANY_BLOCK):
+        values = rng.poisson(50.0, (min(MANY_BLOCK, count - at), hours)).astype(np.float64)
+        state, took = measured(lambda some=values: replay(some, grid))
+        kept.append(state.to_bytes())
+        seconds += took
+    return peak_mb(), seconds
+
+
+def newest_of_many(count: int) -> tuple[float, float]:
+    grid, rng = hours_of(73), np.random.default_rng(1)
+    block = min(MANY_BLOCK, count)
+    state, _ = replay(rng.poisson(50.0, (block, 72)).astype(np.float64), grid.cut(0, 72))
+    stored = [state.to_bytes() for _ in range(0, count, block)]
+    newest, seconds = grid.cut(72, 73), 0.0
+    for at, data in zip(range(0, count, block), stored, strict=True):
+        values = rng.poisson(50.0, (min(block, count - at), 1)).astype(np.float64)
+        known = State.from_bytes(data).take(range(len(values)))
+        seconds += measured(lambda s=known, v=values: advance(s, v, newest))[1]
+    return peak_mb(), seconds
+
+
+def hours_of(count: int) -> Grid:
+    start = np.arange(count, dtype=np.int64) * HOUR_MS
+    return Grid(start, start + HOUR_MS)
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def replay(values: Any, grid: Grid) -> tuple[Any, Any]:
@@ -169,6 +219,7 @@ def replay(values: Any, grid: Grid) -> tuple[Any, Any]:
 
 
 def measured(work: Callable[[], Any]) -> tuple[Any, float]:
+    """The state that work gives, and its seconds of CPU."""
     began = time.process_time()
     state, _ = work()
     return state, time.process_time() - began

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cliffwatch.detect import Directions, Grid, Measure, Sensitivity, State, advance, begin, score
+from cliffwatch.detect import Directions, Grid, Measure, Sensitivity, State, advance, begin, replay, score
 from cliffwatch.errors import InvalidInput
 
 HOUR = 3_600_000
@@ -64,6 +64,37 @@ def test_a_state_survives_bytes(shop, even_grid) -> None:
 def test_bytes_of_another_kind_are_no_state(data: bytes) -> None:
     with pytest.raises(InvalidInput, match="detection state"):
         State.from_bytes(data)
+
+
+def test_a_state_of_an_earlier_layout_is_refused_with_the_way_out(shop, even_grid) -> None:
+    data = bytearray(advance(begin([Measure.COUNT], HOUR), shop(3, 1, 60), even_grid(60))[0].to_bytes())
+    data[4:6] = (2).to_bytes(2, "little")
+    with pytest.raises(InvalidInput, match="Replay the series' history"):
+        State.from_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("count", [1, 300])
+def test_a_series_scores_the_same_in_a_block_of_any_size(count: int, shop, even_grid, monkeypatch) -> None:
+    values = np.concatenate([shop(7, count, 400, 3.0), shop(8, 1, 400, 900.0)])
+    values[-1, 250:262] *= 0.3
+    whole = score(values, even_grid(400), Measure.COUNT)
+    monkeypatch.setattr(replay, "BLOCK", 64)
+    monkeypatch.setattr(replay, "TILE", 7)
+    cut = score(values, even_grid(400), Measure.COUNT)
+    for name in NUMBERS:
+        np.testing.assert_array_equal(getattr(cut, name), getattr(whole, name))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("measure", [Measure.SUM, Measure.RATIO])
+@pytest.mark.parametrize("events", [0.0, 1.0, np.nan])
+def test_refunds_and_shares_above_one_overflow_nowhere(measure: Measure, events: float, even_grid) -> None:
+    values = np.random.default_rng(4).gamma(2.0, 50.0, (4, 1400))
+    values[0] *= -1.0
+    values[1, :700] *= -1.0
+    values[2] = 0.0
+    scored = score(values / 100.0, even_grid(1400), measure, weights=np.full(values.shape, events))
+    assert np.isfinite(scored.score[~scored.learning]).all()
 
 
 def test_the_order_of_series_changes_nothing(shop, even_grid) -> None:

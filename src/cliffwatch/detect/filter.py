@@ -98,7 +98,7 @@ def step(
     old = None if mature else (x[Row.N] >= tune.learn_points).astype(x.dtype)
     both = old if ok is None else ok if old is None else ok * old
     hours = 1.0 if linear else float(cal.duration_h[t])
-    ahead = predict(x, cal, t, tune, roots, events)
+    ahead = predict(x, cal, t, tune, roots, events, linear=linear)
     noise = np.maximum(x[Row.NOISE], 1e-6 * x[Row.UNIT] if linear else 1e-6)
     p_sum = ahead.p_all + ahead.p_drift
     mean, q, slope = into.mean, into.variance, None  # slope of the variance in the noise
@@ -118,7 +118,7 @@ def step(
             v = y * rare
         else:
             slope = np.exp(0.5 * (ahead.parts.level - ahead.centre))
-            v = y / mean
+            v = np.maximum(y, 0.0) / mean  # more paid back than came in is nothing on a log scale
         v -= 1.0
     if slope is not None:
         own = noise * slope
@@ -127,12 +127,14 @@ def step(
         z = relative_score(y, v, rare, noise + p_sum, q)
     elif family is Family.SUM:
         z = relative_score(y / (mean * own), v, own, p_sum, q)
-        z[(y == 0.0) & (mean < NOTHING)] = 0.0  # nothing came where next to nothing was expected
+        z[(y <= 0.0) & (mean < NOTHING)] = 0.0  # nothing came where next to nothing was expected
     else:
         z = v / np.sqrt(q)
         z = unskewed(x, z, slope if family is Family.LINEAR else None, np.ones_like(z) if both is None else both, tune)
         if family is Family.RATIO:
-            z = np.where(x[Row.FREE] > 0, z, share_score(y, mean, mean * (1.0 - mean) / q))
+            bound = (x[Row.FREE] == 0).nonzero()[0]  # the others' mean may be no share at all
+            share = mean[bound]
+            z[bound] = share_score(y[bound], share, share * (1.0 - share) / q[bound])
     if ok is not None:
         z *= ok
     inverse = 1.0 / q
@@ -190,7 +192,16 @@ def step(
     return ahead.parts
 
 
-def predict(x: Floats, cal: Calendar, t: int, tune: Tuning, roots: Ints | None = None, events: Felt = ()) -> Forecast:
+def predict(
+    x: Floats,
+    cal: Calendar,
+    t: int,
+    tune: Tuning,
+    roots: Ints | None = None,
+    events: Felt = (),
+    *,
+    linear: bool,
+) -> Forecast:
     """The forecast of window `t`, before its values are seen.
 
     `roots` names, for each series of the block, the ancestor whose rhythm it borrows (itself: none): its own season is
@@ -198,7 +209,8 @@ def predict(x: Floats, cal: Calendar, t: int, tune: Tuning, roots: Ints | None =
     """
     slow = x[Row.SLOW : Row.SLOW + SLOW]
     cov = x[Row.P_SLOW :].reshape(SLOW, SLOW, -1)
-    spread = np.maximum(x[Row.COVARIANCE] * (1.0 / tune.rho), 1e-6 * x[Row.UNIT])
+    spread = x[Row.COVARIANCE] * (1.0 / tune.rho)
+    np.maximum(spread, 1e-6 * x[Row.UNIT] if linear else 1e-6, out=spread)
     borrows = 0.0 if roots is None else (roots != np.arange(len(roots))).astype(x.dtype)
     parts = Parts(slow[0].copy(), slow[SLOPE], 0.0, 0.0, 0.0, 0.0, x[Row.DRIFT] * tune.rho)
     centre = parts.level + parts.drift
@@ -252,7 +264,9 @@ def _learn(
     np.subtract(ahead.p_drift, gain, out=x[Row.P_DRIFT])
     if ahead.season:
         # the points of one slot share the drift, so together they tell no more than one point with its variance
-        base = trust / (ahead.p_all + own + tune.per_hour * ahead.spread)
+        base = ahead.p_all + own
+        base += ahead.spread if tune.per_hour == 1.0 else tune.per_hour * ahead.spread
+        np.divide(trust, base, out=base)
         forget = tune.keep_hour ** (-1.0 / tune.per_hour)
         most = tune.prior_hour * x[Row.UNIT] if linear else tune.prior_hour
         for row, p_row, share in ahead.season:
@@ -342,8 +356,12 @@ def _doubt(
     x: Floats, ahead: Forecast, who: Ints, size: Floats, gap: Floats, cal: Calendar, t: int, tune: Tuning
 ) -> None:
     """Make the hour (or, for days, the weekday) of a surprise less certain."""
+    far = size > tune.cut
+    who = who[far]
+    if not who.size:
+        return
     unit = np.sqrt(x[Row.UNIT, who])
-    more = (size > tune.cut) * (tune.habit * np.minimum(np.abs(gap), unit)) ** 2
+    more = (tune.habit * np.minimum(np.abs(gap[far]), unit)) ** 2
     for _, p_row, share in ahead.season:
         x[p_row, who] += share * more
     if cal.has_weekdays and not cal.has_hours:

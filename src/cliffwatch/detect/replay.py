@@ -221,7 +221,9 @@ def _replay(
             points[unknown] = np.nan
             news[unknown] = np.nan
         out.expected[at, who], out.lower[at, who], out.upper[at, who] = mean, lower, upper
-        out.score[at, who], out.learning[at, who] = news, learning
+        out.score[at, who] = news
+        if not counted.all():
+            out.learning[at, who] = learning
         out.flagged[at, who] = decide(columns, mean, points, x[Row.STREAK], wish)
 
 
@@ -320,4 +322,4 @@ def _turned(out: Scored) -> Scored:
 def _empty_scored(series: int, windows: int) -> Scored:
     shape = (windows, series)
     expected, lower, upper, points = (np.empty(shape) for _ in range(4))
-    return Scored(expected, lower, upper, points, learning=np.empty(shape, bool), flagged=np.empty(shape, bool))
+    return Scored(expected, lower, upper, points, learning=np.zeros(shape, bool), flagged=np.empty(shape, bool))

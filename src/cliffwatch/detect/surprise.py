@@ -96,16 +96,17 @@ def value_per_event(x: Floats, y: Floats, weight: Floats, ok: Floats, tune: Tuni
     new = (usual <= 0) & (there > 0) & (y > 0)
     usual[new] = y[new] / events[new]
     variance[new] = 1.0
-    safe = np.maximum(usual, 1e-30)
-    gap = y / (events * safe) - 1.0
+    known = usual > 0
+    safe = np.where(known, usual, 1.0)
+    gap = np.where(known, y / (events * safe) - 1.0, 0.0)
     spread = variance / events + tune.each_doubt**2
-    z = relative_score((gap + 1.0) / spread, gap, spread, np.full_like(gap, 1e-9), spread) * there * (usual > 0)
+    z = relative_score((gap + 1.0) / spread, gap, spread, np.full_like(gap, 1e-9), spread) * there * known
     far = np.abs(z)
     run += there * ((far > tune.cut_run) * (run + 1.0) - run)
     rate = np.where(
         run >= tune.adopt_after, 0.5, tune.each_rate * np.minimum(1.0, tune.huber / np.maximum(far, tune.huber))
     )
-    rate = np.maximum(rate, 1.0 / (x[Row.N] + 10.0)) * there
+    rate = np.maximum(rate, 1.0 / (x[Row.N] + 10.0)) * there * known
     usual += rate * safe * gap
     variance += rate * (np.minimum(gap * gap * events, 9.0 * variance) - variance)
     result: Floats = z
@@ -144,7 +145,7 @@ def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, tune: Tuning) 
     usual = np.maximum(np.maximum(mine, mine + hint * (other - mine)), tune.tail_prior)
     over = excess > 0
     far[who] = tune.tail_from * np.exp(excess * np.where(over, tune.tail_prior / usual, x.dtype.type(1.0)))
-    teaches = np.flatnonzero(over & (x[Row.RUN, who] == 0))
+    teaches = (over & (x[Row.RUN, who] == 0)).nonzero()[0]
     if teaches.size:
         taught, row, past = who[teaches], row[teaches], mine[teaches]
         x[row + 1, taught] += 1.0
@@ -194,10 +195,11 @@ def what_is_new(x: Floats, far: Floats, who: Ints, tune: Tuning, news: Floats) -
     recent = x[Row.RECENT]
     recent *= tune.keep_recent
     np.copyto(news, far)
-    before, now = recent[who], far[who]
-    old = np.flatnonzero(now < before)
-    news[who[old]] = np.maximum(tune.old_news * now[old], np.minimum(now[old], tune.tail_from))
-    recent[who] = np.maximum(before, now)
+    if who.size:
+        before, now = recent[who], far[who]
+        told = np.maximum(tune.old_news * now, np.minimum(now, tune.tail_from))
+        news[who] = np.where(now < before, told, now)
+        recent[who] = np.maximum(before, now)
 
 
 def follow(
@@ -219,10 +221,12 @@ def follow(
     fresh = (far > tune.cut_run) & ~supports
     sums = x[EVIDENCE, who]
     joint = np.abs(sums) / np.sqrt(np.maximum(x[EVIDENCE + 1, who], 1.0)) * (sums * z > 0)
-    best = np.argmax([np.abs(z), *joint], axis=0)
+    alone = np.abs(z)
+    by_few, by_more = joint[0] > alone, joint[1] > np.maximum(alone, joint[0])  # what shows the other level best
     share = [math.sqrt((1 - keep) / (1 + keep)) for keep in (tune.keep_short, tune.keep_long)]
-    begin = np.choose(best, [distance, sums[0] * root * share[0], sums[1] * root * share[1]])
-    seen_before = 2.0 * best
+    begin = np.where(by_few, sums[0] * root * share[0], distance)
+    begin = np.where(by_more, sums[1] * root * share[1], begin)
+    seen_before = np.where(by_more, 4.0, np.where(by_few, 2.0, 0.0))
     length = np.where(supports, run + 1.0, np.where(fresh, 1.0 + seen_before, run - 2.0))
     blend = np.maximum(1.0 / np.maximum(length, 1.0), tune.blend)
     x[Row.GAP, who] = np.where(supports, gap + blend * (distance - gap), np.where(fresh, begin, gap))

@@ -37,7 +37,7 @@ def relative_score(value: Floats, gap: Floats, rare: Floats, dispersion: Floats,
 
     `gap` is value / mean - 1, `rare` 1 / mean, `variance` the relative one: rare + dispersion.
     """
-    few = np.flatnonzero(value < LEAST)
+    few = (value < LEAST).nonzero()[0]
     if few.size:
         value, gap = value.copy(), gap.copy()
         value[few] = np.maximum(value[few], np.minimum(LEAST, 1.0 / rare[few]))
