@@ -411,6 +411,22 @@ def test_points_are_chosen_by_window_start_measure_and_slices(store: EventStore)
     assert len(store.read_points(PointQuery(7, T0, T0 + DAY))) == 0
 
 
+def test_points_of_many_streams_are_read_at_once_as_those_of_each(store: EventStore) -> None:
+    for stream in (1, 2, 3):
+        for measure in ("b", "a"):
+            for slice_ in ("z", "", "é"):
+                starts = [T0 + 2 * HOUR, T0, T0 + HOUR]
+                store.write_points(points(stream, starts, [stream, 2, 3], measure=measure, slice_=slice_))
+    together = store.read_points_of([3, 1, 9], T0, T0 + 2 * HOUR)
+    assert list(together) == [3, 1, 9]
+    for stream, found in together.items():
+        alone = store.read_points(PointQuery(stream, T0, T0 + 2 * HOUR))
+        assert (found.stream_id, found.measure, found.slice) == (stream, alone.measure, alone.slice)
+        assert found.window_start_ms.tolist() == alone.window_start_ms.tolist()
+        assert found.value.tolist() == alone.value.tolist()
+    assert [len(found) for found in together.values()] == [12, 12, 0]
+
+
 def test_deleted_points_are_gone_and_others_stay(store: EventStore) -> None:
     store.write_points(points(1, [T0], [1]))
     store.write_points(points(2, [T0], [2]))

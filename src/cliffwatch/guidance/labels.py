@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -65,13 +67,20 @@ class Labels:
 
     def of_stream(self, stream_id: int) -> Found:
         """The labels of a stream's series in order of time."""
+        return self.of_streams([stream_id]).get(stream_id, [])
+
+    def of_streams(self, stream_ids: Sequence[int]) -> dict[int, Found]:
+        """Stream id -> the labels of its series in order of time; streams without any are left out."""
         query = (
             select(LabelRow)
-            .where(LabelRow.stream_id == stream_id, LabelRow.deleted_ms.is_(None))
+            .where(LabelRow.stream_id.in_(stream_ids), LabelRow.deleted_ms.is_(None))
             .order_by(LabelRow.start_ms, LabelRow.id)
         )
+        found: dict[int, Found] = {}
         with self._database.read() as session:
-            return [label_of(row) for row in session.scalars(query)]
+            for row in session.scalars(query):
+                found.setdefault(row.stream_id, []).append(label_of(row))
+        return found
 
     def delete(self, stream: Stream, label_id: int, now: int) -> Label:
         """Raises NotFound."""

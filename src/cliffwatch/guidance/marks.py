@@ -6,6 +6,8 @@ anomalies say of which series. A mark ends when the incident is reopened, and ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -28,22 +30,27 @@ class Marks:
 
     def of_stream(self, stream_id: int) -> Found:
         """One per marked incident and series of the stream, in order of time. Undone ones are among them."""
+        return self.of_streams([stream_id]).get(stream_id, [])
+
+    def of_streams(self, stream_ids: Sequence[int]) -> dict[int, Found]:
+        """Stream id -> its marks as `of_stream` gives them; streams without any are left out."""
         marked = IncidentRow.resolved_ms
         query = (
             select(AnomalyRow, IncidentRow.number, IncidentRow.state, marked, UndoneMarkRow.undone_ms)
             .join(IncidentRow, IncidentRow.id == AnomalyRow.incident_id)
             .outerjoin(UndoneMarkRow, UndoneMarkRow.incident_id == IncidentRow.id)
             .where(
-                AnomalyRow.stream_id == stream_id,
+                AnomalyRow.stream_id.in_(stream_ids),
                 IncidentRow.state.in_(_KINDS),
                 # what was taken back before it was marked was not what the mark speaks of
                 AnomalyRow.withdrawn_ms.is_(None) | (AnomalyRow.withdrawn_ms >= marked),
             )
             .order_by(AnomalyRow.start_ms, AnomalyRow.id)
         )
+        found: dict[int, Found] = {}
         with self._database.read() as session:
-            return [
-                Mark(
+            for row, number, state, marked_ms, undone_ms in session.execute(query):
+                mark = Mark(
                     incident_id=row.incident_id or 0,
                     incident=number,
                     kind=MarkKind(state),
@@ -57,8 +64,8 @@ class Marks:
                     marked_ms=marked_ms or row.detected_ms,
                     undone=undone_ms is not None,
                 )
-                for row, number, state, marked_ms, undone_ms in session.execute(query)
-            ]
+                found.setdefault(row.stream_id, []).append(mark)
+        return found
 
     def undo(self, workspace_id: int, number: int, by: str, now: int) -> None:
         """The incident keeps its mark and teaches nothing any more. Raises NotFound, Conflict."""

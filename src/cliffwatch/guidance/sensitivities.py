@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
 from cliffwatch.db import Database
 from cliffwatch.db.guidance import SensitivityRow
 from cliffwatch.errors import Conflict
@@ -20,6 +24,18 @@ class Sensitivities:
         with self._database.read() as session:
             row = session.get(SensitivityRow, stream.id)
             return kept(row, stream) if row is not None else KeptSensitivity(Sensitivity(), None, None, "")
+
+    def of(self, streams: Sequence[Stream]) -> dict[int, KeptSensitivity]:
+        """Stream id -> its sensitivity."""
+        query = select(SensitivityRow).where(SensitivityRow.stream_id.in_([stream.id for stream in streams]))
+        with self._database.read() as session:
+            rows = {row.stream_id: row for row in session.scalars(query)}
+            return {
+                stream.id: kept(rows[stream.id], stream)
+                if stream.id in rows
+                else KeptSensitivity(Sensitivity(), None, None, "")
+                for stream in streams
+            }
 
     def set(self, stream: Stream, sensitivity: Sensitivity, by: str, now: int) -> KeptSensitivity:
         """What is set holds from the next run on. Raises InvalidInput for a measure that the stream does not have."""

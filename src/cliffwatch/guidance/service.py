@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cliffwatch.db import Database
 from cliffwatch.detect import Sensitivity as SeriesSensitivity
 from cliffwatch.guidance.annotations import Annotations
@@ -33,6 +35,22 @@ class Guidance:
             labels=tuple(self.labels.of_stream(stream.id)),
             annotations=tuple(self.annotations.list(stream.workspace_id)),
         )
+
+    def advice_of(self, streams: Sequence[Stream], base: SeriesSensitivity | None = None) -> dict[int, Advice]:
+        """Stream id -> what holds for it now, for streams that run together."""
+        ids = [stream.id for stream in streams]
+        kept, marks, labels = self.sensitivities.of(streams), self.marks.of_streams(ids), self.labels.of_streams(ids)
+        annotations = {place: tuple(self.annotations.list(place)) for place in {s.workspace_id for s in streams}}
+        return {
+            stream.id: Advice(
+                sensitivity=kept[stream.id].sensitivity,
+                base=base or SeriesSensitivity(),
+                marks=tuple(marks.get(stream.id, ())),
+                labels=tuple(labels.get(stream.id, ())),
+                annotations=annotations[stream.workspace_id],
+            )
+            for stream in streams
+        }
 
     def truth(self, stream: Stream) -> Found:
         """Every stretch of which the team has said whether it was an anomaly: labels, and marks of incidents."""

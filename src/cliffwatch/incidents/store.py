@@ -36,7 +36,7 @@ from cliffwatch.incidents.rows import (
     monitor_of,
 )
 from cliffwatch.incidents.rule import DEFAULT_RULE, dump_rule
-from cliffwatch.incidents.take import Take, names
+from cliffwatch.incidents.take import Take, may_change, names
 
 if TYPE_CHECKING:
     from cliffwatch.accounts import Workspace
@@ -87,6 +87,8 @@ class Incidents:
         window that the run scored again: stored anomalies that begin there or later and are not reported are withdrawn.
         `explain` is asked only for headlines. Taking the same again changes nothing and returns no transitions.
         """
+        if not reports and not may_change(session, stream_id, window_end_ms, rescored_from_ms):
+            return []  # of most runs there is nothing to tell, and nothing that could be over
         take = self._begin(session, workspace, reports, explain, now, stream_id, window_end_ms)
         return take.run(reports, rescored_from_ms)
 
@@ -259,6 +261,16 @@ class Incidents:
         query = select(IncidentRow.state).where(IncidentRow.stream_id == stream_id, IncidentRow.opened_ms >= since_ms)
         with self._database.read() as session:
             return [IncidentState(state) for state in session.scalars(query)]
+
+    def ongoing_since_of(self, stream_ids: Sequence[int]) -> dict[int, int]:
+        """Stream id -> when its oldest anomaly that still goes on began, Unix ms; those without one are left out."""
+        query = (
+            select(AnomalyRow.stream_id, func.min(AnomalyRow.start_ms))
+            .where(AnomalyRow.stream_id.in_(stream_ids), AnomalyRow.ongoing)
+            .group_by(AnomalyRow.stream_id)
+        )
+        with self._database.read() as session:
+            return {row[0]: row[1] for row in session.execute(query)}
 
     def ongoing_since(self, stream_id: int) -> int | None:
         """When the oldest anomaly of the stream that still goes on began, Unix ms; None when none does."""

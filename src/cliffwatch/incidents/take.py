@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from cliffwatch.db.incidents import AnomalyRow, IncidentRow, TimelineRow
@@ -138,9 +138,7 @@ class Take:
         since = min([self._window_end_ms, *(r.start_ms for r in reports)])
         if rescored_from_ms is not None:
             since = min(since, rescored_from_ms)
-        query = select(*ANOMALY_COLUMNS).where(
-            AnomalyRow.stream_id == self._stream_id, or_(AnomalyRow.ongoing, AnomalyRow.end_ms >= since)
-        )
+        query = select(*ANOMALY_COLUMNS).where(_matters(self._stream_id, since))
         return [anomaly_of(row) for row in self._session.execute(query)]
 
     def _end(self, anomalies: Sequence[Anomaly], *, withdrawn: bool) -> None:
@@ -420,3 +418,14 @@ def names(session: Session, rows: Iterable[Row[Any]]) -> dict[int, str]:
 def chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
     """A few hundred at a time: databases limit the parameters of a statement."""
     return (ids[i : i + _CHUNK] for i in range(0, len(ids), _CHUNK))
+
+
+def may_change(session: Session, stream_id: int, window_end_ms: int, rescored_from_ms: int | None) -> bool:
+    """Whether a run that reports nothing could end or withdraw anything that is stored."""
+    since = window_end_ms if rescored_from_ms is None else min(window_end_ms, rescored_from_ms)
+    return session.scalar(select(AnomalyRow.id).where(_matters(stream_id, since)).limit(1)) is not None
+
+
+def _matters(stream_id: int, since_ms: int) -> ColumnElement[bool]:
+    """Stored anomalies of the stream that a run of windows from then on may change."""
+    return and_(AnomalyRow.stream_id == stream_id, or_(AnomalyRow.ongoing, AnomalyRow.end_ms >= since_ms))

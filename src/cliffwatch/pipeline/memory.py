@@ -7,11 +7,12 @@ label) goes on from a state before it and replays little.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
@@ -45,9 +46,28 @@ class Memories:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._recalled: dict[int, DetectorStateRow] = {}
+
+    @contextmanager
+    def recalled(self, ends: Mapping[int, int]) -> Iterator[None]:
+        """While it lasts, the memories of these streams (id -> end of a window) are asked for all at once."""
+        query = select(DetectorStateRow).where(
+            DetectorStateRow.stream_id.in_(ends), DetectorStateRow.window_end_ms.in_(set(ends.values()))
+        )
+        with self._database.read() as session:
+            rows = session.scalars(query)
+            self._recalled = {row.stream_id: row for row in rows if ends[row.stream_id] == row.window_end_ms}
+        try:
+            yield
+        finally:
+            self._recalled = {}
 
     def newest(self, stream: Stream, until_ms: int, told: Callable[[int], str]) -> Memory | None:
         """The newest memory of windows that end by `until_ms` whose past is still as it was told; None without one."""
+        row = self._recalled.get(stream.id)
+        holds = row is not None and row.window_end_ms == until_ms and row.revision == stream.revision
+        if row is not None and holds and row.told == told(until_ms):  # none could be newer
+            return memory_of(row)
         query = (
             select(DetectorStateRow.window_end_ms, DetectorStateRow.told)
             .where(
@@ -69,14 +89,15 @@ class Memories:
         In the transaction of the run that made them.
         """
         of_stream = DetectorStateRow.stream_id == stream.id
-        overtaken = (DetectorStateRow.window_end_ms > after_ms) | (DetectorStateRow.revision != stream.revision)
-        session.execute(delete(DetectorStateRow).where(of_stream, overtaken))
-        for memory in memories:
-            session.merge(row_of(stream, memory))
-        session.flush()
-        ends = [*session.scalars(select(DetectorStateRow.window_end_ms).where(of_stream))]
-        old = set(ends) - set(kept_ends(ends, stream.definition.schedule.frequency_minutes * 60_000))
-        session.execute(delete(DetectorStateRow).where(of_stream, DetectorStateRow.window_end_ms.in_(old)))
+        stored = session.execute(select(DetectorStateRow.window_end_ms, DetectorStateRow.revision).where(of_stream))
+        new = {memory.window_end_ms: memory for memory in memories}
+        known = {end_ms: end_ms <= after_ms and revision == stream.revision for end_ms, revision in stored}
+        valid = {*new, *(end_ms for end_ms, holds in known.items() if holds)}
+        kept = set(kept_ends([*valid], stream.definition.schedule.frequency_minutes * 60_000))
+        if gone := [end_ms for end_ms in known if end_ms in new or end_ms not in kept]:
+            session.execute(delete(DetectorStateRow).where(of_stream, DetectorStateRow.window_end_ms.in_(gone)))
+        if rows := [values_of(stream, memory) for end_ms, memory in new.items() if end_ms in kept]:
+            session.execute(insert(DetectorStateRow), rows)
 
     def learning(self, stream: Stream) -> Mapping[SeriesKey, int]:
         """The series that are still being learned, and when each is expected to be judged (if windows have values)."""
@@ -118,18 +139,19 @@ def _level(number: int) -> int:
     return min((number & -number).bit_length() - 1, HIGHEST_LEVEL) if number else HIGHEST_LEVEL
 
 
-def row_of(stream: Stream, memory: Memory) -> DetectorStateRow:
-    return DetectorStateRow(
-        stream_id=stream.id,
-        window_end_ms=memory.window_end_ms,
-        revision=stream.revision,
-        told=memory.told,
-        series=json.dumps([[measure, slice_key(slice_)] for measure, slice_ in memory.series]),
-        learning={
+def values_of(stream: Stream, memory: Memory) -> dict[str, Any]:
+    """The columns of a memory's row."""
+    return {
+        "stream_id": stream.id,
+        "window_end_ms": memory.window_end_ms,
+        "revision": stream.revision,
+        "told": memory.told,
+        "series": json.dumps([[measure, slice_key(slice_)] for measure, slice_ in memory.series]),
+        "learning": {
             json.dumps([measure, slice_key(slice_)]): until for (measure, slice_), until in memory.learning.items()
         },
-        state=memory.state.to_bytes(),
-    )
+        "state": memory.state.to_bytes(),
+    }
 
 
 def memory_of(row: DetectorStateRow) -> Memory | None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from cliffwatch.store import EventStore, PointBatch, SliceQuery, SliceTable
+from cliffwatch.pipeline.judging import TAIL
+from cliffwatch.store import EventStore, PointBatch, PointQuery, SliceQuery, SliceTable
 from cliffwatch.streams import Stream, Window
 from cliffwatch.streams.aggregate import question
 from cliffwatch.streams.governor import monitored
@@ -29,6 +31,7 @@ class Together:
         self._tables: dict[SliceQuery, SliceTable] = {}
         self._spans: dict[int, tuple[int, int]] = {}
         self._points: list[PointBatch] = []
+        self._tails: dict[int, Tail] = {}
 
     @property
     def as_store(self) -> EventStore:
@@ -44,14 +47,16 @@ class Together:
     def gathered(self, due: Sequence[tuple[Stream, Window]]) -> Iterator[None]:
         """While it lasts, the runs of these windows are judged; on leaving, their points are durable."""
         self._spans = self._store.fact_spans([stream.facts_id for stream, _ in due])
-        self._ask([(stream, window) for stream, window in due if stream.facts_id in self._spans])
+        begun = [(stream, window) for stream, window in due if stream.facts_id in self._spans]
+        self._ask(begun)
+        self._read(begun)
         self._gathering = True
         try:
             yield
             self._store.write_points(*self._points)
         finally:
             self._gathering = False
-            self._tables, self._spans, self._points = {}, {}, []
+            self._tables, self._spans, self._points, self._tails = {}, {}, [], {}
 
     def aggregate_slices(self, query: SliceQuery) -> SliceTable:
         known = self._tables.get(query) if self._gathering else None
@@ -61,11 +66,26 @@ class Together:
         known = self._spans.get(stream_id) if self._gathering else None
         return self._store.fact_span(stream_id) if known is None else known
 
+    def read_points(self, query: PointQuery) -> PointBatch:
+        tail = self._tails.get(query.stream_id) if self._gathering else None
+        known = tail.answer(query) if tail is not None else None
+        return self._store.read_points(query) if known is None else known
+
     def write_points(self, *batches: PointBatch) -> None:
         if self._gathering:
             self._points += batches
         else:
             self._store.write_points(*batches)
+
+    def _read(self, due: Sequence[tuple[Stream, Window]]) -> None:
+        """The points before the windows, which tell what goes on."""
+        alike: dict[tuple[int, int], list[int]] = {}
+        for stream, window in due:
+            since_ms = window.start_ms - (TAIL + 1) * stream.definition.schedule.frequency_minutes * 60_000
+            alike.setdefault((since_ms, window.end_ms), []).append(stream.id)
+        for (start_ms, end_ms), stream_ids in alike.items():
+            for stream_id, points in self._store.read_points_of(stream_ids, start_ms, end_ms).items():
+                self._tails[stream_id] = Tail(start_ms, end_ms, points)
 
     def _ask(self, due: Sequence[tuple[Stream, Window]]) -> None:
         alike: dict[tuple[object, ...], list[SliceQuery]] = {}
@@ -74,6 +94,25 @@ class Together:
             alike.setdefault((query.edges_ms, query.aggregates), []).append(query)
         for queries in alike.values():
             self._tables |= asked_together(self._store, queries)
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """All points of one stream in [start_ms, end_ms)."""
+
+    start_ms: int
+    end_ms: int
+    points: PointBatch
+
+    def answer(self, query: PointQuery) -> PointBatch | None:
+        """What the store would answer; None when these points do not hold all of it."""
+        if query.measure is not None or query.slices is not None:
+            return None
+        if query.start_ms < self.start_ms or query.end_ms > self.end_ms:
+            return None
+        starts = self.points.window_start_ms
+        wanted = (starts >= query.start_ms) & (starts < query.end_ms)
+        return self.points if wanted.all() else self.points.where(wanted)
 
 
 def asked_together(store: EventStore, queries: Sequence[SliceQuery]) -> dict[SliceQuery, SliceTable]:

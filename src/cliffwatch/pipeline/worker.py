@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from cliffwatch.ingest import Arrivals
 from cliffwatch.jobs import Job, Jobs, LeaseLost
 from cliffwatch.notify import Outbox
 from cliffwatch.pipeline.backtest import Backtest, backtest
+from cliffwatch.pipeline.circumstances import Circumstances, circumstances
 from cliffwatch.pipeline.judging import Update, bring_up_to_date
 from cliffwatch.pipeline.late import Late
 from cliffwatch.pipeline.memory import Memories
@@ -88,6 +90,7 @@ class Pipeline:
         self._telling = Telling(store, accounts, incidents, outbox, arrivals)
         self._watch = Watch(database, self._store, streams, incidents, arrivals, self._telling)
         self._late = Late()
+        self._circumstances: dict[int, Circumstances] = {}
         self._looked_around_ms = 0
         self._watched_ms = 0
         self._steps: dict[str, Callable[[Job], None]] = {
@@ -225,7 +228,12 @@ class Pipeline:
 
         def gather() -> None:
             windows = [(stream, Window(job.payload["start_ms"], job.payload["end_ms"])) for stream, job in due]
-            with self._together.gathered(windows):
+            starts = {stream.id: window.start_ms for stream, window in windows}
+            with (
+                self._together.gathered(windows),
+                self._memories.recalled(starts),
+                self._asked([stream for stream, _ in due]),
+            ):
                 for stream, job in due:
                     self._guarded(job, lambda job, stream=stream: judge(stream, job))  # type: ignore[misc]
 
@@ -296,16 +304,35 @@ class Pipeline:
                 self._runs.activate(session, stream, now)
             self._jobs.finish(session, job, now)
 
+    @contextmanager
+    def _asked(self, streams: Sequence[Stream]) -> Iterator[None]:
+        """While it lasts, what is known of these streams beside their facts is what was asked for all of them."""
+        try:
+            self._circumstances = circumstances(
+                self._accounts, self._guidance, self._incidents, streams, self._sensitivity
+            )
+        except Exception as error:  # of one of them: each asks by itself then, and tells its own
+            log.warning("runs_ask_alone", error=str(error), exc_info=not isinstance(error, CliffwatchError))
+        try:
+            yield
+        finally:
+            self._circumstances = {}
+
     def _judge(self, stream: Stream, fresh_from_ms: int, until_ms: int) -> Update | None:
+        known = self._circumstances.get(stream.id) or Circumstances(
+            country=self._accounts.workspace(stream.workspace_id).country,
+            advice=self.advice(stream),
+            ongoing_since_ms=self._incidents.ongoing_since(stream.id),
+        )
         return bring_up_to_date(
             self._store,
             stream,
             fresh_from_ms=fresh_from_ms,
             until_ms=until_ms,
-            country=self._accounts.workspace(stream.workspace_id).country,
-            advice=self.advice(stream),
+            country=known.country,
+            advice=known.advice,
             memories=self._memories,
-            ongoing_since_ms=self._incidents.ongoing_since(stream.id),
+            ongoing_since_ms=known.ongoing_since_ms,
         )
 
     def _finish(self, session: Session, stream: Stream, update: Update, now: int) -> Outcome:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from cliffwatch.errors import InvalidInput
 from cliffwatch.store.contract import ArchiveBatch, Coded, FactBatch, Floats, Ints, PointBatch
@@ -91,23 +92,57 @@ def point_table(batch: PointBatch) -> pa.Table:
     )
 
 
-def point_batch(stream_id: int, table: pa.Table) -> PointBatch:
+def point_batches(table: pa.Table) -> dict[int, PointBatch]:
+    """The points of each stream in the order of (measure, slice, window), from rows in any order.
+
+    Names repeat with every window: ordering their few numbers takes a tenth of the time of ordering texts.
+    """
+    measures, measure = _ranked(table["measure"])
+    slices, slice_ = _ranked(table["slice"])
+    stream_id, start_ms = ints(table["stream_id"]), ints(table["window_start"])
+    order = np.lexsort((start_ms, measure * len(slices) + slice_, stream_id))
+    numbers = {
+        name: floats(table[name])[order]
+        for name in ("value", "weight", "expected", "lower", "upper", "score", "p_value")
+    }
+    flagged = np.asarray(table["flagged"].to_numpy(zero_copy_only=False), dtype=np.bool_)[order]
+    revision, end_ms = ints(table["revision"])[order], ints(table["window_end"])[order]
+    stream_id, start_ms = stream_id[order], start_ms[order]
+    measure, slice_ = measure[order], slice_[order]
+    found, firsts = np.unique(stream_id, return_index=True)
+    batches = {}
+    for stream, (first, end) in zip(found.tolist(), pairwise([*firsts.tolist(), len(stream_id)]), strict=True):
+        at = slice(first, end)
+        batches[stream] = PointBatch(
+            stream_id=stream,
+            measure=measures[measure[at]].tolist(),
+            slice=slices[slice_[at]].tolist(),
+            window_start_ms=start_ms[at],
+            window_end_ms=end_ms[at],
+            **{name: column[at] for name, column in numbers.items()},
+            flagged=flagged[at],
+            revision=revision[at],
+        )
+    return batches
+
+
+def no_points(stream_id: int) -> PointBatch:
+    none, never = np.zeros(0), np.zeros(0, np.int64)
     return PointBatch(
-        stream_id=stream_id,
-        measure=table["measure"].to_pylist(),
-        slice=table["slice"].to_pylist(),
-        window_start_ms=ints(table["window_start"]),
-        window_end_ms=ints(table["window_end"]),
-        value=floats(table["value"]),
-        weight=floats(table["weight"]),
-        expected=floats(table["expected"]),
-        lower=floats(table["lower"]),
-        upper=floats(table["upper"]),
-        score=floats(table["score"]),
-        p_value=floats(table["p_value"]),
-        flagged=np.asarray(table["flagged"].to_numpy(zero_copy_only=False), dtype=np.bool_),
-        revision=ints(table["revision"]),
+        stream_id, [], [], never, never, none, none, none, none, none, none, none, np.zeros(0, np.bool_), never
     )
+
+
+def _ranked(column: pa.ChunkedArray) -> tuple[NDArray[np.object_], Ints]:
+    """The distinct texts of a column in order, and each row's place among them."""
+    encoded = column.combine_chunks().dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    order = sorted(range(len(names)), key=names.__getitem__)
+    rank = np.empty(len(names), np.int64)
+    rank[order] = np.arange(len(names))
+    distinct = np.empty(len(names), object)
+    distinct[:] = [names[at] for at in order]
+    return distinct, rank[np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)]
 
 
 def texts(values: Sequence[str | bytes]) -> pa.Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Protocol, overload
 
 import numpy as np
@@ -243,6 +243,13 @@ class PointBatch:
     def __len__(self) -> int:
         return len(self.window_start_ms)
 
+    def where(self, wanted: NDArray[np.bool_]) -> PointBatch:
+        """The rows that are wanted (N), in their order."""
+        at = np.flatnonzero(wanted).tolist()
+        texts = ("stream_id", "measure", "slice")
+        numbers = {one.name: getattr(self, one.name)[at] for one in fields(self) if one.name not in texts}
+        return PointBatch(self.stream_id, [self.measure[i] for i in at], [self.slice[i] for i in at], **numbers)
+
 
 @dataclass(frozen=True, slots=True)
 class PointQuery:
@@ -338,6 +345,10 @@ class EventStore(Protocol):
 
     def read_points(self, query: PointQuery) -> PointBatch:
         """Points of [start_ms, end_ms) by window start, ordered by measure, slice, window start."""
+        ...
+
+    def read_points_of(self, stream_ids: Sequence[int], start_ms: int, end_ms: int) -> dict[int, PointBatch]:
+        """All points of these streams in [start_ms, end_ms), as `read_points` gives those of each."""
         ...
 
     def delete_facts(self, stream_id: int) -> None: ...

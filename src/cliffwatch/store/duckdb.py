@@ -201,9 +201,21 @@ class DuckDBStore(EventStore):
         if query.slices is not None:
             where.append("list_contains(?, slice)")
             values.append(list(query.slices))
-        sql = f"SELECT * FROM points WHERE {' AND '.join(where)} ORDER BY measure, slice, window_start"  # noqa: S608
+        sql = f"SELECT * FROM points WHERE {' AND '.join(where)}"  # noqa: S608
         with self._file.reader() as reader:
-            return arrow.point_batch(query.stream_id, table_of(reader, sql, values))
+            table = table_of(reader, sql, values)
+        return arrow.point_batches(table).get(query.stream_id) or arrow.no_points(query.stream_id)
+
+    def read_points_of(self, stream_ids: Sequence[int], start_ms: int, end_ms: int) -> dict[int, PointBatch]:
+        with self._file.reader() as reader:
+            table = table_of(
+                reader,
+                """SELECT * FROM points WHERE stream_id IN (SELECT unnest(?::BIGINT[]))
+                AND stream_id BETWEEN ? AND ? AND window_start >= ? AND window_start < ?""",
+                [list(stream_ids), min(stream_ids, default=0), max(stream_ids, default=0), start_ms, end_ms],
+            )
+        found = arrow.point_batches(table)
+        return {stream_id: found.get(stream_id) or arrow.no_points(stream_id) for stream_id in stream_ids}
 
     def delete_facts(self, stream_id: int) -> None:
         self._delete("DELETE FROM facts WHERE stream_id = ?", [stream_id])

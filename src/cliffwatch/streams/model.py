@@ -6,6 +6,7 @@ import enum
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cliffwatch.spec.model import SpecType
 
@@ -30,6 +31,7 @@ def slice_key(slice_: Slice) -> str:
     return json.dumps(dict(slice_), ensure_ascii=False, separators=(",", ":"))
 
 
+@lru_cache(maxsize=16_384)  # a run reads the same few thousand again
 def parse_slice_key(key: str) -> Slice:
     """The slice of a canonical text; inverse of `slice_key`."""
     return make_slice(json.loads(key))
