@@ -40,9 +40,10 @@ def test_the_first_run_leads_straight_to_a_source_and_its_first_event(new_house:
     assert sent.status_code == 200
     expect(page.get_by_role("status").first).to_contain_text("Receiving events")
     page.get_by_role("link", name="Live events").first.click()
-    row = page.get_by_role("row").filter(has_text="Bread Baked")
-    row.get_by_role("button", name="JSON").click()
-    expect(page.get_by_role("dialog")).to_contain_text('"userId": "u1"')
+    page.get_by_role("button", name="Look into Bread Baked").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("tab", name="Raw").click()
+    expect(dialog.get_by_role("tabpanel")).to_contain_text('"userId": "u1"')
     assert heard.complaints == []
     context.close()
 
