@@ -24,6 +24,7 @@ from cliffwatch.detect.surprise import (
     against_tail,
     evidence,
     follow,
+    one_sided,
     unskewed,
     value_per_event,
     what_is_new,
@@ -169,7 +170,10 @@ def step(
     held = running if both is None else (incident | (both == 0)).nonzero()[0]
     where_tails_begin(x, far, side, who, held, tune)
     if who.size:
-        against_tail(x, far, side, who, tune)
+        known = family is Family.COUNT and not tune.bursts
+        against_tail(x, far, side, who, tune, known=known)
+        if known:
+            one_sided(far, side, who, rare, noise + p_sum, q, tune)
         if tune.bursts and not linear:
             against_bursts(x, far, y, side, who, tune)
     if tune.bursts and not linear:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cliffwatch.detect.model import HOUR_MS, WEEK_MS, Bools, Directions, Floats, Ints, Reason, Scored, Sensitivity
 from cliffwatch.detect.tails import normal_quantile
 
-WINDOWS_PER_ALERT = 1.4  # a false alert of short windows lasts so long on average, measured on quiet series
+WINDOWS_PER_ALERT = 1.05  # a false alert of short windows lasts so long on average, measured on quiet series
 
 
 def threshold(sensitivity: Sensitivity, step_ms: int) -> float:

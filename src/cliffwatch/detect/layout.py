@@ -133,6 +133,9 @@ class Tuning:
     tail_from: float = 2.3  # score from which a surprise is measured by the series' own past ones
     tail_prior: float = 0.15  # mean of log(score / tail_from) above it when scores are normal
     tail_usual: float = 2.5  # where the tail of normal scores begins when looked at jointly with those before
+    tail_looks: float = 2.65  # how far looking at three scores can move that at most
+    few: float = 1.0 / 40.0  # 1 / mean of counts for which nothing is hardly rare
+    half_as_rare: float = 1.3  # what the square of a normal score gains when its chance is halved, from 3 to 4.5
     tail_rate: float = 0.01  # how often normal scores come so far on a side
     tail_points: float = 40.0
     tail_cap: float = 6.0

@@ -129,12 +129,12 @@ def where_tails_begin(x: Floats, far: Floats, side: Floats, who: Ints, held: Int
     np.maximum(begin, tune.tail_from, out=begin)
 
 
-def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, tune: Tuning) -> None:
+def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, tune: Tuning, *, known: bool = False) -> None:
     """Measure the surprises of the series `who` (in `far`, changed in place) by the series' own past ones of that side.
 
     Above `tail_from` the logarithm of a score counts by its mean excess (B. M. Hill, 1975), which is known for normal
     scores and learned for others, and by how often it comes so far: heavy tails shrink. Only the first point of an
-    incident teaches, and no single one much.
+    incident teaches, and no single one much. `known` says that single scores are normal: only the looks are paid for.
     """
     up = (side[who] > 0).view(np.int8)
     excess = np.log(far[who] / x[Row.TAIL_FROM_DOWN - up, who])
@@ -144,12 +144,45 @@ def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, tune: Tuning) 
     other = np.minimum(other, 2.0 * tune.tail_prior)  # bursts tell nothing of dips
     usual = np.maximum(np.maximum(mine, mine + hint * (other - mine)), tune.tail_prior)
     over = excess > 0
-    far[who] = tune.tail_from * np.exp(excess * np.where(over, tune.tail_prior / usual, x.dtype.type(1.0)))
+    begin = x[Row.TAIL_FROM_DOWN - up, who]
+    base = as_a_single_look(far[who], begin, tune) / tune.tail_from if known else far[who] / begin
+    far[who] = tune.tail_from * base ** np.where(over, tune.tail_prior / usual, x.dtype.type(1.0))
     teaches = (over & (x[Row.RUN, who] == 0)).nonzero()[0]
     if teaches.size:
         taught, row, past = who[teaches], row[teaches], mine[teaches]
         x[row + 1, taught] += 1.0
         x[row, taught] += (np.minimum(excess[teaches], tune.tail_cap * past) - past) / x[row + 1, taught]
+
+
+def as_a_single_look(far: Floats, begin: Floats, tune: Tuning) -> Floats:
+    """The normal score as rare as `far` is where the tail begins at `begin` instead of at `tail_from`.
+
+    Looking at several sums makes normal scores come k times as often, at any height; half the square of a normal score
+    has an exponential tail, so that k takes the same from every square. What lies beyond `tail_looks` is scale.
+    """
+    most = np.minimum(begin, tune.tail_looks)
+    alike = far * (most / begin)
+    square = alike * alike - (most * most - tune.tail_from**2)
+    result: Floats = np.where(
+        far > begin, np.sqrt(np.maximum(square, tune.tail_from**2)), far * (tune.tail_from / begin)
+    )
+    return result
+
+
+def one_sided(
+    far: Floats, side: Floats, who: Ints, rare: Floats, dispersion: Floats, variance: Floats, tune: Tuning
+) -> None:
+    """Where not even nothing would be as rare as a count that is high, only one side can surprise.
+
+    Its chance is then that of the one tail, not of two (an exact two-sided test): half, in `far` of the series `who`.
+    `rare`, `dispersion` and `variance` are what `relative_score` takes.
+    """
+    up = who[(side[who] > 0) & (rare[who] > tune.few)]
+    if up.size:
+        none = np.zeros(up.size, far.dtype)
+        nothing = relative_score(none, none - 1.0, rare[up], dispersion[up], variance[up])
+        alone = up[-nothing < far[up]]
+        far[alone] = np.sqrt(far[alone] * far[alone] + tune.half_as_rare)
 
 
 def against_bursts(x: Floats, far: Floats, y: Floats, side: Floats, who: Ints, tune: Tuning) -> None:
