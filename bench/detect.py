@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import subprocess
 import sys
 import tempfile
@@ -219,7 +218,9 @@ def hours_of(count: int) -> Grid:
 
 
 def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The peak of this process since it began; `ru_maxrss` would be that of the process that started it, too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def replay(values: Any, grid: Grid) -> tuple[Any, Any]:
