@@ -16,12 +16,13 @@ from typing import Any
 import httpx2
 import pytest
 from playwright.sync_api import expect
-from tests.web.conftest import NOW, OWNER, PASSWORD, VIEWER, Browse, House
+from tests.web.conftest import DEFINITION, NOW, OWNER, PASSWORD, VIEWER, Browse, House
 
 from cliffwatch.accounts import SESSION_COOKIE
 from cliffwatch.app import Application
 from cliffwatch.ingest import Source
 from cliffwatch.settings import Settings
+from cliffwatch.streams import parse
 
 TRACK = {"type": "track", "event": "Coupon Used", "userId": "ada"}
 
@@ -172,18 +173,27 @@ def plain(html: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).replace("&#39;", "'").replace("&#34;", '"')
 
 
-def test_a_test_event_tells_its_verdict_and_which_streams_took_it_and_why_not(house: House) -> None:
-    assert house.source is not None
+@pytest.fixture
+def watched(house: House, source: Source) -> Iterator[Source]:
+    """A source of its own with a stream that takes orders: test events are real events."""
+    assert house.owner is not None
+    streams, workspace = house.services.streams, house.owner.workspace.id
+    stream = streams.create(workspace, source.id, "Tried out", parse(DEFINITION), NOW)
+    yield source
+    streams.delete(workspace, stream.id, NOW)
+
+
+def test_a_test_event_tells_its_verdict_and_which_streams_took_it_and_why_not(house: House, watched: Source) -> None:
     taken = {"type": "track", "event": "Order Completed", "userId": "t", "properties": {"revenue": 1}}
-    text = plain(try_out(house, house.source.id, taken).text)
+    text = plain(try_out(house, watched.id, taken).text)
     assert "Accepted and stored" in text
-    assert "Revenue It measures the event." in text
+    assert "Tried out It measures the event." in text
     assert "Authorization: Basic …" in text
     assert '{"success": true}' in text
-    other = plain(try_out(house, house.source.id, {**taken, "event": "order completed"}).text)
+    other = plain(try_out(house, watched.id, {**taken, "event": "order completed"}).text)
     assert "No data stream of this source selects this event." in other
     assert "selects other event names; case counts" in other
-    page = plain(try_out(house, house.source.id, {"type": "page", "userId": "t"}).text)
+    page = plain(try_out(house, watched.id, {"type": "page", "userId": "t"}).text)
     assert "The stream measures another type of call." in page
 
 
