@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from cliffwatch import names
 from cliffwatch.db import Database
 from cliffwatch.db.routing import MaintenanceRow
 from cliffwatch.db.streams import StreamRow
@@ -57,9 +58,7 @@ class MaintenanceWindows:
         self, workspace_id: int, *, title: str, start_ms: int, end_ms: int, streams: Sequence[int], by: str, now: int
     ) -> Maintenance:
         """A new window. Raises InvalidInput naming the field."""
-        title = title.strip()
-        if not title or len(title) > 200:
-            raise InvalidInput("maintenance title", "must have 1 to 200 characters.", "Say what is done then.")
+        title = names.checked("maintenance title", title, "Say what is done then.")
         if end_ms <= start_ms:
             raise InvalidInput("maintenance end", "must be after its start.")
         with self._database.write() as session:

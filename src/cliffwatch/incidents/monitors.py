@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from cliffwatch import names
 from cliffwatch.db import Database
 from cliffwatch.db.incidents import AnomalyRow, MonitorRow
 from cliffwatch.db.routing import PolicyRow
@@ -188,7 +189,4 @@ def _own(session: Session, workspace_id: int, monitor_id: int) -> MonitorRow:
 
 
 def _named(name: str) -> str:
-    name = name.strip()
-    if not name or len(name) > 200:
-        raise InvalidInput("monitor name", "must have 1 to 200 characters.", "Say what it watches.")
-    return name
+    return names.checked("monitor name", name, "Say what it watches.")

@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from cliffwatch import names
 from cliffwatch.db import Database
 from cliffwatch.db.incidents import ChannelRow
-from cliffwatch.errors import InvalidInput, NotFound
+from cliffwatch.errors import NotFound
 from cliffwatch.notify.channels import KINDS, kind_named
 from cliffwatch.notify.channels.contract import (
     ChannelKind,
@@ -131,7 +132,4 @@ def _row(session: Session, workspace_id: int, channel_id: int) -> ChannelRow:
 
 
 def _named(name: str) -> str:
-    name = name.strip()
-    if not name or len(name) > 200:
-        raise InvalidInput("channel name", "must have 1 to 200 characters.", "Say who reads it, e.g. Team inbox.")
-    return name
+    return names.checked("channel name", name, "Say who reads it, e.g. Team inbox.")

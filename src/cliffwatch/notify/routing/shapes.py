@@ -16,14 +16,6 @@ MAX_WAIT_MINUTES = 7 * 24 * 60
 MAX_PEOPLE = 50
 
 
-def named(subject: str, name: str) -> str:
-    """A name without white space at its ends. Raises InvalidInput."""
-    name = name.strip()
-    if not name or len(name) > 200:
-        raise InvalidInput(f"{subject} name", "must have 1 to 200 characters.", "Say what it is for.")
-    return name
-
-
 def parse_steps(steps: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
     """The steps of a policy. Raises InvalidInput naming the step."""
     if not 1 <= len(steps) <= MAX_STEPS:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from cliffwatch import names
 from cliffwatch.db import Database
 from cliffwatch.db.incidents import ChannelRow, MonitorRow
 from cliffwatch.db.people import MembershipRow, PersonRow
@@ -62,7 +63,11 @@ class Routing:
                 session.add(row)
             else:
                 row = _own(session, PolicyRow, "escalation policy", workspace_id, policy_id)
-            row.name, row.steps, row.repeats = shapes.named("policy", name), shapes.dump_steps(parsed), times
+            row.name, row.steps, row.repeats = (
+                names.checked("policy name", name, "Say what it is for."),
+                shapes.dump_steps(parsed),
+                times,
+            )
             session.flush()
             return policy_of(row)
 
@@ -115,7 +120,11 @@ class Routing:
                 session.add(row)
             else:
                 row = _own(session, RotationRow, "rotation", workspace_id, rotation_id)
-            row.name, row.time_zone, row.people = shapes.named("rotation", name), zone, list(order)
+            row.name, row.time_zone, row.people = (
+                names.checked("rotation name", name, "Say what it is for."),
+                zone,
+                list(order),
+            )
             row.first_day, row.handover, row.shift_days = day.isoformat(), f"{time:%H:%M}", shift
             for person_id in order:
                 _ensure_own_channel(session, workspace_id, person_id, now)
