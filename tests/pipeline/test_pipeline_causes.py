@@ -16,7 +16,7 @@ from cliffwatch.explain import Reason
 from cliffwatch.pipeline.causes import Answer, Forecast, Stretch, explain_stretch, to_document, to_sentence
 from cliffwatch.pipeline.periods import Base
 from cliffwatch.store import EventStore, FactBatch, open_store
-from cliffwatch.streams import Stream, StreamState, Window, parse
+from cliffwatch.streams import Slice, Stream, StreamState, Window, parse
 
 MINUTE, HOUR = 60_000, 3_600_000
 DAY = 24 * HOUR
@@ -80,12 +80,12 @@ def history(store: EventStore, events: Sequence[Event] | None = None) -> None:
 def why(
     store: EventStore, key: str, *measures: dict[str, object], forecast: Forecast | None = None, **more: object
 ) -> Answer:
+    return explain_stretch(store, stretch_of(key, *measures, **more), forecast)
+
+
+def stretch_of(key: str, *measures: dict[str, object], slice_: Slice = (), **more: object) -> Stretch:
     home = stream(*measures)
-    return explain_stretch(
-        store,
-        Stretch(home, home.definition.measure(key), (), T0, T0 + HOUR, **more),  # type: ignore[arg-type]
-        forecast,
-    )
+    return Stretch(home, home.definition.measure(key), slice_, T0, T0 + HOUR, **more)  # type: ignore[arg-type]
 
 
 def slices(answer: Answer) -> list[dict[str, str]]:
@@ -109,6 +109,17 @@ def test_an_hour_with_no_event_at_all_is_told_as_an_even_fall(store: EventStore)
     answer = why(store, "count()")
     assert (answer.actual, answer.expected) == (0, 100)
     assert answer.explanation.reason is Reason.EVENLY
+
+
+def test_a_slice_that_fell_evenly_is_named_where_no_slice_within_it_stands_out(store: EventStore) -> None:
+    history(store)
+    put(store, T0, [event for event in usual() if event[0] != "DE"])
+    stretch = stretch_of("count()", slice_=(("properties.country", "DE"),))
+    answer = explain_stretch(store, stretch)
+    names = {"properties.country": "", "properties.version": "version"}
+    told = "All of DE changed alike; within it no slice stands out."
+    assert to_document(answer, stretch, names)["note"] == told
+    assert to_sentence(answer, stretch, names).endswith(told)
 
 
 def test_a_value_that_is_new_is_a_cause_of_which_nothing_was_expected(store: EventStore) -> None:
@@ -150,8 +161,8 @@ def test_a_percentile_is_explained_by_what_is_above_its_expected_value_not_by_th
 def test_a_percentile_s_sentence_speaks_of_the_percentile(store: EventStore) -> None:
     history(store)
     put(store, T0, [(c, v, u, 400.0 if (c, v) == ("DE", "4.2") else ms) for c, v, u, ms in usual(slow=True)])
-    told = to_sentence(why(store, "p95(properties.ms)"), "p95 of ms", {"properties.country": ""})
-    assert told.startswith("p95 of ms is 3")
+    told = to_sentence(why(store, "p95(properties.ms)"), stretch_of("p95(properties.ms)"), {"properties.country": ""})
+    assert told.startswith("P95 of ms is 3")
     assert "% above expected; " in told
     assert told.endswith("properties.version 4.2 in DE.")
 

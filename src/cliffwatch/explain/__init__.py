@@ -11,7 +11,7 @@ from cliffwatch.explain.document import to_json
 from cliffwatch.explain.expected import expected_leaves, expected_ratio_leaves
 from cliffwatch.explain.model import Cause, Explanation, Kind, Leaves, Limits, Reason
 from cliffwatch.explain.restate import restated
-from cliffwatch.explain.sentence import change, sentence
+from cliffwatch.explain.sentence import change, sentence, words_of
 
 __all__ = [
     "Cause",
@@ -27,4 +27,5 @@ __all__ = [
     "restated",
     "sentence",
     "to_json",
+    "words_of",
 ]

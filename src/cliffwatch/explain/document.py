@@ -7,8 +7,11 @@ from typing import Any
 from cliffwatch.explain.model import Cause, Explanation
 
 
-def to_json(explanation: Explanation) -> dict[str, Any]:
-    """The explanation as JSON: `causes` are answers; drivers of a changed mix stand apart under `mix`."""
+def to_json(explanation: Explanation, within: str = "") -> dict[str, Any]:
+    """The explanation as JSON: `causes` are answers; drivers of a changed mix stand apart under `mix`.
+
+    `within` are the words of the slice that was looked into, "" for everything.
+    """
     document: dict[str, Any] = {
         "causes": [cause_json(cause) for cause in explanation.causes],
         "mix": [cause_json(cause) for cause in explanation.mix],
@@ -16,7 +19,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
         "expected": explanation.expected_value,
         "unexplained": explanation.unexplained,
         "reason": str(explanation.reason) if explanation.reason else None,
-        "note": explanation.note,
+        "note": explanation.note(within),
     }
     if explanation.actual_weight is not None:
         document["rate_effect"] = explanation.rate_effect

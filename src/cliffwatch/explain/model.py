@@ -44,6 +44,11 @@ class Reason(enum.StrEnum):
         """The reason in plain words."""
         return _SENTENCES[self]
 
+    def within(self, slice_words: str) -> str:
+        """The reason in plain words where only a slice was looked into ("" = everything was)."""
+        told = _SENTENCES_WITHIN.get(self) if slice_words else None
+        return told.format(slice=slice_words) if told else self.sentence
+
 
 _SENTENCES: Mapping[Reason, str] = {
     Reason.NO_LEAVES: "There is no data to compare.",
@@ -54,6 +59,14 @@ _SENTENCES: Mapping[Reason, str] = {
     Reason.EVENLY: "It changed evenly everywhere; no slice stands out.",
     Reason.MIX_ONLY: "Every rate is as expected; only the mix changed.",
     Reason.NOTHING_STANDS_OUT: "No slice stands out from the usual noise.",
+}
+
+_SENTENCES_WITHIN: Mapping[Reason, str] = {
+    Reason.ONE_LEAF: "Within {slice} all is one single combination of values; there is nothing to compare it with.",
+    Reason.NO_CHANGE: "It is as expected in every slice within {slice}.",
+    Reason.EVENLY: "All of {slice} changed alike; within it no slice stands out.",
+    Reason.MIX_ONLY: "Within {slice} every rate is as expected; only the mix changed.",
+    Reason.NOTHING_STANDS_OUT: "Within {slice} no slice stands out from the usual noise.",
 }
 
 
@@ -199,10 +212,9 @@ class Explanation:
     mix: tuple[Cause, ...] = ()
     reason: Reason | None = None
 
-    @property
-    def note(self) -> str:
-        """Why there is no cause, in one sentence; "" when there is one."""
-        return self.reason.sentence if self.reason else ""
+    def note(self, within: str = "") -> str:
+        """Why there is no cause, in one sentence; "" when there is one. `within` names the slice looked into."""
+        return self.reason.within(within) if self.reason else ""
 
     @property
     def actual_value(self) -> float:

@@ -10,20 +10,27 @@ NAMED = 3  # causes that fit into a sentence
 
 
 def sentence(
-    explanation: Explanation, *, measure: str, since: str = "", names: Mapping[str, str] | None = None, head: str = ""
+    explanation: Explanation,
+    *,
+    measure: str,
+    since: str = "",
+    names: Mapping[str, str] | None = None,
+    head: str = "",
+    within: Slice = (),
 ) -> str:
     """`Revenue is 31 % below expected since 14:00; 94 % of it is app version 4.2.1 in DE.`
 
     `measure` is the measure's name, `since` a time as the reader writes it ("" leaves it out), `names` maps a
     dimension to what people call it; a dimension mapped to "" is told by its value alone. `head` says what changed
-    where the explanation's own sums do not (a percentile is explained by what lies above it).
+    where the explanation's own sums do not (a percentile is explained by what lies above it). `within` is the slice
+    that was looked into.
     """
     head = head or change(explanation.actual_value, explanation.expected_value, measure)
     if since:
         head += f" since {since}"
     causes = explanation.causes or explanation.mix
     if not causes:
-        return f"{head}. {explanation.note}".strip()
+        return f"{head}. {explanation.note(words_of(within, names))}".strip()
     if not explanation.causes:
         return f"{head}; rates are as expected, but the mix changed: {listed([mix(c, names or {}) for c in causes])}."
     net = abs(explanation.actual_value - explanation.expected_value)
@@ -80,6 +87,11 @@ def words(slice_: Slice, names: Mapping[str, str]) -> str:
     if bare:
         text = f"{text} in {', '.join(bare)}" if text else ", ".join(bare)
     return text or "everything"
+
+
+def words_of(within: Slice, names: Mapping[str, str] | None) -> str:
+    """The words of a slice that was looked into; "" for everything."""
+    return words(within, names or {}) if within else ""
 
 
 def percent(fraction: float) -> str:

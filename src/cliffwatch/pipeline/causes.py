@@ -26,6 +26,7 @@ from cliffwatch.explain import (
     explain,
     restated,
     to_json,
+    words_of,
 )
 from cliffwatch.explain import change as change_words
 from cliffwatch.explain import sentence as sentence_of
@@ -194,7 +195,7 @@ def to_document(answer: Answer, stretch: Stretch, names: Mapping[str, str]) -> d
     """
     driver = answer.driver
     document: dict[str, object] = {
-        **to_json(answer.explanation),
+        **to_json(answer.explanation, words_of(stretch.slice, names)),
         "names": dict(names),
         "actual": finite(answer.actual),
         "expected": finite(answer.expected),
@@ -214,7 +215,11 @@ def to_document(answer: Answer, stretch: Stretch, names: Mapping[str, str]) -> d
     return document
 
 
-def to_sentence(answer: Answer, measure: str, names: Mapping[str, str], explanation: Explanation | None = None) -> str:
+def to_sentence(
+    answer: Answer, stretch: Stretch, names: Mapping[str, str], explanation: Explanation | None = None
+) -> str:
     """The answer in one plain sentence; `explanation` may name the causes more fully than the answer's own."""
+    measure = stretch.measure.name
     head = change_words(finite(answer.actual), finite(answer.expected), measure)
-    return sentence_of(explanation or answer.explanation, measure=measure, names=names, head=head)
+    told = explanation or answer.explanation
+    return sentence_of(told, measure=measure, names=names, head=head, within=stretch.slice)

@@ -106,7 +106,7 @@ class Telling:
         document = to_document(answer, stretch, names)
         if not (answer.explanation.causes or answer.explanation.mix):
             return Cause(document, "")
-        text = to_sentence(answer, measure.name, spoken(names), within(answer.explanation, report.slice))
+        text = to_sentence(answer, stretch, spoken(names), within(answer.explanation, report.slice))
         return Cause(document, reason_alone(text))
 
     def explain_window(
@@ -133,7 +133,7 @@ class Telling:
         stretch = Stretch(stream, measure, slice_, start_ms, end_ms, base, chosen)
         answer = explain_stretch(self._store, stretch)
         names = dimension_names(stream)
-        text = to_sentence(answer, measure.name, spoken(names), within(answer.explanation, slice_))
+        text = to_sentence(answer, stretch, spoken(names), within(answer.explanation, slice_))
         return {**to_document(answer, stretch, names), "sentence": text}
 
 
