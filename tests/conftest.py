@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 T = TypeVar("T")
+
+# One key for every installation of the tests, which copy databases from folder to folder.
+os.environ.setdefault("CLIFFWATCH_SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBzZWNyZXRzIHdpdGggdGg=")
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = [

@@ -18,7 +18,8 @@ from cliffwatch.accounts import Accounts
 from cliffwatch.api import create_api
 from cliffwatch.clock import Clock, system_clock
 from cliffwatch.connections import PREFIX, Connections, Outgoing
-from cliffwatch.db import Database
+from cliffwatch.db import Database, open_keys
+from cliffwatch.db.keys import FILE_NAME
 from cliffwatch.errors import InvalidInput
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors
@@ -54,7 +55,7 @@ class Application:
     def open(cls, settings: Settings, *, clock: Clock = system_clock, inbox: Inbox | None = None) -> Application:
         """Open the stores and build every service. Raises InvalidInput or Unavailable with what to do about it."""
         prepare_folder(settings.data_dir)
-        database = Database(settings.effective_metadata_url)
+        database = open_database(settings)
         database.migrate()
         store = open_store(settings.data_dir / "events.duckdb", memory_limit=settings.duckdb_memory)
         return cls(build_services(settings, database, store, clock=clock, inbox=inbox))
@@ -224,12 +225,18 @@ class _Server(uvicorn.Server):
 def opened_accounts(settings: Settings) -> Iterator[Accounts]:
     """The people of an installation, whether or not its service is running."""
     prepare_folder(settings.data_dir)
-    database = Database(settings.effective_metadata_url)
+    database = open_database(settings)
     try:
         database.migrate()
         yield Accounts(database)
     finally:
         database.close()
+
+
+def open_database(settings: Settings) -> Database:
+    """The metadata database with the keys that its secrets are sealed with. Raises InvalidInput."""
+    keys = open_keys(settings.secret_key, settings.secret_key_file or settings.data_dir / FILE_NAME)
+    return Database(settings.effective_metadata_url, keys=keys)
 
 
 def mail_settings(settings: Settings) -> MailSettings:

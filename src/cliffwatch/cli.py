@@ -122,6 +122,45 @@ def admin_create(data_dir: Path | None, email: str, name: str, password: str, wo
 
 
 @main.group()
+def secrets() -> None:
+    """The key that secrets at rest are sealed with."""
+
+
+@secrets.command("new-key")
+@clear_errors
+def secrets_new_key() -> None:
+    """Print a new key for CLIFFWATCH_SECRET_KEY."""
+    from cliffwatch.db.keys import new_key
+
+    click.echo(new_key())
+
+
+@secrets.command("rotate")
+@DATA_DIR
+@click.option("--no-new-key", is_flag=True, help="Only go on: seal with the first key that there is already.")
+@clear_errors
+def secrets_rotate(data_dir: Path | None, no_new_key: bool) -> None:
+    """Make a new key and seal every secret with it. The service may be running; a repeated call goes on."""
+    from rich.console import Console
+
+    from cliffwatch.app import open_database
+    from cliffwatch.db.sealing import seal_anew
+
+    database = open_database(load_settings(data_dir=data_dir))
+    try:
+        database.migrate()
+        if not no_new_key:
+            seal_anew(database.engine, database.keys)  # of an interrupted rotation: its older key is dropped next
+            database.keys.renew()
+        with Console(stderr=True).status("Sealing"):
+            count = seal_anew(database.engine, database.keys)
+    finally:
+        database.close()
+    click.echo(f"{count} secrets are sealed with the key {database.keys.first_id}.")
+    click.echo("The key before it stays in the key file until the next rotation, for backups of the database.")
+
+
+@main.group()
 def token() -> None:
     """Tokens for the HTTP API."""
 

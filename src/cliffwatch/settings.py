@@ -21,6 +21,14 @@ class Settings(BaseSettings):
         "", description="Address that people and SDKs use, for links in messages. Empty: host and port."
     )
     metadata_url: str = Field("", description="Database URL of the metadata. Empty: SQLite in the data folder.")
+    secret_key: str = Field(
+        "",
+        description="Key that secrets at rest are sealed with; with commas, older ones after it. Empty: the key file.",
+        repr=False,
+    )
+    secret_key_file: Path | None = Field(
+        None, description="File with that key, made at the first start. Empty: secret.key in the data folder."
+    )
     duckdb_memory: str = Field("1GB", description="Memory limit of the embedded event store.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is worth a log line.")
     log_json: bool = Field(False, description="Logs as JSON lines instead of readable text.")

@@ -5,5 +5,6 @@ Takes a URL; gives sessions. Holds every table's shape in one place; each room w
 
 from cliffwatch.db.base import Base
 from cliffwatch.db.engine import Database
+from cliffwatch.db.keys import Keyring, open_keys
 
-__all__ = ["Base", "Database"]
+__all__ = ["Base", "Database", "Keyring", "open_keys"]

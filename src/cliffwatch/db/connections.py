@@ -23,7 +23,7 @@ class ConnectionRow(Base):
     method: Mapped[str] = mapped_column(String(16))  # authorise, token, webhook, write_key, upload, warehouse
     name: Mapped[Short]
     remote: Mapped[Json]  # what is at the other side: address, names, ids
-    secret: Mapped[dict[str, Any]] = mapped_column(SecretDocument)
+    secret: Mapped[dict[str, Any]] = mapped_column(SecretDocument("connections.secret"))
     created_ms: Mapped[Ms]
     last_error: Mapped[Long]
 
@@ -39,7 +39,9 @@ class AuthorisationRow(Base):
     integration: Mapped[str] = mapped_column(String(40))
     name: Mapped[Short]
     remote: Mapped[Json]  # endpoints, scope, redirect address
-    secret: Mapped[dict[str, Any]] = mapped_column(SecretDocument)  # client id and secret, PKCE verifier
+    secret: Mapped[dict[str, Any]] = mapped_column(
+        SecretDocument("authorisations.secret")
+    )  # client id and secret, PKCE verifier
     state_hash: Mapped[str | None] = mapped_column(String(64), unique=True)  # None: not sent yet, or used
     created_ms: Mapped[Ms]
 
@@ -116,7 +118,7 @@ class DestinationRow(Base):
     slug: Mapped[str] = mapped_column(String(80))
     name: Mapped[Short]
     enabled: Mapped[bool] = mapped_column(Boolean)
-    settings: Mapped[dict[str, Any]] = mapped_column(SecretDocument)
+    settings: Mapped[dict[str, Any]] = mapped_column(SecretDocument("destinations.settings"))
     mappings: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # the subscriptions of a webhook
     filter: Mapped[Long]  # FQL; "" lets everything pass
     created_ms: Mapped[Ms]
@@ -175,7 +177,7 @@ class ImportRow(Base):
     kind: Mapped[str] = mapped_column(String(16))  # csv, files, postgresql
     name: Mapped[Short]
     settings: Mapped[Json]
-    secret: Mapped[str] = mapped_column(SecretText)
+    secret: Mapped[str] = mapped_column(SecretText("imports.secret"))
     state: Mapped[str] = mapped_column(String(16))  # waiting, running, paused, done, failed
     cursor: Mapped[Json]
     rows_done: Mapped[int] = mapped_column(BigInteger)

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cliffwatch.db.base import Base, Id, Long, Ms, OptionalMs, Short, reference
+from cliffwatch.db.secret import SecretText
 
 
 class DeliveryAddressRow(Base):
@@ -18,9 +19,12 @@ class DeliveryAddressRow(Base):
 
     id: Mapped[Id]
     source_id: Mapped[int] = mapped_column(reference("sources.id"), index=True)
-    token: Mapped[str] = mapped_column(String(64), unique=True)
-    signing_secret: Mapped[str] = mapped_column(String(200))  # "" = signatures are not looked at
-    previous_secret: Mapped[str] = mapped_column(String(200))  # still good until previous_until_ms
+    token: Mapped[str] = mapped_column(SecretText("delivery_addresses.token"))
+    signing_secret: Mapped[str] = mapped_column(
+        SecretText("delivery_addresses.signing_secret")
+    )  # "": none is asked for
+    # Still good until previous_until_ms.
+    previous_secret: Mapped[str] = mapped_column(SecretText("delivery_addresses.previous_secret"))
     previous_until_ms: Mapped[Ms]
     destination_names: Mapped[Long]  # names in Segment's `integrations` that mean this address, one a line
     created_ms: Mapped[Ms]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, text
@@ -13,15 +15,21 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from cliffwatch.db.keys import FILE_NAME, VARIABLE, Keyring, open_keys
+from cliffwatch.db.secret import protect
 from cliffwatch.errors import InvalidInput, Unavailable
 
+log = structlog.get_logger(__name__)
+
+_PROOF = "proof_of_key"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class Database:
     """A metadata database. `read()` and `write()` open short transactions; both may be used from any thread."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, keys: Keyring | None = None) -> None:
+        """`keys` seal its secrets; without, those of the environment, or of a file beside SQLite's."""
         try:
             parsed = make_url(url)
         except ArgumentError as error:
@@ -32,6 +40,8 @@ class Database:
         self.engine: Engine = create_engine(parsed, pool_pre_ping=not self.is_sqlite, **_pool(parsed))
         if self.is_sqlite:
             _configure_sqlite(self.engine)
+        self.keys = keys or open_keys(os.environ.get(VARIABLE, ""), _beside(parsed))
+        protect(self.engine, self.keys)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     @property
@@ -39,7 +49,11 @@ class Database:
         return self.url.get_backend_name() == "sqlite"
 
     def migrate(self) -> None:
-        """Bring the schema to the newest revision; safe to call at every start and from several processes."""
+        """Bring the schema to the newest revision, and seal secrets that earlier versions kept readable.
+
+        Safe to call at every start and from several processes. Raises Unavailable, also when the key is another
+        installation's.
+        """
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         try:
@@ -49,6 +63,7 @@ class Database:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
                 connection.commit()
+                self._seal()
                 if not self.is_sqlite:
                     connection.execute(text("SELECT pg_advisory_unlock(4201)"))
         except OperationalError as error:
@@ -57,6 +72,16 @@ class Database:
                 f"cannot be opened ({error.orig}).",
                 "Check that the folder exists and can be written, or that the server is up.",
             ) from error
+
+    def _seal(self) -> None:
+        from cliffwatch.db.people import SettingRow
+        from cliffwatch.db.sealing import seal_plain
+
+        if seal_plain(self.engine, self.keys):
+            log.info("secrets were sealed", key=self.keys.first_id)
+        with self.write() as session:
+            if session.get(SettingRow, _PROOF) is None:  # reading it proves that the key is the right one
+                session.add(SettingRow(key=_PROOF, value="the key fits"))
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -74,6 +99,13 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _beside(url: URL) -> Path | None:
+    """Where SQLite's key file is; None for what lies in no folder."""
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    return Path(str(url.database)).parent / FILE_NAME
 
 
 def _pool(url: URL) -> dict[str, int]:

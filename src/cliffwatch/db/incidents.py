@@ -8,6 +8,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Float, Index, Integer, String,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cliffwatch.db.base import Base, Id, Json, Long, Ms, OptionalMs, Short, reference
+from cliffwatch.db.secret import SecretDocument
 
 
 class MonitorRow(Base):
@@ -103,7 +104,7 @@ class ChannelRow(Base):
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
     kind: Mapped[str] = mapped_column(String(24))
     name: Mapped[Short]
-    settings: Mapped[Json]
+    settings: Mapped[dict[str, Any]] = mapped_column(SecretDocument("channels.settings"))
     enabled: Mapped[bool] = mapped_column(Boolean, default=True)
     quiet: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # {days, start, end}: messages wait
     person_id: Mapped[int | None] = mapped_column(reference("people.id"))  # whose own it is: rotations reach them by it

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from cliffwatch.db.base import Base, Id, Json, Long, Ms, OptionalMs, Short, reference
+from cliffwatch.db.base import Base, Id, Json, Ms, OptionalMs, Short, reference
+from cliffwatch.db.secret import SecretText
 
 
 class WorkspaceRow(Base):
@@ -89,4 +90,4 @@ class SettingRow(Base):
     __tablename__ = "settings"
 
     key: Mapped[str] = mapped_column(String(80), primary_key=True)
-    value: Mapped[Long]
+    value: Mapped[str] = mapped_column(SecretText("settings.value"))

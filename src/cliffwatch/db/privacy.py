@@ -5,10 +5,11 @@ Written by `ingest`.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cliffwatch.db.base import Base, Id, Json, Long, Ms, OptionalMs, Short, reference
+from cliffwatch.db.secret import SecretText
 
 
 class PropertyRuleRow(Base):
@@ -30,7 +31,7 @@ class HashKeyRow(Base):
     __tablename__ = "hash_keys"
 
     source_id: Mapped[int] = mapped_column(reference("sources.id"), primary_key=True)
-    key: Mapped[bytes] = mapped_column(LargeBinary(32))
+    key: Mapped[str] = mapped_column(SecretText("hash_keys.key"))  # 32 bytes in hexadecimal
 
 
 class DeletionRow(Base):

@@ -80,7 +80,7 @@ class PropertyRules:
     def refresh(self) -> None:
         """Read every rule anew."""
         with self._lock, self._database.read() as session:
-            keys = {row.source_id: row.key for row in session.scalars(select(HashKeyRow))}
+            keys = {row.source_id: bytes.fromhex(row.key) for row in session.scalars(select(HashKeyRow))}
             rules: dict[int, builtins.list[PropertyRule]] = {}
             for row in session.scalars(select(PropertyRuleRow)):
                 rules.setdefault(row.source_id, []).append(_rule(row))
@@ -109,7 +109,7 @@ def _checked(path: str, action: str) -> str:
 
 def _ensure_key(session: Session, source_id: int) -> None:
     if session.get(HashKeyRow, source_id) is None:
-        session.add(HashKeyRow(source_id=source_id, key=secrets.token_bytes(32)))
+        session.add(HashKeyRow(source_id=source_id, key=secrets.token_hex(32)))
 
 
 def _rule(row: PropertyRuleRow) -> PropertyRule:
