@@ -20,12 +20,16 @@ find_python() {
   fail "Python 3.11 or newer was not found. Install it, or name it: PYTHON=/path/to/python3.11 $0"
 }
 
+stamp_of() { cat "$1" pyproject.toml | sha256sum | cut -d' ' -f1; }
+
 # set_up LOCK: brings uv by pip, then makes .venv hold exactly what LOCK names, and Cliffwatch itself.
+# An environment for development holds all that is needed to run, so the demo leaves it as it is.
 set_up() {
-  local lock=$1 python stamp
+  local lock=$1 python stamp present
   python=$(find_python)
-  stamp=$(cat "$lock" pyproject.toml | sha256sum | cut -d' ' -f1)
-  if [ "$(cat .venv/.cliffwatch-lock 2>/dev/null)" = "$stamp" ]; then return; fi
+  stamp=$(stamp_of "$lock")
+  present=$(cat .venv/.cliffwatch-lock 2>/dev/null || true)
+  if [ "$present" = "$stamp" ] || [ "$present" = "$(stamp_of requirements-dev.lock)" ]; then return; fi
   say "Setting up the Python environment in .venv (once)"
   if [ ! -x .cache/uv/bin/uv ]; then
     "$python" -m pip --version >/dev/null 2>&1 || fail "$python has no pip. Install it (Debian: apt install python3-pip)."

@@ -121,7 +121,7 @@ def test_explain_says_a_change_of_rates_in_rates_and_of_mix_in_weights(tmp_path:
     columns = ("--actual-numerator", "n", "--actual-denominator", "d")
     columns += ("--expected-numerator", "en", "--expected-denominator", "ed", "--name", "Conversion")
     told = cliffwatch("explain", rates, *columns).stdout
-    assert "Conversion is 40 % below expected; 100 % of it is device phone." in told
+    assert "Conversion is 40 % below expected; all of it is device phone." in told
     assert "0.02" in told
     told = cliffwatch("explain", mix, *columns).stdout
     assert "more of device phone" in told

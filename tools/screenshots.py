@@ -75,7 +75,7 @@ def shoot(browser: Browser, arguments: argparse.Namespace, width: int, theme: st
         heard.clear()
         page.goto(f"{arguments.address}{path}")
         page.wait_for_load_state("load")
-        if page.locator("#preview").count():  # the wizard's preview takes a moment
+        if name.startswith("wizard-") and page.locator("#preview").count():  # the preview takes a moment
             page.locator("#preview :is(.preview-sentence, .preview-empty .icon, .notice)").first.wait_for(
                 timeout=60_000
             )

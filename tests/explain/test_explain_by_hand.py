@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cliffwatch.errors import InvalidInput
-from cliffwatch.explain import Explanation, Kind, Leaves, Reason, explain, sentence, to_json
+from cliffwatch.explain import Cause, Explanation, Kind, Leaves, Reason, explain, sentence, to_json
 
 COUNTRIES = ("DE", "FR", "GB", "US", "NL", "ES")
 PLANS = ("free", "pro", "team", "max")
@@ -75,7 +75,7 @@ def test_a_vanished_value_is_named_with_an_actual_of_nothing() -> None:
     explanation = explain(Leaves.from_columns(columns, actual, expected))
     assert named(explanation) == [{"device": "tablet"}]
     assert explanation.causes[0].actual == 0
-    assert sentence(explanation, measure="Orders").endswith("100 % of it is device tablet.")
+    assert sentence(explanation, measure="Orders").endswith("; all of it is device tablet.")
 
 
 def test_a_ratio_that_moved_by_mix_alone_names_no_rate_cause() -> None:
@@ -201,3 +201,9 @@ def test_an_explanation_is_plain_json() -> None:
     columns, expected = cube()
     document = to_json(explain(Leaves.from_columns(columns, expected * 0.5, expected)))
     assert json.loads(json.dumps(document)) == document
+
+
+def test_one_cause_that_lost_more_than_the_whole_did_is_all_of_it_in_words() -> None:
+    cause = Cause((("app", "4.2.1"),), 10.0, 128.0, 1.18, 0.99, Kind.VOLUME)
+    told = sentence(Explanation((cause,), 100.0, 200.0, 0.0), measure="Orders")
+    assert told == "Orders is 50 % below expected; all of it is app 4.2.1."

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from cliffwatch.explain.model import Cause, Explanation, Kind, Slice
 
 NAMED = 3  # causes that fit into a sentence
+ALL = 0.995  # a share from which on it is "all"; the rest may have moved the other way, so that it is over 1
 
 
 def sentence(
@@ -40,7 +41,9 @@ def sentence(
         parts = [direction(c, names or {}) for c in causes[:NAMED]]
         return f"{head}; {listed(parts)}{more(len(causes))}."
     along = [c for c in causes if c.share > 0][:NAMED]
-    parts = [f"{percent(along[0].share)} of it is {words(along[0].slice_items, names or {})}"]
+    alone = len(causes) == 1 and along[0].share >= ALL
+    share = "all" if alone else percent(along[0].share)
+    parts = [f"{share} of it is {words(along[0].slice_items, names or {})}"]
     parts += [f"{percent(c.share)} {words(c.slice_items, names or {})}" for c in along[1:]]
     against = [c for c in causes[:NAMED] if c.share < 0]
     tail = f", while {listed([direction(c, names or {}) for c in against])}" if against else ""

@@ -11,6 +11,8 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cliffwatch.explain.sentence import ALL
+
 SILENT = 0.1  # a source that sends less than this fraction of what is usual is silent
 VANISHED = 0.05  # an event of which less than this fraction is left has vanished
 STEADY = 0.15  # what moved by less than this fraction is as usual
@@ -186,9 +188,10 @@ def _slices(signs: Signs) -> Evidence | None:
         software = [f"{_last(path).replace('_', ' ')} {value}" for path, value in slice_ if _last(path) in TECHNICAL]
         if software:
             where = _listed(software)
+            part = "All" if share >= ALL else f"{share * 100:.0f} %"
             if left < 2 * VANISHED:
-                return Evidence(f"{share * 100:.0f} % of it is {where}, where nearly nothing is left.", 1.5)
-            return Evidence(f"{share * 100:.0f} % of it is {where}.", 0.5)
+                return Evidence(f"{part} of it is {where}, where nearly nothing is left.", 1.5)
+            return Evidence(f"{part} of it is {where}.", 0.5)
     if signs.technical and confined:
         return Evidence("It is one part of the customers, in every version and platform alike.", -1.0)
     if signs.technical and not signs.causes:
