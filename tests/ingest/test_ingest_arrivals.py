@@ -119,3 +119,27 @@ def test_what_could_not_be_written_is_written_with_the_next(database: Database, 
     with database.write() as session:
         arrivals.write(session, arrivals.take())
     assert arrivals.between(source_id, NOW, NOW + MINUTE) == 2
+
+
+def test_the_newest_day_of_a_history_that_is_brought_in_is_not_late_but_live_events_beside_it_are(
+    database: Database, source_id: int
+) -> None:
+    arrivals = Arrivals(database)
+    history = [50 * DAY, 30 * DAY, 2 * DAY, 23 * 3600 * SECOND]
+    arrivals.add(seen_of(*(event(source_id, NOW + i, waited_ms=wait) for i, wait in enumerate(history))))
+    its_end = [event(source_id, NOW + MINUTE + i, waited_ms=5 * 3600 * SECOND) for i in range(10)]
+    live = event(source_id, NOW + MINUTE, waited_ms=20 * SECOND)
+    arrivals.add(seen_of(*its_end, live))
+    with database.write() as session:
+        arrivals.write(session, arrivals.take())
+    lateness = arrivals.lateness(source_id)
+    assert (lateness.events, lateness.quantile_ms(1.0) < 30 * SECOND) == (1, True)
+
+
+def test_a_source_that_brought_history_in_learns_lateness_again_soon_after(database: Database, source_id: int) -> None:
+    arrivals = Arrivals(database)
+    arrivals.add(seen_of(event(source_id, NOW, waited_ms=50 * DAY)))
+    arrivals.add(seen_of(event(source_id, NOW + 15 * MINUTE, waited_ms=5 * 3600 * SECOND)))
+    with database.write() as session:
+        arrivals.write(session, arrivals.take())
+    assert arrivals.lateness(source_id).events == 1

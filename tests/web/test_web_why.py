@@ -72,3 +72,9 @@ def test_the_drivers_of_a_mix_are_told_by_their_weight() -> None:
     told = why(mix=[row])
     assert (told.mix[0].actual, told.mix[0].expected, told.mix[0].change) == ("2,000", "1,000", "+100 %")
     assert told.unexplained == ""
+
+
+def test_what_moved_the_other_way_is_told_as_such() -> None:
+    cause = {"slice": {"properties.app_version": "4.2.1"}, "actual": 1, "expected": 2, "share": 1.18, "kind": "volume"}
+    told = why_of({"causes": [cause], "actual": 1, "expected": 2, "unexplained": 0.18}, "Why.", None, ())
+    assert (told.unexplained, told.rest) == ("−18 %", "Everything else together moved the other way.")

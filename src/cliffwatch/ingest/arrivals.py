@@ -33,6 +33,10 @@ PER_OCTAVE = 4
 """Buckets per doubling: a quantile is known to a fifth of itself."""
 IMPORTED_MS = DAY_MS
 """What is older when it arrives is history that somebody brings in; nobody waits for it."""
+HISTORY_MS = 10 * MINUTE_MS
+"""So long after mostly imported events a source is taken to bring history in: the newest day of it comes last."""
+STRAGGLER_MS = 60 * MINUTE_MS
+"""What waited longer than this while a source brings history in is a part of the history."""
 LEARNED_DAYS = 7
 KEPT_MINUTES_MS = 40 * DAY_MS
 CACHE_SECONDS = 60.0
@@ -40,9 +44,13 @@ CACHE_SECONDS = 60.0
 
 @dataclass
 class Seen:
-    """What arrived in some groups of events: (source, minute) and (source, day, bucket) -> events."""
+    """What arrived in some groups of events: (source, minute) and (source, day, bucket) -> events.
+
+    `imported` are those of `minutes` that were history when they came.
+    """
 
     minutes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    imported: Counter[tuple[int, int]] = field(default_factory=Counter)
     lateness: Counter[tuple[int, int, int]] = field(default_factory=Counter)
 
     def add(self, events: Sequence[Event]) -> None:
@@ -58,13 +66,31 @@ class Seen:
             self.minutes[source_id, minute_ms] += count
             if place >= 0:
                 self.lateness[source_id, minute_ms - minute_ms % DAY_MS, place] += count
+            else:
+                self.imported[source_id, minute_ms] += count
 
     def absorb(self, other: Seen) -> None:
         self.minutes.update(other.minutes)
+        self.imported.update(other.imported)
         self.lateness.update(other.lateness)
 
     def __bool__(self) -> bool:
         return bool(self.minutes)
+
+    def without_history(self, until_ms: dict[int, int]) -> Seen:
+        """Without the lateness of what belongs to a history that is being brought in.
+
+        `until_ms` says of a source up to which minute that goes on; it is brought up to date.
+        """
+        for (source_id, minute_ms), count in self.imported.items():
+            if 2 * count > self.minutes[source_id, minute_ms]:
+                until_ms[source_id] = max(minute_ms + HISTORY_MS, until_ms.get(source_id, 0))
+        bringing = {source_id for source_id, minute_ms in self.minutes if minute_ms <= until_ms.get(source_id, -1)}
+        if not bringing:
+            return self
+        longest = int(bucket_of(np.array([STRAGGLER_MS]))[0])
+        kept = {key: n for key, n in self.lateness.items() if key[0] not in bringing or key[2] <= longest}
+        return Seen(self.minutes, self.imported, Counter(kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +121,13 @@ class Arrivals:
         self._lock = threading.Lock()
         self._pending = Seen()
         self._cleaned_day = 0
+        self._history_until_ms: dict[int, int] = {}
         self._known: dict[int, tuple[float, Lateness]] = {}
 
     def add(self, seen: Seen) -> None:
         """Keep what was seen until `take`, or what could not be written for the next time."""
         with self._lock:
-            self._pending.absorb(seen)
+            self._pending.absorb(seen.without_history(self._history_until_ms))
 
     def take(self) -> Seen:
         """What was seen since the last time; the caller writes it, or adds it again."""

@@ -63,6 +63,7 @@ class Why:
     tree: tuple[Branch, ...]
     note: str
     unexplained: str
+    rest: str  # the same as a sentence
     effects: tuple[tuple[str, str], ...]
     unit_note: str
     within: str  # what was explained, where it is not the total
@@ -85,18 +86,29 @@ def why_of(document: Mapping[str, Any], sentence: str, unit: str | None, within:
         if document.get(key) is not None and whole
     )
     causes = tuple(_row(cause, shown, within, link) for cause in document.get("causes", ()))
-    unexplained = float(document.get("unexplained") or 0.0)
     return Why(
         sentence,
         causes,
         tuple(_row(cause, shown, within, link) for cause in document.get("mix", ())),
         tree(document.get("causes", ()), causes, within, link),
         str(document.get("note") or ""),
-        formats.percent(unexplained) if causes and abs(unexplained) >= 0.01 else "",
+        *(rest_words(document) if causes else ("", "")),
         effects,
         _unit_note(driver, unit),
         slice_phrase(within),
     )
+
+
+def rest_words(document: Mapping[str, Any]) -> tuple[str, str]:
+    """The share of the change that is in no slice named, `6 %` or `−18 %`, and a sentence; "" for next to nothing."""
+    rest = abs(float(document.get("unexplained") or 0.0))
+    if rest < 0.01:
+        return "", ""
+    named = sum(float(part.get("share") or 0.0) for kind in ("causes", "mix") for part in document.get(kind, ()))
+    if named > 1:
+        return formats.signed_percent(-rest), "Everything else together moved the other way."
+    share = formats.percent(rest)
+    return share, f"{share} of the change is spread over everything else."
 
 
 def _unit_note(driver: Mapping[str, Any], unit: str | None) -> str:
