@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cliffwatch.detect.calendar import Calendar
+from cliffwatch.detect.kin import Kin, bound_season, compare, follow_points, inherit
 from cliffwatch.detect.layout import HOLIDAY, SLOPE, SLOW, WEEKDAY, Family, Row, Tuning
 from cliffwatch.detect.model import Bools, Floats, Ints
 from cliffwatch.detect.slow import start
@@ -85,7 +86,7 @@ def step(
     into: Step,
     *,
     mature: bool,
-    roots: Ints | None = None,
+    kin: Kin | None = None,
     events: Felt = (),
 ) -> Parts:
     """Forecast window `t`, score the values `y` (0 where not `present`, None = all are) against it and learn.
@@ -99,7 +100,7 @@ def step(
     old = None if mature else (x[Row.N] >= tune.learn_points).astype(x.dtype)
     both = old if ok is None else ok if old is None else ok * old
     hours = 1.0 if linear else float(cal.duration_h[t])
-    ahead = predict(x, cal, t, tune, roots, events, linear=linear)
+    ahead = predict(x, cal, t, tune, events, linear=linear)
     noise = np.maximum(x[Row.NOISE], 1e-6 * x[Row.UNIT] if linear else 1e-6)
     p_sum = ahead.p_all + ahead.p_drift
     mean, q, slope = into.mean, into.variance, None  # slope of the variance in the noise
@@ -155,7 +156,7 @@ def step(
         going = (x[Row.N] >= tune.warm).astype(x.dtype)
         start_trust = (1.0 - old) * going * (tune.huber / np.maximum(size, tune.huber))
         trust += start_trust if ok is None else start_trust * ok
-    _learn(x, ahead, u, own, inverse, trust, tune, linear=linear)
+    _learn(x, ahead, u, own, inverse, trust, tune, kin, linear=linear)
     _spread(x, ahead, u, p_sum, own, noise, slope, inverse, trust if old is None else trust * old, tune, family)
     if family is Family.SUM and weight is not None:
         each = value_per_event(x, y, weight, np.ones_like(y) if ok is None else ok, tune)
@@ -188,9 +189,14 @@ def step(
         gap = _distance(y[who], mean[who], linear=linear)
         _doubt(x, ahead, who, size[who], gap, cal, t, tune)
         follow(x, who, far[who], z[who], np.sqrt(q[who]), gap, own[who], _new_habit(cal, t, tune), tune)
+    if kin is not None:
+        count = y if family is Family.COUNT else weight
+        if count is not None:
+            compare(x, kin, count, ok, tune)
     if old is not None:
         seen = np.ones_like(y) if ok is None else ok
-        _warm_up(x, y / hours, seen * (1.0 - going), seen, family, tune, roots)
+        rate, warming = y / hours, seen * (1.0 - going)
+        _warm_up(x, rate, warming, seen, family, tune, kin, cal, t)
     into.news *= side
     far *= side
     return ahead.parts
@@ -201,31 +207,23 @@ def predict(
     cal: Calendar,
     t: int,
     tune: Tuning,
-    roots: Ints | None = None,
     events: Felt = (),
     *,
     linear: bool,
 ) -> Forecast:
-    """The forecast of window `t`, before its values are seen.
-
-    `roots` names, for each series of the block, the ancestor whose rhythm it borrows (itself: none): its own season is
-    then what differs from the ancestor's.
-    """
+    """The forecast of window `t`, before its values are seen."""
     slow = x[Row.SLOW : Row.SLOW + SLOW]
     cov = x[Row.P_SLOW :].reshape(SLOW, SLOW, -1)
     spread = x[Row.COVARIANCE] * (1.0 / tune.rho)
     np.maximum(spread, 1e-6 * x[Row.UNIT] if linear else 1e-6, out=spread)
-    borrows = 0.0 if roots is None else (roots != np.arange(len(roots))).astype(x.dtype)
     parts = Parts(slow[0].copy(), slow[SLOPE], 0.0, 0.0, 0.0, 0.0, x[Row.DRIFT] * tune.rho)
     centre = parts.level + parts.drift
     p_slow = cov[0, 0]
     if cal.has_weekdays:
         day = WEEKDAY + int(cal.weekday[t])
-        parts.weekday = slow[day] if roots is None else slow[day] + borrows * slow[day][roots]
+        parts.weekday = slow[day]
         centre += parts.weekday
         p_slow = p_slow + cov[day, day] + 2.0 * cov[0, day]
-        if roots is not None:
-            p_slow += borrows * cov[day, day][roots]
         if cal.holiday[t]:
             parts.holiday = slow[HOLIDAY]
             centre += parts.holiday
@@ -238,9 +236,6 @@ def predict(
     p_all = p_slow
     for row, p_row, share in season:
         part = x[row] if share == 1.0 else share * x[row]
-        if roots is not None:
-            part = part + (share * borrows) * x[row][roots]
-            p_all = p_all + (share * share * borrows) * x[p_row][roots]
         parts.hour = parts.hour + part
         p_all = p_all + (x[p_row] if share == 1.0 else share * share * x[p_row])
     if season:
@@ -256,20 +251,35 @@ def predict(
 
 
 def _learn(
-    x: Floats, ahead: Forecast, u: Floats, own: Floats, inverse: Floats, trust: Floats, tune: Tuning, *, linear: bool
+    x: Floats,
+    ahead: Forecast,
+    u: Floats,
+    own: Floats,
+    inverse: Floats,
+    trust: Floats,
+    tune: Tuning,
+    kin: Kin | None,
+    *,
+    linear: bool,
 ) -> None:
     """Move drift and season by their share of the innovation `u`, and gather what the slow parts learn at midnight."""
-    drift = ahead.parts.drift
-    left = u + drift
+    drift, p_all = ahead.parts.drift, ahead.p_all
     gain = trust * ahead.p_drift
     gain *= inverse
+    base = own
+    if ahead.season:
+        # the points of one slot share the drift, so together they tell no more than one point with its variance
+        base = p_all + own
+        base += ahead.spread if tune.per_hour == 1.0 else tune.per_hour * ahead.spread
+    if kin is not None:
+        u, drift, p_all = follow_points(x, kin, ahead, u, gain, base, trust, tune)
+    left = u + drift
     np.add(drift, gain * u, out=x[Row.DRIFT])
     gain *= ahead.p_drift
     np.subtract(ahead.p_drift, gain, out=x[Row.P_DRIFT])
     if ahead.season:
-        # the points of one slot share the drift, so together they tell no more than one point with its variance
-        base = ahead.p_all + own
-        base += ahead.spread if tune.per_hour == 1.0 else tune.per_hour * ahead.spread
+        if kin is not None:
+            base -= ahead.p_all - p_all
         np.divide(trust, base, out=base)
         forget = tune.keep_hour ** (-1.0 / tune.per_hour)
         most = tune.prior_hour * x[Row.UNIT] if linear else tune.prior_hour
@@ -281,7 +291,9 @@ def _learn(
             if row < Row.EVENT:
                 p *= forget
                 np.minimum(p, most, out=p)
-        precise = trust / (own + (ahead.p_all - ahead.p_slow))
+                if kin is not None:
+                    bound_season(x, kin, row, p_row, tune)
+        precise = trust / (own + (p_all - ahead.p_slow))
     else:
         precise = trust / own
     x[Row.DAY_WEIGHT] += precise
@@ -404,7 +416,15 @@ def _within(
 
 
 def _warm_up(
-    x: Floats, rate: Floats, warming: Floats, ok: Floats, family: Family, tune: Tuning, roots: Ints | None
+    x: Floats,
+    rate: Floats,
+    warming: Floats,
+    ok: Floats,
+    family: Family,
+    tune: Tuning,
+    kin: Kin | None,
+    cal: Calendar,
+    t: int,
 ) -> None:
     """Gather the mean and the spread of the first points; start the filter when there are enough of them."""
     gap = (rate - x[Row.MEAN]) * warming
@@ -413,4 +433,6 @@ def _warm_up(
     x[Row.SQUARES] += gap * (rate - x[Row.MEAN])
     ready = (warming > 0) & (x[Row.N] >= tune.warm)
     if ready.any():
-        start(x, ready, family, tune, roots)
+        start(x, ready, family, tune)
+        if kin is not None:
+            inherit(x, kin, ready, cal, t, tune)

@@ -77,7 +77,12 @@ class Row(enum.IntEnum):
     N_PEAKS = 157
     TAIL_FROM_UP = 158  # the score above which the tail of that side begins
     TAIL_FROM_DOWN = 159
-    P_SLOW = 160
+    KIN = 160  # how many times the usual variance a slice's rhythm is from its total's
+    KIN_SQUARES = 161  # what that is told from: the slice's first counts against its total's
+    KIN_TOTAL = 162
+    KIN_COUNT = 163
+    KIN_SEEN = 164
+    P_SLOW = 165
 
 
 ROWS = Row.P_SLOW + SLOW * SLOW
@@ -147,7 +152,9 @@ class Tuning:
     peaks_cap: float = 2.5
     heavy_from: float = 1.1  # times the tail of normal scores: from here to `heavy` bursts are compared with bursts
     heavy: float = 1.3
-    kin: float = 0.1  # a child's own rhythm against its parent's, as a share of the prior variance
+    kin: float = 0.05  # the variance of a slice's own rhythm against its total's, as a share of the prior's
+    kin_warm: int = 4  # times the points before the filter starts: then a slice's likeness to its total is known
+    kin_spread: float = 0.05  # how unlike in this the slices of streams are
     skew_rate: float = 0.005
     skew_doubt: float = 0.2
     each_rate: float = 0.025
@@ -174,5 +181,5 @@ def tuning(step_ms: int) -> Tuning:
 def empty(count: int) -> Floats:
     """The memory of series that have never been seen: (ROWS, count)."""
     x = np.zeros((ROWS, count))
-    x[[Row.UNIT, Row.V_SHORT, Row.V_LONG]] = 1.0
+    x[[Row.UNIT, Row.V_SHORT, Row.V_LONG, Row.KIN]] = 1.0
     return x

@@ -12,6 +12,7 @@ import numpy as np
 from cliffwatch.detect.calendar import STRETCH_MS, Calendar, calendar
 from cliffwatch.detect.filter import Felt, Parts, Step, step
 from cliffwatch.detect.judge import Wishes, decide, wishes
+from cliffwatch.detect.kin import kin_of
 from cliffwatch.detect.layout import EVENTS, MONTH, OWN, Family, Row, Tuning
 from cliffwatch.detect.model import Bools, Floats, Grid, Ints, Measure, Scored, Sensitivity
 from cliffwatch.detect.slow import begin_event, close_day
@@ -172,6 +173,7 @@ def _replay(
     tune, wish = state.tuning, wish.exact_as(x.dtype)
     day, weekday, holiday = state.day, state.weekday, state.holiday
     log, mature = family.log, False
+    kin = kin_of(roots) if log else None
     stretch = None if state.last_end_ms is None else (state.last_end_ms - 1) // STRETCH_MS
     eventful = [month >= 0 or bool(own) for month, own in zip(cal.month.tolist(), cal.own, strict=True)]
     buffers = np.empty((4, CHUNK, values.shape[0]), x.dtype)
@@ -189,7 +191,7 @@ def _replay(
             t = first + i
             today = int(cal.day[t])
             if day is not None and today != day:
-                close_day(x, weekday, holiday=holiday, days=float(today - day), log=log, tune=tune)
+                close_day(x, weekday, holiday=holiday, days=float(today - day), log=log, tune=tune, kin=kin)
             day, weekday, holiday = today, int(cal.weekday[t]) if cal.has_weekdays else -1, bool(cal.holiday[t])
             if tune.bursts and log and stretch != cal.stretch[t]:
                 if stretch is not None:
@@ -203,7 +205,7 @@ def _replay(
             there = None if full[i] else present[i]
             felt = _felt(x, cal, t, state.kinds, tune, log=log) if eventful[t] else ()
             into = Step(mean[i], variance[i], points[i], news[i])
-            got = step(x, filled[i], there, weight, cal, t, family, tune, into, mature=mature, roots=roots, events=felt)
+            got = step(x, filled[i], there, weight, cal, t, family, tune, into, mature=mature, kin=kin, events=felt)
             if mature:  # while learning, the step itself counts
                 x[Row.N] += 1.0 if full[i] else present[i]
             if trace is not None:

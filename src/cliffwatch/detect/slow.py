@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from cliffwatch.detect.kin import Kin, follow_day
 from cliffwatch.detect.layout import EVENTS, HOLIDAY, OWN, SLOPE, SLOW, WEEKDAY, Family, Row, Tuning
 from cliffwatch.detect.model import Bools, Floats, Ints
 
 LOWEST = -7.0  # logarithm of the lowest level
 
 
-def start(x: Floats, who: Bools, family: Family, tune: Tuning, roots: Ints | None = None) -> None:
-    """Begin the filter of the series `who` from the mean and the spread of their first points.
-
-    A series that borrows its rhythm (its entry in `roots` is another) is expected to differ little from it.
-    """
+def start(x: Floats, who: Bools, family: Family, tune: Tuning) -> None:
+    """Begin the filter of the series `who` from the mean and the spread of their first points."""
     mean = x[Row.MEAN, who]
     variance = x[Row.SQUARES, who] / np.maximum(x[Row.N, who], 1.0)
     if family.log:
@@ -31,15 +29,14 @@ def start(x: Floats, who: Bools, family: Family, tune: Tuning, roots: Ints | Non
         if family is Family.RATIO:
             noise = np.where(x[Row.FREE, who] > 0, noise, 1.0)
     x[Row.UNIT, who] = unit
-    season = unit if roots is None else unit * np.where(roots != np.arange(len(roots)), tune.kin, 1.0)[who]
     for row, prior in ((Row.P_HOUR, tune.prior_hour), (Row.P_WEEKEND, tune.prior_weekend)):
-        x[row : row + 24, who] = prior * season
+        x[row : row + 24, who] = prior * unit
     own_event = tune.prior_event if family.log else tune.linear_event_prior
     x[Row.P_EVENT : Row.P_EVENT + OWN, who] = tune.prior_month * unit
     x[Row.P_EVENT + OWN : Row.P_EVENT + EVENTS, who] = own_event * unit
     slow = (tune.prior_level, tune.prior_slope, *[tune.prior_weekday] * 7, tune.prior_holiday)
     for i, prior in enumerate(slow):
-        x[Row.P_SLOW + i * SLOW + i, who] = prior * (season if WEEKDAY <= i < HOLIDAY else unit)
+        x[Row.P_SLOW + i * SLOW + i, who] = prior * unit
     x[Row.P_DRIFT, who] = drift
     x[Row.NOISE, who] = noise
     x[Row.COVARIANCE, who] = drift * tune.rho
@@ -55,7 +52,9 @@ def start(x: Floats, who: Bools, family: Family, tune: Tuning, roots: Ints | Non
         x[Row.DAY_WEIGHT, who] = 1.0 / drift
 
 
-def close_day(x: Floats, weekday: int, *, holiday: bool, days: float, log: bool, tune: Tuning) -> None:
+def close_day(
+    x: Floats, weekday: int, *, holiday: bool, days: float, log: bool, tune: Tuning, kin: Kin | None = None
+) -> None:
     """Teach the slow parts what the day left over, then let `days` pass. `weekday` is -1 when windows have none.
 
     One observation a day, the precision-weighted mean of the day's leftovers; its noise is the drift's variance and
@@ -66,6 +65,8 @@ def close_day(x: Floats, weekday: int, *, holiday: bool, days: float, log: bool,
     weight = x[Row.DAY_WEIGHT]
     seen = weight > 0
     felt = [0] + ([WEEKDAY + weekday] if weekday >= 0 else []) + ([HOLIDAY] if holiday else [])
+    if kin is not None and weekday >= 0:
+        follow_day(x, kin, felt, tune)
     reach = _summed(cov, felt)
     safe = np.where(seen, weight, 1.0)
     drift = np.maximum(x[Row.COVARIANCE] / tune.rho, 1e-6 * x[Row.UNIT])

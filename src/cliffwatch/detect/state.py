@@ -14,7 +14,7 @@ from cliffwatch.detect.model import Bools, Floats, Ints, Measure
 from cliffwatch.errors import InvalidInput
 
 MAGIC = b"CWDS"
-VERSION = 3
+VERSION = 4
 HEAD = struct.Struct("<4sHI")
 
 FAMILIES = {
@@ -71,16 +71,15 @@ class State:
         return left.astype(np.int64)
 
     def take(self, who: Sequence[int]) -> State:
-        """The memory of the series `who`, in that order. They must not have parents."""
-        self._without_parents()
+        """The memory of the series `who`, in that order. A series whose parent is not among them has none."""
         at = np.asarray(who, np.int64)
+        place = np.full(self.series + 1, -1, np.int64)  # the last one is for those without a parent
+        place[at] = np.arange(len(at))
         measures = tuple(self.measures[i] for i in at.tolist())
-        return replace(self, rows=self.rows[:, at], measures=measures, parents=self.parents[at])
+        return replace(self, rows=self.rows[:, at], measures=measures, parents=place[self.parents[at]])
 
     def joined(self, other: State) -> State:
         """This memory with the series of another after its own; both have seen the same windows last."""
-        self._without_parents()
-        other._without_parents()
         if (self.step_ms, self.last_end_ms, self.day) != (other.step_ms, other.last_end_ms, other.day):
             raise InvalidInput("detection state", "has not seen the same windows as the other one.", "Replay both.")
         kinds = tuple(dict.fromkeys((*self.kinds, *other.kinds)))
@@ -89,8 +88,12 @@ class State:
             kinds=kinds,
             rows=np.concatenate([self.rows, other._rows_by(kinds)], axis=1),
             measures=self.measures + other.measures,
-            parents=np.concatenate([self.parents, other.parents]),
+            parents=np.concatenate([self.parents, np.where(other.parents >= 0, other.parents + self.series, -1)]),
         )
+
+    def related(self, parents: Ints) -> State:
+        """This memory with other parents (-1 = none): who takes from whom from now on."""
+        return replace(self, parents=checked(parents, self.series))
 
     def _rows_by(self, kinds: tuple[str, ...]) -> Floats:
         """The rows with what own events do in the places that `kinds` gives them."""
@@ -115,10 +118,6 @@ class State:
         for row in (Row.RUN, Row.GAP, Row.DAY_SUM, Row.DAY_DRIFT, Row.DAY_WEIGHT, Row.SHORT, Row.LONG, Row.STREAK):
             rows[row, series] = 0.0
         return replace(self, rows=rows)
-
-    def _without_parents(self) -> None:
-        if np.any(self.parents >= 0):
-            raise InvalidInput("detection state", "has series with parents, which cannot be told apart.")
 
     def to_bytes(self) -> bytes:
         """The state as bytes, in a format with a version."""
@@ -167,15 +166,20 @@ def begin(measures: Sequence[Measure], step_ms: int, parents: Ints | None = None
     Raises InvalidInput for a parent that is not there or that descends from its own child.
     """
     count = len(measures)
-    up = np.full(count, -1, np.int64) if parents is None else np.asarray(parents, np.int64)
+    up = np.full(count, -1, np.int64) if parents is None else checked(parents, count)
+    return State(empty(count), tuple(measures), up, step_ms)
+
+
+def checked(parents: Ints, count: int) -> Ints:
+    """The parents of `count` series. Raises InvalidInput for one that is not there or descends from its own child."""
+    up = np.asarray(parents, np.int64)
     if up.shape != (count,) or np.any(up < -1) or np.any(up >= count):
         raise InvalidInput("parents", "names one series of the same matrix for each series, or -1.")
-    at = up.copy()
+    at = up
     for _ in range(count):
         if not np.any(at >= 0):
-            break
+            return up
         at = np.where(at >= 0, up[at], -1)
-    else:
-        if np.any(at >= 0):
-            raise InvalidInput("parents", "form a circle.", "A series cannot descend from itself.")
-    return State(empty(count), tuple(measures), up, step_ms)
+    if np.any(at >= 0):
+        raise InvalidInput("parents", "form a circle.", "A series cannot descend from itself.")
+    return up

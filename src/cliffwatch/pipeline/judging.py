@@ -21,6 +21,7 @@ from cliffwatch.pipeline.replaying import (
     columns_of,
     cut,
     noise_of,
+    parents_of,
     replay,
     rows_of,
     side_by_side,
@@ -88,22 +89,23 @@ def bring_up_to_date(
     matrix, revisions, revised = lay_out(stored, newest, grid[first:], first_fresh - first)
     known = memory.series if memory is not None else stored.series
     strangers = [row for row, key in enumerate(newest.series) if key not in set(known)] if first_fresh else []
-    past: Collected | None = None
+    past = history = None
     if strangers:
-        past = rows_of(collect(store, stream, grid[:first_fresh], measured), strangers, newest.series)
+        history = collect(store, stream, grid[:first_fresh], measured)
+        past = rows_of(history, strangers, newest.series)
         matrix.values[strangers, : first_fresh - first] = past.values[:, first:]
         matrix.weights[strangers, : first_fresh - first] = past.weights[:, first:]
     wishes = setting.sensitivities(newest.series)
-    state, before = _begin(setting, memory, newest.series, past, strangers, wishes, behind)
+    state, before = _begin(setting, memory, newest.series, history, strangers, wishes, behind)
     ends = kept_ends([window.end_ms for window in grid[behind:]], setting.step_ms)
     _, scored, kept = replay(setting, state, columns_of(matrix, behind - first, None), wishes, set(ends))
     verdicts = verdicts_of(stored, newest.series)
     _put(verdicts, scored, slice(None), first_fresh - first, first_fresh - behind)
     _write(store, stream, matrix, verdicts, revisions, first_fresh - first)
     if past is not None:
-        history = side_by_side([before, cut(scored, strangers, 0, first_fresh - behind)], len(strangers))
-        _put(verdicts, history, strangers, 0, first)
-        store.write_points(to_points(stream, past, history, np.zeros(past.values.shape, np.int64)))
+        told = side_by_side([before, cut(scored, strangers, 0, first_fresh - behind)], len(strangers))
+        _put(verdicts, told, strangers, 0, first)
+        store.write_points(to_points(stream, past, told, np.zeros(past.values.shape, np.int64)))
     noises = [noise_of(stream, key) for key, _ in newest.series]
     found = anomalies(matrix.values, setting.grid(matrix.windows), verdicts, noises, wishes)
     return Update(
@@ -156,29 +158,34 @@ def _begin(
     setting: Setting,
     memory: Memory | None,
     series: Sequence[SeriesKey],
-    past: Collected | None,
+    history: Collected | None,
     strangers: Sequence[int],
     wishes: Sequence[Sensitivity],
     behind: int,
 ) -> tuple[State, Scored]:
     """The memory of all series before window `behind`, and what strangers scored until then.
 
-    A stranger is a series that is measured for the first time; the others keep what they remember.
+    A stranger is a series that is measured for the first time: it learns from its `history`, beside its total. The
+    others keep what they remember.
     """
-    if memory is None or past is None:
+    if memory is None or history is None:
         nothing = side_by_side([], len(strangers))
         if memory is None:
             return setting.begun(series), nothing
         place = {key: at for at, key in enumerate(memory.series)}
-        return memory.state.take([place[key] for key in series]), nothing
-    fresh, scored, _ = replay(
-        setting, setting.begun(past.series), columns_of(past, 0, behind), [wishes[row] for row in strangers]
-    )
-    known = [key for key in series if key not in set(past.series)]
+        return memory.state.take([place[key] for key in series]).related(parents_of(series)), nothing
+    new = [series[row] for row in strangers]
+    measures = {measure for measure, _ in new}
+    totals = [row for row, key in enumerate(series) if not key[1] and key[0] in measures and key not in set(new)]
+    past = rows_of(columns_of(history, 0, behind), [*strangers, *totals], series)
+    both, scored, _ = replay(setting, setting.begun(past.series), past, [wishes[row] for row in (*strangers, *totals)])
+    fresh = both.take(range(len(new)))
+    known = [key for key in series if key not in set(new)]
     place = {key: at for at, key in enumerate(memory.series)}
     state = memory.state.take([place[key] for key in known]).joined(fresh) if known else fresh
-    order = {key: at for at, key in enumerate((*known, *past.series))}
-    return state.take([order[key] for key in series]), scored
+    order = {key: at for at, key in enumerate((*known, *new))}
+    state = state.take([order[key] for key in series]).related(parents_of(series))
+    return state, cut(scored, range(len(new)), 0, None)
 
 
 def remembered(setting: Setting, series: tuple[SeriesKey, ...], state: State) -> Memory:

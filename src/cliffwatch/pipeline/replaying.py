@@ -1,8 +1,8 @@
 """From what is remembered over more windows: scores, with what people told taken into account. Pure.
 
 Windows go through detection in pieces: a piece ends where its memory is to be kept, where a person has named a new
-level, and around every window that teaches nothing. Such a window is judged like any other, but the memory goes on as
-if it had been missing.
+level, where own events of some slices begin and end, and around every window that teaches nothing. Such a window is
+judged like any other, but the memory goes on as if it had been missing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from cliffwatch.streams.model import Aggregation, Stream, Window
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 _NOISE = {
     Aggregation.COUNT: Noise.COUNT,
@@ -49,7 +50,7 @@ class Setting:
 
     def begun(self, series: Sequence[SeriesKey]) -> State:
         """The memory of series that have no history yet."""
-        return begin([noise_of(self.stream, key) for key, _ in series], self.step_ms)
+        return begin([noise_of(self.stream, key) for key, _ in series], self.step_ms, parents_of(series))
 
     def sensitivities(self, series: Sequence[SeriesKey], of: int | None = None) -> list[Sensitivity]:
         """Of each series; the stream's budget is shared among `of` series (all of these when it is None)."""
@@ -68,6 +69,12 @@ class Setting:
             events=tuple(OwnEvent(event.kind.value, event.start_ms, event.end_ms) for event in events),
             usual_ms=self.step_ms,
         )
+
+
+def parents_of(series: Sequence[SeriesKey]) -> Ints:
+    """The place of each series' total, from which it takes what it does not know of its rhythm; -1 without one."""
+    place = {key: at for at, (key, slice_) in enumerate(series) if not slice_}
+    return np.array([place.get(key, -1) if slice_ else -1 for key, slice_ in series], np.int64)
 
 
 def noise_of(stream: Stream, measure_key: str) -> Noise:
@@ -92,7 +99,7 @@ def replay(
     levels = _levels([level for level in setting.advice.levels if level.series in row_of], windows)
     kept: list[State] = []
     parts: list[Scored] = []
-    for first, end in _pieces(windows, quiet, levels, keep_ends):
+    for first, end in _pieces(windows, quiet, {*levels, *_scoped(setting, windows)}, keep_ends):
         for level in levels.get(first, ()):
             state = state.at_level(row_of[level.series], level.ratio, level.difference)
         state, scored = _advance(setting, state, matrix, first, end, sensitivities, quiet)
@@ -139,7 +146,7 @@ def _advance(
         joined = after if joined is None else joined.joined(after)
         order += who
     assert joined is not None
-    return joined.take(np.argsort(order).tolist()), out
+    return joined.take(np.argsort(order).tolist()).related(state.parents), out
 
 
 def _by_events(setting: Setting, series: Sequence[SeriesKey], windows: Sequence[Window]) -> list[list[int]]:
@@ -150,6 +157,18 @@ def _by_events(setting: Setting, series: Sequence[SeriesKey], windows: Sequence[
     for row, (_, slice_) in enumerate(series):
         groups.setdefault(tuple(event.concerns(slice_) for event in felt), []).append(row)
     return list(groups.values())
+
+
+def _scoped(setting: Setting, windows: Sequence[Window]) -> set[int]:
+    """The windows with which scoped own events begin or are over: slices that feel them part from the others there."""
+    starts = np.array([window.start_ms for window in windows], np.int64)
+    ends = np.array([window.end_ms for window in windows], np.int64)
+    edges: set[int] = set()
+    for event in setting.advice.events:
+        if event.scope:
+            first = int(np.searchsorted(ends, event.start_ms, "right"))
+            edges |= {first, max(int(np.searchsorted(starts, event.end_ms)), first)}
+    return {edge for edge in edges if edge < len(windows)}
 
 
 def _quiet(stretches: Sequence[Quiet], matrix: Collected) -> Bools:
@@ -182,10 +201,10 @@ def _levels(levels: Sequence[Level], windows: Sequence[Window]) -> dict[int, lis
 
 
 def _pieces(
-    windows: Sequence[Window], quiet: Bools, levels: Collection[int], keep_ends: Collection[int]
+    windows: Sequence[Window], quiet: Bools, edges: Collection[int], keep_ends: Collection[int]
 ) -> list[tuple[int, int]]:
     """Half-open ranges of windows that go through detection at once."""
-    cuts = {0, len(windows), *levels}
+    cuts = {0, len(windows), *edges}
     cuts |= {i + 1 for i, window in enumerate(windows) if window.end_ms in keep_ends}
     for i in np.flatnonzero(quiet.any(axis=0)).tolist():
         cuts |= {i, i + 1}
