@@ -119,6 +119,7 @@ def build_services(
         base_url=settings.base_url,
         max_queue_bytes=settings.max_queue_mb * 1_000_000,
     )
+    ingest.deletions.also_from(outgoing)
     connections = Connections(
         database=database,
         accounts=accounts,

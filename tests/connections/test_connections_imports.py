@@ -164,6 +164,15 @@ def test_a_csv_file_is_shown_then_imported_by_the_columns_that_were_chosen(side:
     assert "4 of 4 rows, 2 left out" in text
 
 
+def test_a_file_is_kept_until_its_events_are_stored_and_no_longer(side: Side) -> None:
+    importer = side.services.connections.importer
+    answer = upload(side, "orders.csv", CSV)
+    assert len(list(importer.uploads.glob("*"))) == 1
+    side.post(answer.headers["location"], CHOSEN)
+    assert importer.work()
+    assert list(importer.uploads.glob("*")) == []
+
+
 def test_the_same_file_again_counts_once(side: Side) -> None:
     for number in (1, 2):
         answer = (

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from cliffwatch.app import Application
 from cliffwatch.ingest import Source
 from cliffwatch.settings import Settings
 from cliffwatch.streams import parse
+from cliffwatch.web import formats
 
 TRACK = {"type": "track", "event": "Coupon Used", "userId": "ada"}
 
@@ -250,7 +252,37 @@ def test_the_overview_counts_what_came_and_what_became_of_it(house: House, sourc
     assert "Stored 3 60.0 %" in text
     assert "event_not_defined A track message needs the name of its event. 1" in text
     assert re.search(r"track Coupon Used\s+2", text)
-    assert "3 stored, 0 filtered, 2 rejected" in text
+    assert "3 stored, 0 sent again, 0 filtered, 2 rejected" in text
+
+
+def test_the_overview_tells_app_versions_and_libraries_apart_and_their_numbers_add_up(
+    house: House, source: Source
+) -> None:
+    new = {"context": {"app": {"version": "2.1"}, "library": {"name": "analytics-kotlin", "version": "1.2"}}}
+    old = {"context": {"app": {"version": "2.0"}, "library": {"name": "analytics-kotlin", "version": "1.2"}}}
+    again = {**TRACK, **new, "messageId": "again"}
+    send(house, source, again, again, {**TRACK, **old}, {**TRACK, **old, "event": ""})
+    page = plain(house.client().get(f"/sources/{source.id}?tab=delivery&period=10m").text)
+    assert re.search(r"Received 4\s+Rejected 1 25.0 %\s+Filtered 0 0.0 %\s+Sent again 1 25.0 %\s+Stored 2 50.0 %", page)
+    assert re.search(r"2\.0\s+2\s+1\s+0\s+0\s+1\s+2\.1\s+2\s+1\s+1\s+0\s+0", page)
+    libraries = plain(house.client().get(f"/sources/{source.id}?tab=delivery&period=1h&by=library").text)
+    assert re.search(r"analytics-kotlin 1\.2\s+4\s+2\s+1\s+0\s+1", libraries)
+    one = plain(house.client().get(f"/sources/{source.id}?tab=delivery&period=1h&by=app_version&only=2.1").text)
+    assert re.search(r"Received 2\s+Rejected 0 0.0 %", one)
+
+
+def test_the_overview_shows_any_period_and_says_what_is_wrong_with_one(house: House, source: Source) -> None:
+    send(house, source, TRACK)
+    client, here = house.client(), f"/sources/{source.id}?tab=delivery&period=custom"
+    began = formats.local(house.services.clock() - 600_000, formats.zone_of("Europe/Berlin"))
+    ended = began + timedelta(minutes=20)
+    asked = f"&from={began:%Y-%m-%dT%H:%M}&until={ended:%Y-%m-%dT%H:%M}"
+    assert "Received 1" in plain(client.get(here + asked).text)
+    assert "Nothing arrived" in client.get(f"{here}&from={began:%Y-%m-%d}&until={began:%Y-%m-%dT00:10}").text
+    swapped = f"&from={ended:%Y-%m-%dT%H:%M}&until={began:%Y-%m-%dT%H:%M}"
+    assert "The end must be after the beginning." in client.get(here + swapped).text
+    assert "Choose both a beginning and an end." in client.get(here + "&from=x").text
+    assert "Counts are kept for 62 days" in client.get(f"{here}&from=2020-01-01T00:00&until=2020-01-02T00:00").text
 
 
 def test_the_overview_of_a_connected_source_counts_what_was_filtered(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,13 @@ from cliffwatch.errors import InvalidInput, Unavailable
 log = structlog.get_logger(__name__)
 
 _PROOF = "proof_of_key"
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "busy_timeout=15000",
+    "foreign_keys=ON",
+    "secure_delete=ON",  # what is deleted is overwritten: it may have been a person's
+)
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -97,6 +105,21 @@ class Database:
                 session.execute(text("BEGIN IMMEDIATE"))
             yield session
 
+    def overwrite_deleted(self) -> None:
+        """Make sure that nothing of deleted rows is left in SQLite's files. PostgreSQL's are its operator's to vacuum.
+
+        Raises Unavailable when readers stand in the way: SQLite's log can only be emptied while nobody reads.
+        """
+        if not self.is_sqlite:
+            return
+        for _ in range(100):
+            with self.engine.connect() as connection:
+                busy = connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).one()[0]
+            if not busy:
+                return
+            time.sleep(0.05)
+        raise Unavailable("metadata database", "is read without a pause.", "Deleting goes on by itself.")
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -117,6 +140,6 @@ def _configure_sqlite(engine: Engine) -> None:
     def _pragmas(connection, _record) -> None:  # type: ignore[no-untyped-def]
         connection.isolation_level = None  # transactions are ours: the driver would begin them too late
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=15000", "foreign_keys=ON"):
+        for pragma in _PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

@@ -168,7 +168,8 @@ class Absorber:
         digest.take(self._journal.name, chunk.records)
         self._quarantine.keep(digest.rejected)
         self._guard.keep(screen)
-        self._store.write(digest.archive, digest.facts, Position(self._journal.name, chunk.next_offset))
+        position = Position(self._journal.name, chunk.next_offset)
+        digest.count_accepted(self._store.write(digest.archive, digest.facts, position))
         self._unflushed = True
         self._remember(digest)
         self._catalogue.add(screen.observed)
@@ -181,7 +182,7 @@ class Absorber:
         """Count and show what is now in the store."""
         self._last_group = digest.events
         self.absorbed_events += digest.events
-        self._tally.add_hourly(digest.verdicts)
+        self._tally.add_counts(digest.verdicts)
         self._catalogue.add(digest.observed)
         self._arrivals.add(digest.seen)
         for source_id, (first_ms, last_ms) in digest.spans.items():
@@ -215,7 +216,7 @@ class Absorber:
             if observed or verdicts or spans:
                 with self._database.write() as session:
                     self._catalogue.write(session, observed, verdicts)
-                    self._guard.count(session, observed)
+                    self._guard.count(session, observed, verdicts)
                     self._sources.saw_events(session, spans)
                     self._arrivals.write(session, seen)
         except (SQLAlchemyError, Unavailable) as error:

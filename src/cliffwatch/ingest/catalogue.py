@@ -7,17 +7,18 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
 from cliffwatch.db.sources import CatalogueEventRow, CataloguePropertyRow, VerdictCountRow
-from cliffwatch.ingest.discover import MAX_PATHS, Discovery, merged_type
+from cliffwatch.ingest.discover import EXAMPLE_LENGTH, MAX_PATHS, Discovery, merged_type
 from cliffwatch.ingest.model import CatalogueEvent, CatalogueProperty
-from cliffwatch.ingest.tally import HOUR_MS, Hourly
+from cliffwatch.ingest.tally import HOUR_MS, Counts, hour_of, minute_of
 from cliffwatch.spec.model import Event, Kind
+from cliffwatch.spec.verdict import Verdict
 
 NAME_LENGTH = 200
 NAMES_PER_SOURCE = 5_000
@@ -56,7 +57,12 @@ class Catalogue:
         for (source_id, kind, name), same in by_key.items():
             key = source_id, kind, self._bounded_name(source_id, kind, name[:NAME_LENGTH])
             found = into.setdefault(key, Discovery())
-            found.add(len(same), same[0].received_at_ms, same[-1].received_at_ms)
+            first_ms, last_ms = same[0].received_at_ms, same[-1].received_at_ms
+            found.add(len(same), first_ms, last_ms)
+            if minute_of(first_ms) == minute_of(last_ms):
+                found.minutes[minute_of(first_ms)] += len(same)
+            else:
+                found.minutes.update([minute_of(event.received_at_ms) for event in same])
             step = 1 if len(same) <= ALL_LOOKED_INTO else -(-len(same) // LOOKED_INTO)
             for event in same[self._turn % step :: step]:
                 found.look_into(event, step)
@@ -73,7 +79,7 @@ class Catalogue:
             pending, self._pending = self._pending, {}
             return pending
 
-    def write(self, session: Session, observed: Observed, verdicts: Hourly) -> None:
+    def write(self, session: Session, observed: Observed, verdicts: Counts) -> None:
         """Add what was observed and counted, within the caller's transaction."""
         insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
         if verdicts:
@@ -105,6 +111,26 @@ class Catalogue:
                 )
                 for row in rows
             ]
+
+    def forget_person(self, source_ids: Sequence[int], user_ids: Sequence[str], anonymous_ids: Sequence[str]) -> int:
+        """Forget examples that hold one of these ids; returns how many."""
+        ids = [identifier[:EXAMPLE_LENGTH] for identifier in (*user_ids, *anonymous_ids)]
+        if not ids:
+            return 0
+        events = select(CatalogueEventRow.id).where(CatalogueEventRow.source_id.in_(source_ids))
+        holds = or_(*(CataloguePropertyRow.example.contains(identifier, autoescape=True) for identifier in ids))
+        with self._database.write() as session:
+            found = session.execute(
+                update(CataloguePropertyRow)
+                .where(CataloguePropertyRow.event_id.in_(events), holds)
+                .values(example="")
+                .execution_options(synchronize_session=False)
+            )
+        return int(found.rowcount)  # type: ignore[attr-defined] # an update has one
+
+    def offered(self, source_id: int, kind: Kind | None = None, search: str = "") -> list[CatalogueEvent]:
+        """Those of `events` that a stream can select: without what is counted under `OTHER_NAMES`."""
+        return [event for event in self.events(source_id, kind, search) if event.name != OTHER_NAMES]
 
     def properties(self, source_id: int, kind: Kind, names: Sequence[str] = ()) -> list[CatalogueProperty]:
         """The property paths of these events (of every event of the kind when `names` is empty), by path."""
@@ -188,7 +214,10 @@ def _of_events(source_id: int, kind: Kind, names: Sequence[str]) -> list[ColumnE
     return [*of_kind, CatalogueEventRow.name.in_(names)] if names else of_kind
 
 
-def _add_verdicts(session: Session, insert: Any, verdicts: Hourly) -> None:
+def _add_verdicts(session: Session, insert: Any, verdicts: Counts) -> None:
+    hourly: Counter[tuple[int, int, Verdict]] = Counter()
+    for (source_id, minute, verdict, _), count in verdicts.items():
+        hourly[source_id, hour_of(minute), verdict] += count
     statement = insert(VerdictCountRow)
     session.execute(
         statement.on_conflict_do_update(
@@ -197,7 +226,7 @@ def _add_verdicts(session: Session, insert: Any, verdicts: Hourly) -> None:
         ),
         [
             {"source_id": source_id, "hour_ms": hour_ms, "verdict": str(verdict), "count": count}
-            for (source_id, hour_ms, verdict), count in verdicts.items()
+            for (source_id, hour_ms, verdict), count in hourly.items()
         ],
     )
 

@@ -23,11 +23,12 @@ from cliffwatch.ingest.quarantine import Rejected
 from cliffwatch.ingest.recent import KEPT
 from cliffwatch.ingest.record import Record, source_of, unpack
 from cliffwatch.ingest.screen import Screen
-from cliffwatch.ingest.tally import hour_of
+from cliffwatch.ingest.tally import minute_of
 from cliffwatch.spec.accept import Rejection
 from cliffwatch.spec.model import Event
+from cliffwatch.spec.sender import Sender
 from cliffwatch.spec.verdict import Verdict
-from cliffwatch.store.contract import ArchiveBatch, FactBatch
+from cliffwatch.store.contract import ArchiveBatch, FactBatch, Ints
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,9 @@ class Digest:
         self.rejected: list[Rejected] = []
         self.observed: Observed = {}
         self.seen = Seen()
-        self.verdicts: Counter[tuple[int, int, Verdict]] = Counter()
+        self.verdicts: Counter[tuple[int, int, Verdict, Sender]] = Counter()
+        self._hashes: list[int] = []
+        self._counted: list[tuple[int, int, Sender]] = []  # beside each hash: where it was counted
         self.spans: dict[int, tuple[int, int]] = {}
         self.tails: dict[int, deque[tuple[int, Event | Rejection]]] = defaultdict(lambda: deque(maxlen=KEPT))
         self.events = 0
@@ -76,7 +79,7 @@ class Digest:
             accepted = [outcome for outcome in outcomes if outcome.__class__ is Event]
             if accepted:
                 events += accepted
-                self._count(record, len(accepted))
+                self._count(record, accepted)
             if len(accepted) < len(outcomes):
                 self._reject(record, [outcome for outcome in outcomes if isinstance(outcome, Rejection)])
             if offset in newest:
@@ -87,19 +90,39 @@ class Digest:
                 events = []
         self._digest(events)
 
-    def _count(self, record: Record, accepted: int) -> None:
+    def _count(self, record: Record, accepted: Sequence[Event]) -> None:
         source_id, received_ms = record.source_id, record.received_ms
-        self.events += accepted
-        self.verdicts[source_id, hour_of(received_ms), Verdict.ACCEPTED] += accepted
+        minute = minute_of(received_ms)
+        self.events += len(accepted)
+        self._hashes += [event.message_hash for event in accepted]
+        places = {sender: (source_id, minute, sender) for sender in {event.sender for event in accepted}}
+        self._counted += [places[event.sender] for event in accepted]
         first_ms, last_ms = self.spans.get(source_id, (received_ms, received_ms))
         self.spans[source_id] = min(first_ms, received_ms), max(last_ms, received_ms)
 
+    def count_accepted(self, stored_before: Ints | None) -> None:
+        """Count the events, now that the store says which of them it had before (message hashes, None if unknown)."""
+        hashes = np.array(self._hashes, dtype=np.int64)
+        repeated = np.ones(len(hashes), dtype=np.bool_)
+        repeated[np.unique(hashes, return_index=True)[1]] = False
+        if stored_before is not None and len(stored_before):
+            repeated |= np.isin(hashes, stored_before)
+        counted = Counter(self._counted)
+        for at in np.flatnonzero(repeated).tolist():
+            source_id, minute, sender = place = self._counted[at]
+            counted[place] -= 1
+            self.verdicts[source_id, minute, Verdict.DUPLICATE, sender] += 1
+        for (source_id, minute, sender), count in counted.items():
+            if count:
+                self.verdicts[source_id, minute, Verdict.ACCEPTED, sender] += count
+
     def _reject(self, record: Record, rejections: Sequence[Rejection]) -> None:
         for rejection in rejections:
-            self._keep(record.source_id, record.received_ms, rejection.verdict, _rejected_body(record, rejection))
+            body = _rejected_body(record, rejection)
+            self._keep(record.source_id, record.received_ms, rejection.verdict, rejection.sender, body)
 
-    def _keep(self, source_id: int, received_ms: int, verdict: Verdict, body: bytes) -> None:
-        self.verdicts[source_id, hour_of(received_ms), verdict] += 1
+    def _keep(self, source_id: int, received_ms: int, verdict: Verdict, sender: Sender, body: bytes) -> None:
+        self.verdicts[source_id, minute_of(received_ms), verdict, sender] += 1
         if verdict.filtered:
             return
         self.rejected.append(Rejected(source_id, received_ms, verdict, body))
@@ -126,7 +149,7 @@ class Digest:
             if not self._told:  # once a pass: a stream that fails on every event must not drown the log
                 log.exception("projection_failed", message_id=event.message_id)
                 self._told = True
-            self._keep(event.source_id, event.received_at_ms, Verdict.PROJECTION_FAILED, event.body)
+            self._keep(event.source_id, event.received_at_ms, Verdict.PROJECTION_FAILED, event.sender, event.body)
             return []
         return [] if part is None else [part]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -20,7 +21,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SPECIAL = re.compile(r"([^A-Za-z0-9_-])")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PRIVATE_KEY = re.compile(
-    r"e-?mail|phone|passw|secret|token|address|street|(first|last|full|user|given|family)_?name|birth|iban|card|ssn|^ip$",
+    r"(user|anonymous|customer|account|member|visitor|person|contact|device|client|profile)_?id$|e-?mail|phone|passw|secret|token|address|street|(first|last|full|user|given|family)_?name|birth|iban|card|ssn|^ip$",
     re.IGNORECASE,
 )
 _LONG_DIGITS = re.compile(r"\d(?=\d{4})")
@@ -51,6 +52,7 @@ class Discovery:
     last_ms: int = 0
     paths: dict[str, Seen] = field(default_factory=dict)
     left_out: int = 0  # sightings of paths that there was no room for
+    minutes: Counter[int] = field(default_factory=Counter)  # when they came: events by minute
 
     def add(self, count: int, first_ms: int, last_ms: int) -> None:
         self.first_ms = min(self.first_ms, first_ms) if self.count else first_ms
@@ -61,6 +63,7 @@ class Discovery:
         """Add what another one saw."""
         self.add(other.count, other.first_ms, other.last_ms)
         self.left_out += other.left_out
+        self.minutes.update(other.minutes)
         for path, seen in other.paths.items():
             if path in self.paths:
                 self.paths[path].merge(seen.type, seen.example, seen.count, seen.last_ms)

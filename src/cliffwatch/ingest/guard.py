@@ -8,12 +8,14 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from cliffwatch.ingest.catalogue import Catalogue, Observed
+from cliffwatch.ingest.delivered import DeliveryCounts
 from cliffwatch.ingest.deliveries import Deliveries
 from cliffwatch.ingest.model import Selection
 from cliffwatch.ingest.oauth import OauthKeys
 from cliffwatch.ingest.privacy import Deletions, PropertyRules
 from cliffwatch.ingest.screen import Screen, cut_body
 from cliffwatch.ingest.sources import Sources
+from cliffwatch.ingest.tally import Counts
 from cliffwatch.ingest.volumes import Volumes
 
 
@@ -29,6 +31,7 @@ class Guard:
         rules: PropertyRules,
         oauth_keys: OauthKeys,
         volumes: Volumes,
+        delivered: DeliveryCounts,
         catalogue: Catalogue,
         selection: Selection,
     ) -> None:
@@ -38,6 +41,7 @@ class Guard:
         self._rules = rules
         self._oauth_keys = oauth_keys
         self._volumes = volumes
+        self._delivered = delivered
         self._catalogue = catalogue
         self._selection = selection
 
@@ -56,9 +60,10 @@ class Guard:
         for asked in screen.deletions:
             self._deletions.ask(asked)
 
-    def count(self, session: Session, observed: Observed) -> None:
-        """Count what the catalogue has seen per hour, in the transaction that writes the catalogue."""
+    def count(self, session: Session, observed: Observed, verdicts: Counts) -> None:
+        """Count for the delivery overview, in the transaction that writes the catalogue."""
         self._volumes.write(session, observed)
+        self._delivered.write(session, verdicts)
 
     def reduced(self, source_id: int, body: bytes) -> bytes:
         """What may be kept of a body that was refused: with the rules applied, of a connected source the selected."""

@@ -15,7 +15,7 @@ import struct
 import threading
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,8 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             self._guard = _exclusive(folder)
             self.name = _name(folder)
+            for half_done in folder.glob("*.rewritten"):
+                half_done.unlink()
             self._bases = sorted(int(path.stem) for path in folder.glob("*.journal"))
             self.end = self._recover()
         except OSError as error:
@@ -132,6 +134,36 @@ class Journal:
             self._bases = [base for base in self._bases if base not in done]
         for base in done:
             self._path(base).unlink(missing_ok=True)
+
+    def roll(self) -> None:
+        """End the segment under way, so that it is deleted as soon as everything in it is absorbed."""
+        with self._one_writer, self._lock:
+            self._close_file()
+
+    def redact(self, wanted: Callable[[bytes], bool], instead: Callable[[int], bytes]) -> int:
+        """Overwrite every payload that is `wanted` with what `instead` gives for its length, just as long; returns how
+        many. Positions stay as they are, and a crash leaves each segment as it was, or as it should be.
+        """
+        self.roll()
+        with self._lock:
+            bases = list(self._bases)
+        found = 0
+        for base in bases:
+            path = self._path(base)
+            try:
+                data = bytearray(path.read_bytes())
+            except FileNotFoundError:  # absorbed meanwhile
+                continue
+            before = found
+            for start, payload in _records(bytes(data[_HEADER.size :])):
+                if wanted(payload):
+                    record = frame(instead(len(payload)))
+                    at = _HEADER.size + start
+                    data[at : at + len(record)] = record
+                    found += 1
+            if found > before:
+                _replace(path, bytes(data))
+        return found
 
     def let_go(self, absorbed: int) -> None:
         """When everything is absorbed, end the segment under way and delete it: what is left out must not stay."""
@@ -237,6 +269,18 @@ def _needed(data: bytes) -> int | None:
         return _FRAME.size
     length = int(_FRAME.unpack_from(data)[0])
     return None if length > RECORD_LIMIT else _FRAME.size + length
+
+
+def _replace(path: Path, data: bytes) -> None:
+    fresh = path.with_suffix(".rewritten")
+    file = os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    try:
+        _write_all(file, data)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    fresh.rename(path)
+    _sync_folder(path.parent)
 
 
 def _read_file(path: Path, start: int, size: int) -> bytes:

@@ -97,7 +97,7 @@ class Screen:
         if isinstance(outcome, Event):
             if is_for(outcome.fields.get("integrations"), names):
                 return outcome
-            return Rejection(Verdict.INTEGRATIONS_OFF, skeleton(outcome.fields))
+            return Rejection(Verdict.INTEGRATIONS_OFF, skeleton(outcome.fields), outcome.sender)
         message = outcome.message
         if outcome.verdict is not Verdict.UNKNOWN_TYPE or not isinstance(message, dict):
             return outcome
@@ -111,13 +111,13 @@ class Screen:
         message_id = message.get("messageId") or f"{record.received_ms}-{at}-{user_id or anonymous_id}"
         key = f"segment-{message_hash(record.source_id, str(message_id))}"
         self.deletions.append(Asked(record.source_id, users, visitors, record.received_ms, key))
-        return Rejection(Verdict.DELETION_REQUEST, {"type": "delete"})
+        return Rejection(Verdict.DELETION_REQUEST, {"type": "delete"}, outcome.sender)
 
     def _unless_suppressed(self, source: Source, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Event) and self._suppressions.covers(
             source.workspace_id, outcome.user_id, outcome.anonymous_id, outcome.ts_ms
         ):
-            return Rejection(Verdict.SUPPRESSED, {"type": str(outcome.fields.get("type", ""))})
+            return Rejection(Verdict.SUPPRESSED, {"type": str(outcome.fields.get("type", ""))}, outcome.sender)
         return outcome
 
     def _selected(self, source: Source, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
@@ -130,7 +130,7 @@ class Screen:
             return _rejection_cut(self._selection, source.id, outcome)
         paths = self._selection.paths(source.id, outcome.kind, outcome.name)
         if paths is None:
-            return Rejection(Verdict.NOT_SELECTED, skeleton(outcome.fields))
+            return Rejection(Verdict.NOT_SELECTED, skeleton(outcome.fields), outcome.sender)
         return Event(
             outcome.source_id,
             outcome.kind,
@@ -143,6 +143,7 @@ class Screen:
             outcome.user_id,
             outcome.anonymous_id,
             pruned(outcome.fields, paths),
+            outcome.sender,
         )
 
 
@@ -150,8 +151,8 @@ def _rejection_cut(selection: Selection, source_id: int, rejection: Rejection) -
     """A rejected message of a connected source, with what would have been kept of it had it been good."""
     message = rejection.message
     if rejection.verdict.filtered or not isinstance(message, dict):
-        return rejection if rejection.verdict.filtered else Rejection(rejection.verdict, {})
-    return Rejection(rejection.verdict, _cut_message(selection, source_id, message))
+        return rejection if rejection.verdict.filtered else Rejection(rejection.verdict, {}, rejection.sender)
+    return Rejection(rejection.verdict, _cut_message(selection, source_id, message), rejection.sender)
 
 
 def cut_body(selection: Selection, source_id: int, body: bytes) -> bytes:

@@ -15,6 +15,7 @@ from cliffwatch.ingest.ask import Answered, ask, no_page
 from cliffwatch.ingest.body import Budget
 from cliffwatch.ingest.catalogue import Catalogue
 from cliffwatch.ingest.commit import GroupCommit
+from cliffwatch.ingest.delivered import DeliveryCounts
 from cliffwatch.ingest.deliveries import Deliveries
 from cliffwatch.ingest.deliveries.receive import Receiver
 from cliffwatch.ingest.door import App, Door, DoorOptions
@@ -76,6 +77,7 @@ class Ingest:
         self.rules = PropertyRules(database, sources)
         self.oauth_keys = OauthKeys(database, sources)
         self.volumes = Volumes(database)
+        self.delivered = DeliveryCounts(database)
         self.retention = Retention(store, sources, clock)
         self._clock = clock
         self._sources = sources
@@ -86,7 +88,7 @@ class Ingest:
         self._tally = Tally()
         self._recent = Recent()
         self.deletions = Deletions(
-            database, store, self.rules, quarantine=self.quarantine, recent=self._recent, clock=clock
+            database, store, self.rules, quarantine=self.quarantine, others=(self._recent, catalogue), clock=clock
         )
         self.guard = Guard(
             sources=sources,
@@ -94,6 +96,7 @@ class Ingest:
             deletions=self.deletions,
             oauth_keys=self.oauth_keys,
             volumes=self.volumes,
+            delivered=self.delivered,
             rules=self.rules,
             catalogue=catalogue,
             selection=selection or NothingSelected(),
@@ -133,7 +136,7 @@ class Ingest:
         self._switch_interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
         self._absorber.start()
-        self.deletions.start(self.wait_absorbed, self._let_go)
+        self.deletions.start(self.wait_absorbed, self._roll)
         self.retention.start()
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
@@ -216,6 +219,11 @@ class Ingest:
     def _let_go(self) -> None:
         """Delete from the journal what is absorbed."""
         self._journal.let_go(self._absorber.position)
+
+    def _roll(self) -> None:
+        """Delete from the journal what is absorbed, and let everything up to now be deleted once it is."""
+        self._journal.roll()
+        self._journal.forget(self._absorber.position)
 
     def _has_room(self) -> bool:
         return self._journal.end - self._absorber.position < self._max_backlog

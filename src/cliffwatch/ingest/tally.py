@@ -6,11 +6,18 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 
+from cliffwatch.spec.sender import NOBODY, Sender
 from cliffwatch.spec.verdict import Verdict
 
+MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
-Hourly = Mapping[tuple[int, int, Verdict], int]
-"""(source, hour, verdict) -> messages."""
+Counts = Mapping[tuple[int, int, Verdict, Sender], int]
+"""(source, minute, verdict, what sent it) -> messages."""
+
+
+def minute_of(ms: int) -> int:
+    """The beginning of the minute that a moment lies in, both Unix milliseconds."""
+    return ms - ms % MINUTE_MS
 
 
 def hour_of(ms: int) -> int:
@@ -24,29 +31,29 @@ class Tally:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._totals: Counter[Verdict] = Counter()
-        self._pending: Counter[tuple[int, int, Verdict]] = Counter()
+        self._pending: Counter[tuple[int, int, Verdict, Sender]] = Counter()
 
     def add(self, source_id: int | None, verdict: Verdict, received_ms: int, count: int = 1) -> None:
         """`source_id` None is a request whose source is not known."""
         with self._lock:
             self._totals[verdict] += count
             if source_id is not None:
-                self._pending[source_id, hour_of(received_ms), verdict] += count
+                self._pending[source_id, minute_of(received_ms), verdict, NOBODY] += count
 
-    def add_hourly(self, counts: Hourly) -> None:
+    def add_counts(self, counts: Counts) -> None:
         """Counts that were made elsewhere."""
         with self._lock:
             self._pending.update(counts)
-            for (_, _, verdict), count in counts.items():
+            for (_, _, verdict, _), count in counts.items():
                 self._totals[verdict] += count
 
-    def take_pending(self) -> Hourly:
+    def take_pending(self) -> Counts:
         """What has not been written yet; the caller writes it, or puts it back."""
         with self._lock:
             pending, self._pending = self._pending, Counter()
             return dict(pending)
 
-    def put_back(self, pending: Hourly) -> None:
+    def put_back(self, pending: Counts) -> None:
         with self._lock:
             self._pending.update(pending)
 

@@ -1,4 +1,4 @@
-"""How many events of each name came per hour: what the delivery overview breaks down."""
+"""How many events of each name came per hour and, lately, per minute: what the delivery overview breaks down."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
-from cliffwatch.db.volumes import VolumeRow
+from cliffwatch.db.volumes import MinuteVolumeRow, VolumeRow
 from cliffwatch.ingest.catalogue import Observed
-from cliffwatch.ingest.tally import HOUR_MS, hour_of
+from cliffwatch.ingest.tally import HOUR_MS, MINUTE_MS, hour_of
 from cliffwatch.spec.model import Kind
 
-KEPT_MS = 62 * 24 * HOUR_MS
-"""Two months: the longest period of the overview, and the one before it to compare with."""
+_Key = tuple[int, int, str, str]
+"""(source, start, kind, name)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,43 +31,34 @@ class Volume:
 
 
 class Volumes:
-    """The only writer of the table of volumes."""
+    """The only writer of the volumes; `DeliveryCounts` takes away what is too old."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._trimmed_hour = 0
 
     def write(self, session: Session, observed: Observed) -> None:
-        """Add what was observed, within the caller's transaction; an event counts in the hour in which it came."""
-        counts: Counter[tuple[int, int, str, str]] = Counter()
+        """Add what was observed, within the caller's transaction; an event counts when it came."""
+        minutes: Counter[_Key] = Counter()
+        hours: Counter[_Key] = Counter()
         for (source_id, kind, name), found in observed.items():
-            counts[source_id, hour_of(found.last_ms), kind.value, name] += found.count
-        if not counts:
-            return
-        insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
-        statement = insert(VolumeRow)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["source_id", "hour_ms", "kind", "name"],
-                set_={"count": VolumeRow.count + statement.excluded.count},
-            ),
-            [
-                {"source_id": source_id, "hour_ms": hour_ms, "kind": kind, "name": name, "count": count}
-                for (source_id, hour_ms, kind, name), count in counts.items()
-            ],
-        )
-        self._trim(session, max(hour_ms for _, hour_ms, _, _ in counts))
+            for minute, count in found.minutes.items():
+                minutes[source_id, minute, kind.value, name] += count
+                hours[source_id, hour_of(minute), kind.value, name] += count
+        self._add(session, MinuteVolumeRow, "minute_ms", minutes)
+        self._add(session, VolumeRow, "hour_ms", hours)
 
-    def list(self, source_id: int, start_ms: int, end_ms: int) -> list[Volume]:
-        """What came in the hours of [start_ms, end_ms), the most frequent first."""
-        total = func.sum(VolumeRow.count)
+    def list(self, source_id: int, start_ms: int, end_ms: int, span_ms: int = HOUR_MS) -> list[Volume]:
+        """What came in [start_ms, end_ms), times that are multiples of the span (a minute or an hour), the most
+        frequent first. Minutes are known of the last hours."""
+        row = MinuteVolumeRow if span_ms == MINUTE_MS else VolumeRow
+        at = MinuteVolumeRow.minute_ms if span_ms == MINUTE_MS else VolumeRow.hour_ms
+        total = func.sum(row.count)
         with self._database.read() as session:
             rows = session.execute(
-                select(VolumeRow.kind, VolumeRow.name, total)
-                .where(VolumeRow.source_id == source_id, VolumeRow.hour_ms >= hour_of(start_ms))
-                .where(VolumeRow.hour_ms < end_ms)
-                .group_by(VolumeRow.kind, VolumeRow.name)
-                .order_by(total.desc(), VolumeRow.name)
+                select(row.kind, row.name, total)
+                .where(row.source_id == source_id, at >= start_ms, at < end_ms)
+                .group_by(row.kind, row.name)
+                .order_by(total.desc(), row.name)
             )
             return [Volume(Kind(kind), name, int(count)) for kind, name, count in rows]
 
@@ -83,8 +74,18 @@ class Volumes:
             ).all()
         return ((hour_ms, Volume(Kind(kind), name, int(count))) for hour_ms, kind, name, count in rows)
 
-    def _trim(self, session: Session, hour_ms: int) -> None:
-        """Once an hour, forget what no period reaches any more."""
-        if hour_ms > self._trimmed_hour:
-            session.execute(delete(VolumeRow).where(VolumeRow.hour_ms < hour_ms - KEPT_MS))
-            self._trimmed_hour = hour_ms
+    def _add(
+        self, session: Session, row: type[VolumeRow] | type[MinuteVolumeRow], at: str, counts: Counter[_Key]
+    ) -> None:
+        if not counts:
+            return
+        statement = (sqlite_insert if self._database.is_sqlite else postgresql_insert)(row)
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["source_id", at, "kind", "name"], set_={"count": row.count + statement.excluded.count}
+            ),
+            [
+                {"source_id": source_id, at: start_ms, "kind": kind, "name": name, "count": count}
+                for (source_id, start_ms, kind, name), count in counts.items()
+            ],
+        )

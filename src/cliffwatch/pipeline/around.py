@@ -167,7 +167,7 @@ class Around:
         if not hours:
             return None
         rejected = {
-            hour: sum(count for verdict, count in counts.items() if verdict != MessageVerdict.ACCEPTED)
+            hour: sum(count for verdict, count in counts.items() if not MessageVerdict(verdict).taken)
             for hour, counts in hours.items()
         }
         now = sum(count for hour, count in rejected.items() if first <= hour < stretch.end_ms)

@@ -12,6 +12,7 @@ from typing import Any
 
 from cliffwatch.spec.hashing import actor_hash, message_hash
 from cliffwatch.spec.model import Event, Kind, SpecType
+from cliffwatch.spec.sender import Sender, sender_of
 from cliffwatch.spec.times import corrected_time, format_time, parse_time
 from cliffwatch.spec.verdict import Verdict
 
@@ -72,6 +73,14 @@ class Rejection:
 
     verdict: Verdict
     message: Any
+    told: Sender | None = None  # by the message, where it is not in it any more
+
+    @property
+    def sender(self) -> Sender:
+        """What sent the message."""
+        if self.told is not None:
+            return self.told
+        return sender_of(self.message.get("context") if isinstance(self.message, dict) else None)
 
 
 def open_envelope(body: object) -> Envelope | Rejection:
@@ -228,6 +237,7 @@ class Request:
             user_id,
             anonymous_id,
             message,
+            sender_of(message.get("context")),
         )
 
     def _stamp(self, message: dict[str, Any]) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from cliffwatch.spec.decode import decode_json
+from cliffwatch.spec.sender import NOBODY, Sender
 
 
 class SpecType(enum.StrEnum):
@@ -70,6 +71,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     user_id: str | None
     anonymous_id: str | None
     content: Mapping[str, JsonValue] | bytes
+    sender: Sender = NOBODY
 
     @property
     def fields(self) -> Mapping[str, JsonValue]:

@@ -9,6 +9,7 @@ ordinary, be it a field that is not known or a rule that is broken, is left to `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -25,6 +26,7 @@ from cliffwatch.spec.accept import (
 from cliffwatch.spec.decode import decode_json
 from cliffwatch.spec.hashing import actor_hash, message_hasher
 from cliffwatch.spec.model import Event, Kind
+from cliffwatch.spec.sender import NOBODY, Sender, sender_of
 from cliffwatch.spec.times import corrected_time, format_time, parse_time
 
 _Text = str | UnsetType | None
@@ -79,10 +81,16 @@ class _Pieces(msgspec.Struct, gc=False, rename="camel"):
 
 class _Library(msgspec.Struct, gc=False):
     name: str | None = None
+    version: object = None
+
+
+class _App(msgspec.Struct, gc=False):
+    version: object = None
 
 
 class _Context(msgspec.Struct, gc=False):
     library: _Library | None = None
+    app: _App | None = None
 
 
 class _Named(msgspec.Struct, gc=False):
@@ -188,10 +196,17 @@ class _Quick:
             return None
         arrival = self._arrival
         try:
-            on_device = arrival.from_browser
-            if context is not _ABSENT and not (on_device and memoryview(context)[0] == _OBJECT):
-                found = _read_context(context)
-                if found is not None and found.library is not None and found.library.name in CLIENT_LIBRARIES:
+            on_device, sender = arrival.from_browser, NOBODY
+            found = _read_context(context) if context is not _ABSENT else None
+            if found is not None:
+                library, app = found.library, found.app
+                if library is not None or app is not None:
+                    sender = _sender(
+                        library.name if library is not None else None,
+                        library.version if library is not None else None,
+                        app.version if app is not None else None,
+                    )
+                if not on_device and library is not None and library.name in CLIENT_LIBRARIES:
                     on_device = True
             if kind is _PAGEVIEW or kind is _SCREENVIEW:
                 name = message.name or _name_in(properties)
@@ -220,6 +235,7 @@ class _Quick:
             user_id,
             anonymous_id,
             _write(message),
+            sender,
         )
 
     def _stamp(self, message: _Message) -> int:
@@ -241,6 +257,18 @@ class _Quick:
         ts_ms = corrected_time(received_ms=self._arrival.received_ms, sent_ms=sent_ms, original_ms=parse_time(original))
         message.timestamp = format_time(ts_ms)
         return ts_ms
+
+
+def _sender(name: str | None, version: object, app_version: object) -> Sender:
+    if version.__class__ is list or version.__class__ is dict or app_version.__class__ in (list, dict):
+        return sender_of({"library": {"name": name, "version": version}, "app": {"version": app_version}})
+    return _known_sender(name, version, app_version)
+
+
+@lru_cache(maxsize=2048)
+def _known_sender(name: str | None, version: object, app_version: object) -> Sender:
+    """A source has few libraries and app versions, and says them with every message."""
+    return sender_of({"library": {"name": name, "version": version}, "app": {"version": app_version}})
 
 
 def _is_good(kind: Kind, message: _Message) -> bool:

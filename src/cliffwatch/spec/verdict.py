@@ -10,6 +10,7 @@ import enum
 
 class Verdict(enum.StrEnum):
     ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
 
     # Segment's own codes.
     NO_USER_ANON_ID = "no_user_anon_id"
@@ -60,15 +61,32 @@ class Verdict(enum.StrEnum):
         return self in _FILTERED
 
     @property
+    def taken(self) -> bool:
+        """Whether the message is in the store, by itself or by the copy that came before it."""
+        return self is Verdict.ACCEPTED or self is Verdict.DUPLICATE
+
+    @property
+    def rejected(self) -> bool:
+        """Whether something was wrong with the message or its request, so that it was not stored."""
+        return not (self.taken or self.filtered or self in _BESIDE)
+
+    @property
+    def counted_beside(self) -> bool:
+        """Whether it is no message of the company's, or one that is counted as accepted, too."""
+        return self in _BESIDE
+
+    @property
     def sentence(self) -> str:
         """The rule in plain words."""
         return _SENTENCES[self]
 
 
 _FILTERED = frozenset((Verdict.NOT_SELECTED, Verdict.INTEGRATIONS_OFF, Verdict.SUPPRESSED, Verdict.DELETION_REQUEST))
+_BESIDE = frozenset((Verdict.SELF_METRICS, Verdict.PROJECTION_FAILED))
 
 _SENTENCES = {
     Verdict.ACCEPTED: "The event was accepted.",
+    Verdict.DUPLICATE: "A message with this messageId was stored before; it counts once.",
     Verdict.NO_USER_ANON_ID: "A message needs a userId or an anonymousId.",
     Verdict.ID_NOT_STRING: "userId, anonymousId, groupId and previousId must be strings that are not empty.",
     Verdict.EVENT_NOT_DEFINED: "A track message needs the name of its event.",

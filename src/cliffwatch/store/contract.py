@@ -306,8 +306,13 @@ class EventStore(Protocol):
     A failure raises `errors.Unavailable` and leaves nothing half-written: all of a call, or nothing of it, is there.
     """
 
-    def write(self, archive: ArchiveBatch | None, facts: FactBatch | None, position: Position | None = None) -> None:
+    def write(
+        self, archive: ArchiveBatch | None, facts: FactBatch | None, position: Position | None = None
+    ) -> Ints | None:
         """Write archive rows, facts and the journal position in one transaction; durable on return.
+
+        Returns the message hashes among the rows whose message was stored before, in any order and perhaps twice; None
+        where an engine does not know, because it tells repeats apart when it reads.
 
         After `Unavailable` it is unknown whether the rows were taken: write them again, they count once. Raises
         InvalidInput when columns differ in length or type.
@@ -364,10 +369,17 @@ class EventStore(Protocol):
         ...
 
     def delete_person(self, person: Person) -> tuple[int, int]:
-        """Forget a person's whole events and facts, in one transaction; returns how many of each went.
+        """Forget a person's whole events and facts; returns how many of each went. After a failure, ask again.
 
         Whole events go that carry one of the user ids, or one of the anonymous ids and no user id: what another user
         did on the same device stays. Facts go by their actor.
+        """
+        ...
+
+    def overwrite_deleted(self) -> None:
+        """Make sure that nothing of what was deleted can be read from the engine's files any more.
+
+        Takes a while where much was deleted. Raises Unavailable when it has to be tried again.
         """
         ...
 

@@ -9,6 +9,7 @@ facts of a write lie in order of stream and time, and a write is durable when it
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from cliffwatch.store.contract import (
     TopQuery,
     TopValues,
 )
+from cliffwatch.store.duckdb_erase import erase_rows, overwrite_free
 from cliffwatch.store.duckdb_file import DuckDBFile, registered, run, table_of
 from cliffwatch.store.seen import Seen
 
@@ -57,6 +59,7 @@ CREATE TABLE IF NOT EXISTS points (
 CREATE TABLE IF NOT EXISTS positions (journal VARCHAR PRIMARY KEY, offset_ BIGINT);
 """
 _REACH_MS = DUPLICATE_SLACK_MS
+_NO_HASHES = np.empty(0, dtype=np.int64)
 _OWNER = {"archive": "source_id", "facts": "stream_id"}
 """Tables that hold each message once, and whose it is."""
 _AGGREGATES = {
@@ -84,13 +87,13 @@ class DuckDBStore(EventStore):
         """
         return cls(DuckDBFile(path, _SCHEMA, memory_limit=memory_limit, threads=threads))
 
-    def write(self, archive: ArchiveBatch | None, facts: FactBatch | None, position: Position | None = None) -> None:
+    def write(self, archive: ArchiveBatch | None, facts: FactBatch | None, position: Position | None = None) -> Ints:
         # Sorting and building tables needs no lock: another thread may be writing meanwhile.
         events = _events_once(archive) if archive is not None and len(archive) else None
         measured = _facts_once(facts) if facts is not None and len(facts) else None
         if events is None and measured is None and position is None:
-            return
-        turned_away = 0
+            return _NO_HASHES
+        repeated = [_NO_HASHES]
         with self._file.transaction() as writer:
             if self._seen.is_full:
                 self._seen.turn(_next_rows(writer))
@@ -99,10 +102,13 @@ class DuckDBStore(EventStore):
             for rows in incoming:
                 self._seen.note(arrow.ints(rows["message_hash"]))
             for rows, known in zip(incoming, perhaps, strict=True):
-                turned_away += _insert_once(writer, "archive" if rows is events else "facts", rows, known, self._seen)
+                target = "archive" if rows is events else "facts"
+                repeated.append(_insert_once(writer, target, rows, known, self._seen))
             if position is not None:
                 run(writer, "INSERT OR REPLACE INTO positions VALUES (?, ?)", [position.journal, position.offset])
-        self._turned_away += turned_away
+        repeats = np.concatenate(repeated)
+        self._turned_away += len(repeats)
+        return repeats
 
     def position(self, journal: str) -> int:
         with self._file.reader() as reader:
@@ -238,23 +244,25 @@ class DuckDBStore(EventStore):
         return [identifier for (identifier,) in rows]
 
     def delete_person(self, person: Person) -> tuple[int, int]:
-        with self._file.transaction() as writer:
-            events = run(
-                writer,
-                """DELETE FROM archive WHERE list_contains(?, source_id)
-                AND (list_contains(?, user_id) OR (user_id = '' AND list_contains(?, anonymous_id)))""",
-                [list(person.source_ids), list(person.user_ids), list(person.anonymous_ids)],
-            )
-            facts = run(
-                writer,
-                "DELETE FROM facts WHERE list_contains(?, stream_id) AND list_contains(?, actor_hash)",
-                [list(person.stream_ids), list(person.actor_hashes)],
-            )
-        deleted = int(events[0][0]), int(facts[0][0])
-        if any(deleted):
-            with contextlib.suppress(Unavailable):  # the rows are gone; their space comes back with the next checkpoint
-                self._file.checkpoint()
-        return deleted
+        events = erase_rows(
+            self._file,
+            "archive",
+            """list_contains(?::BIGINT[], source_id) AND (list_contains(?::VARCHAR[], user_id)
+                OR (user_id = '' AND list_contains(?::VARCHAR[], anonymous_id)))""",
+            [list(person.source_ids), list(person.user_ids), list(person.anonymous_ids)],
+            self._seen.note,
+        )
+        facts = erase_rows(
+            self._file,
+            "facts",
+            "list_contains(?::BIGINT[], stream_id) AND list_contains(?::BIGINT[], actor_hash)",
+            [list(person.stream_ids), list(person.actor_hashes)],
+            self._seen.note,
+        )
+        return events, facts
+
+    def overwrite_deleted(self) -> None:
+        overwrite_free(self._file, time.sleep)
 
     def stats(self) -> StoreStats:
         with self._file.reader() as reader:
@@ -326,8 +334,9 @@ def _next_rows(reader: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 def _insert_once(
     writer: duckdb.DuckDBPyConnection, target: str, table: pa.Table, perhaps: NDArray[np.bool_], seen: Seen
-) -> int:
-    """Insert those rows whose message the table does not hold yet; of two, the earlier stays. Returns how many went.
+) -> Ints:
+    """Insert those rows whose message the table does not hold yet; of two, the earlier stays. Returns the message hash
+    of each row that went, be it an incoming or a stored one.
 
     `perhaps` are the rows whose message may have been written lately: they alone are looked for among new rows.
     """
@@ -336,18 +345,19 @@ def _insert_once(
     if began:
         met.append(_met(writer, target, table, np.arange(len(ts)), f"held.rowid < {began}"))
     row, held_ts, held = (np.concatenate([part[place] for part in met]) for place in range(3))
-    turned_away = 0
+    repeated = _NO_HASHES
     if len(row):
         left_out, removed = plan.repeats(ts, row, held_ts)
         if removed.any():
             gone = held[removed].tolist()
             run(writer, f"DELETE FROM {target} WHERE rowid IN (SELECT unnest(?::BIGINT[]))", [gone])  # noqa: S608
+        hashes = arrow.ints(table["message_hash"])
+        repeated = np.concatenate((hashes[left_out], hashes[row[removed]]))
         table = table.filter(pa.array(~left_out))
-        turned_away = int(left_out.sum() + removed.sum())
     if len(table):
         with registered(writer, table) as incoming:
             run(writer, f"INSERT INTO {target} SELECT * FROM {incoming}")  # noqa: S608
-    return turned_away
+    return repeated
 
 
 def _met(

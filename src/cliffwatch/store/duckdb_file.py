@@ -23,7 +23,7 @@ from cliffwatch.errors import CliffwatchError, InvalidInput, Unavailable
 
 _PATIENCE_SECONDS = 10.0
 """How long to wait for others to let go of a database that gave up; their statements fail at once."""
-_ROW_GROUP = 20_480
+ROW_GROUP = 20_480
 _IDLE = 8
 """Cursors that are kept for the next one who comes."""
 _NAME = "events"
@@ -93,16 +93,18 @@ class DuckDBFile:
                     cursor.rollback()
                 raise
 
-    def checkpoint(self) -> None:
-        """Bring the file up to date, and give back the space of deleted rows; at another time if readers are busy."""
+    def checkpoint(self) -> bool:
+        """Bring the file up to date, and give back the space of deleted rows; False when readers are busy."""
         with self._writing, self.reader() as cursor:
             try:
                 run(cursor, "SET max_vacuum_tasks = 100")
-                with contextlib.suppress(duckdb.TransactionException):
-                    run(cursor, "CHECKPOINT")
+                run(cursor, "CHECKPOINT")
+            except duckdb.TransactionException:
+                return False
             finally:
                 with contextlib.suppress(duckdb.Error):  # if it gave up, it begins anew without
                     run(cursor, "SET max_vacuum_tasks = 0")
+        return True
 
     def disk_bytes(self) -> int:
         """The file and its write-ahead log."""
@@ -140,7 +142,7 @@ class DuckDBFile:
         connection = duckdb.connect(":memory:", config=self._config)
         try:
             where = str(self.path or ":memory:").replace("'", "''")
-            run(connection, f"ATTACH '{where}' AS {_NAME} (ROW_GROUP_SIZE {_ROW_GROUP})")
+            run(connection, f"ATTACH '{where}' AS {_NAME} (ROW_GROUP_SIZE {ROW_GROUP})")
             run(connection, f"USE {_NAME}")
             # Joining small row groups rewrites them, and large writes end in one each time; it is done after deletions.
             run(connection, "SET max_vacuum_tasks = 0")

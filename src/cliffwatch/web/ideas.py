@@ -66,7 +66,7 @@ def ideas_for(visit: Visit, sources: Sequence[Source]) -> tuple[Idea, ...]:
 
 def _seen(visit: Visit, source: Source, spec_type: SpecType) -> Seen:
     catalogue = visit.services.catalogue
-    names = {event.name: event.count for event in catalogue.events(source.id, spec_type.kind)}
+    names = {event.name: event.count for event in catalogue.offered(source.id, spec_type.kind)}
     paths = {
         name: {item.path: (item.type, item.example) for item in catalogue.properties(source.id, spec_type.kind, [name])}
         for name in of_interest(spec_type, names)

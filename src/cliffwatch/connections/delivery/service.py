@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import msgspec
 
 from cliffwatch.clock import Clock
 from cliffwatch.connections.delivery.forward import Forwarder
 from cliffwatch.connections.delivery.store import Destinations
-from cliffwatch.connections.delivery.tap import Tap
+from cliffwatch.connections.delivery.tap import Tap, nothing, unpack
 from cliffwatch.db import Database
 from cliffwatch.ingest import Projector
 from cliffwatch.ingest.journal import Journal
+
+
+class _Ids(msgspec.Struct):
+    userId: str | None = None  # noqa: N815 - the wire's own name
+    anonymousId: str | None = None  # noqa: N815 - the wire's own name
+
+
+_ids = msgspec.json.Decoder(_Ids).decode
 
 
 class Outgoing:
@@ -25,6 +36,19 @@ class Outgoing:
     def tapped(self, projector: Projector) -> Tap:
         """The projector through which events also reach destinations."""
         return Tap(projector, self._journal, self.destinations.wanted, self.forwarder.wake)
+
+    def forget_person(self, source_ids: Sequence[int], user_ids: Sequence[str], anonymous_ids: Sequence[str]) -> int:
+        """Take a person's events out of the delivery journal, delivered or not; returns how many."""
+        sources, users, visitors = frozenset(source_ids), frozenset(user_ids), frozenset(anonymous_ids)
+
+        def is_theirs(payload: bytes) -> bool:
+            source_id, body = unpack(payload)
+            if source_id not in sources:
+                return False
+            ids = _ids(body)
+            return ids.userId in users if ids.userId else ids.anonymousId in visitors
+
+        return self._journal.redact(is_theirs, nothing)
 
     def start(self) -> None:
         self.forwarder.start()

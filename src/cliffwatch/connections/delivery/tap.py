@@ -47,6 +47,11 @@ def pack(event: Event) -> bytes:
     return frame(_SOURCE.pack(event.source_id) + _encode({**event.fields, "projectId": str(event.source_id)}))
 
 
+def nothing(length: int) -> bytes:
+    """A payload of this length that belongs to no source: in the place of an event that must not stay."""
+    return _SOURCE.pack(0) + b"{}" + b" " * (length - _SOURCE.size - 2)
+
+
 def unpack(payload: bytes) -> tuple[int, bytes]:
     """(source, JSON of the event); inverse of `pack`."""
     return _SOURCE.unpack_from(payload)[0], payload[_SOURCE.size :]

@@ -123,7 +123,7 @@ class Metrics:
         if not groups:
             counts: Counter[int] = Counter()
             for source in sources:
-                counts += self._verdicts(source.id, period, lambda verdict: verdict is Verdict.ACCEPTED)
+                counts += self._verdicts(source.id, period, lambda verdict: verdict.taken)
             return [({}, counts)]
         found: dict[tuple[str, ...], Counter[int]] = defaultdict(Counter)
         first = period.bucket(period.start_ms)
@@ -134,12 +134,10 @@ class Metrics:
         return [(dict(zip(sorted(groups), key, strict=True)), counts) for key, counts in frequent]
 
     def received(self, asked: Asked) -> Response:
-        return self._of_source(asked, lambda verdict: verdict is Verdict.ACCEPTED)
+        return self._of_source(asked, lambda verdict: verdict.taken)
 
     def failed_on_ingest(self, asked: Asked) -> Response:
-        return self._of_source(
-            asked, lambda verdict: not verdict.filtered and verdict not in (Verdict.ACCEPTED, Verdict.SELF_METRICS)
-        )
+        return self._of_source(asked, lambda verdict: verdict.rejected)
 
     def filtered_at_source(self, asked: Asked) -> Response:
         return self._of_source(asked, lambda verdict: verdict.filtered)

@@ -166,3 +166,11 @@ class Importer:
             if found is not None:
                 self._imports.finish(session, found.id, state, error, now)
             self._jobs.finish(session, job, now)
+        if found is not None and found.kind == "csv":
+            self._let_go_of_file(found)
+
+    def _let_go_of_file(self, found: Import) -> None:
+        """Delete an uploaded file whose events are stored: people can be deleted from the store, not from a file."""
+        now_known = self._imports.by_id(found.id)
+        if now_known is not None and now_known[0].state == "done":
+            (self.uploads / str(found.settings["file"])).unlink(missing_ok=True)

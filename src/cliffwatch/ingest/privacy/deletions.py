@@ -1,9 +1,10 @@
 """Requests to delete people: written down at once, suppressed at once, done by a thread of their own.
 
     request -> suppression (nothing late is stored any more) -> wait for what is on its way -> store, quarantine, live
-            view -> done, and the identifiers are forgotten
+            view, catalogue, deliveries -> the identifiers are forgotten -> what was deleted is overwritten -> done
 
-Each step may be repeated; a request that a crash cut short is done after the next start.
+Each step may be repeated; a request that a crash cut short is done after the next start. What came of it is written
+down with the forgetting of its identifiers: without them, only the last step is left.
 """
 
 from __future__ import annotations
@@ -58,14 +59,14 @@ class Deletions:
         rules: PropertyRules,
         *,
         quarantine: Forgetful,
-        recent: Forgetful,
+        others: Sequence[Forgetful] = (),
         clock: Clock,
     ) -> None:
         self._database = database
         self._store = store
         self._rules = rules
         self._quarantine = quarantine
-        self._recent = recent
+        self._others = list(others)
         self._clock = clock
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -73,6 +74,10 @@ class Deletions:
         self._thread: threading.Thread | None = None
         self._key: bytes | None = None
         self._suppressions: Suppressions | None = None
+
+    def also_from(self, place: Forgetful) -> None:
+        """One more place that keeps messages of people."""
+        self._others.append(place)
 
     def request(
         self,
@@ -172,13 +177,13 @@ class Deletions:
                 by_workspace.setdefault(workspace_id, {})[hash_] = until_ms
             self._suppressions = Suppressions(hash_key, by_workspace)
 
-    def start(self, wait_absorbed: Callable[[float], bool], let_go: Callable[[], None]) -> None:
+    def start(self, wait_absorbed: Callable[[float], bool], roll: Callable[[], None]) -> None:
         """Begin to do what is written down. `wait_absorbed` waits until what was accepted so far is in the store,
-        `let_go` deletes what the journal keeps of it.
+        `roll` lets the journal delete it then.
         """
         self._stopping.clear()
         self._wake.set()
-        self._thread = threading.Thread(target=self._run, args=(wait_absorbed, let_go), name="deletions", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(wait_absorbed, roll), name="deletions", daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
@@ -197,36 +202,45 @@ class Deletions:
             waiting.wait(0.02)
         return False
 
-    def _run(self, wait_absorbed: Callable[[float], bool], let_go: Callable[[], None]) -> None:
+    def _run(self, wait_absorbed: Callable[[float], bool], roll: Callable[[], None]) -> None:
         while not self._stopping.is_set():
             self._wake.wait(RETRY_SECONDS)
             self._wake.clear()
             try:
-                if self._do_all(wait_absorbed):
-                    let_go()
+                self._do_all(wait_absorbed, roll)
             except (CliffwatchError, SQLAlchemyError) as error:
                 log.warning("deletion_waits", error=str(error))
 
-    def _do_all(self, wait_absorbed: Callable[[float], bool]) -> int:
-        """Do what waits; returns how many requests were done."""
+    def _do_all(self, wait_absorbed: Callable[[float], bool], roll: Callable[[], None]) -> None:
+        """Do what waits, and overwrite what was deleted once for all of it."""
         with self._database.read() as session:
             ids = session.scalars(
                 select(DeletionRow.id).where(DeletionRow.done_ms.is_(None)).order_by(DeletionRow.id)
             ).all()
-        for done, deletion_id in enumerate(ids):
-            # A request may come from the absorber itself, in the middle of a group: that group is waited for, too.
-            if self._stopping.is_set() or not wait_absorbed(WAIT_SECONDS):
-                return done
-            try:
+        done: builtins.list[int] = []
+        try:
+            for deletion_id in ids:
+                # A request may come from the absorber itself, in the middle of a group: that group is waited for, too.
+                if self._stopping.is_set() or not wait_absorbed(WAIT_SECONDS):
+                    break
+                done.append(deletion_id)
                 self._do(deletion_id, wait_absorbed)
-            except CliffwatchError as error:
-                self._note_error(deletion_id, str(error))
-                raise
-        return len(ids)
+            if done:
+                roll()
+                if not wait_absorbed(WAIT_SECONDS):
+                    raise Unavailable("Deletion", "waits for events that are on their way.", "It goes on by itself.")
+                self._store.overwrite_deleted()
+                self._database.overwrite_deleted()
+                self._finish(done)
+        except CliffwatchError as error:
+            self._note_error(done, str(error))
+            raise
 
     def _do(self, deletion_id: int, wait_absorbed: Callable[[float], bool]) -> None:
         with self._database.read() as session:
             row = session.get_one(DeletionRow, deletion_id)
+            if not row.identifiers:  # only overwriting was left to do when it was cut short
+                return
             workspace_id, identifiers = row.workspace_id, row.identifiers
             until = FOR_EVER_MS if row.for_ever else row.requested_ms + DUPLICATE_SLACK_MS
             sources = session.scalars(select(SourceRow.id).where(SourceRow.workspace_id == workspace_id)).all()
@@ -247,8 +261,9 @@ class Deletions:
             raise Unavailable("Deletion", "waits for events that are on their way.", "It goes on by itself.")
         events, facts = self._store.delete_person(person)
         quarantined = self._quarantine.forget_person(sources, users, visitors)
-        self._recent.forget_person(sources, users, visitors)
-        self._finish(deletion_id, {"events": events, "facts": facts, "quarantined": quarantined})
+        for place in self._others:
+            place.forget_person(sources, users, visitors)
+        self._note_done(deletion_id, {"events": events, "facts": facts, "quarantined": quarantined})
 
     def _stored(self, name: str, identifiers: Sequence[str], sources: Sequence[int]) -> tuple[str, ...]:
         """The identifiers as they came and as each source keeps them."""
@@ -257,17 +272,21 @@ class Deletions:
             found.update(dict.fromkeys(plan.stored_id(name, identifier) for identifier in identifiers))
         return tuple(found)
 
-    def _finish(self, deletion_id: int, counts: Mapping[str, int]) -> None:
+    def _note_done(self, deletion_id: int, counts: Mapping[str, int]) -> None:
         with self._database.write() as session:
             session.execute(
-                update(DeletionRow)
-                .where(DeletionRow.id == deletion_id)
-                .values(identifiers={}, done_ms=self._clock(), error="", **counts)
+                update(DeletionRow).where(DeletionRow.id == deletion_id).values(identifiers={}, error="", **counts)
             )
 
-    def _note_error(self, deletion_id: int, error: str) -> None:
+    def _finish(self, deletion_ids: Sequence[int]) -> None:
         with self._database.write() as session:
-            session.execute(update(DeletionRow).where(DeletionRow.id == deletion_id).values(error=error))
+            session.execute(
+                update(DeletionRow).where(DeletionRow.id.in_(deletion_ids)).values(done_ms=self._clock(), error="")
+            )
+
+    def _note_error(self, deletion_ids: Sequence[int], error: str) -> None:
+        with self._database.write() as session:
+            session.execute(update(DeletionRow).where(DeletionRow.id.in_(deletion_ids)).values(error=error))
 
     def _secret(self) -> bytes:
         """The key of the hashes, drawn once for the installation."""

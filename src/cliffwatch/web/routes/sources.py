@@ -13,6 +13,7 @@ from starlette.responses import Response
 from cliffwatch.accounts import Permission
 from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.ingest import CatalogueEvent, Source
+from cliffwatch.ingest.catalogue import OTHER_NAMES
 from cliffwatch.web.forms import PostedForm, said
 from cliffwatch.web.render import see_other
 from cliffwatch.web.routes import (
@@ -95,7 +96,9 @@ def properties(visit: Reading, source_id: int, event_id: int) -> Response:
         "parts/catalogue_properties.html",
         properties=[views.property_line(item) for item in items],
         left_out=visit.services.catalogue.left_out(source.id, found.kind, [found.name]),
-        may_edit=visit.identity.role.may(Permission.EDIT) and views.spec_type_of(found.kind) is not None,
+        may_edit=found.name != OTHER_NAMES
+        and visit.identity.role.may(Permission.EDIT)
+        and views.spec_type_of(found.kind) is not None,
         stream_href=_stream_href(source, found),
     )
 

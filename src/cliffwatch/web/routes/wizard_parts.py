@@ -55,7 +55,7 @@ def suggest(
     if field == "event":
         pairs = [
             (event.name, f"{formats.compact(float(event.count))} seen")
-            for event in visit.services.catalogue.events(found.id, kind, q)
+            for event in visit.services.catalogue.offered(found.id, kind, q)
             if event.name
         ]
     elif field == "value":

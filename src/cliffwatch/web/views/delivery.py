@@ -1,22 +1,26 @@
-"""The delivery overview: what came, what became of it, and what it was, per period. Pure."""
+"""The delivery overview: what came, what became of it, what it was, and what sent it, per period. Pure."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from cliffwatch.ingest.delivered import Delivered, by_verdict
 from cliffwatch.ingest.volumes import Volume
+from cliffwatch.spec.sender import Sender
 from cliffwatch.spec.verdict import Verdict
 from cliffwatch.web import formats
 from cliffwatch.web.views.live import outcome_of
+from cliffwatch.web.views.period import Period
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
-PERIODS = (("24h", "24 hours", 24), ("7d", "7 days", 7 * 24), ("14d", "14 days", 14 * 24), ("30d", "30 days", 30 * 24))
 MOST_EVENTS = 50
+MOST_SENDERS = 50
+BY = (("app_version", "App version"), ("library", "Library"))
 _BARS = 30
 _HEIGHT = 96.0
+_PIECES = ("stored", "repeated", "filtered", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,89 +50,116 @@ class EventLine:
 
 
 @dataclass(frozen=True, slots=True)
+class SenderLine:
+    """What one app version or library sent: received, stored, repeated, filtered, rejected."""
+
+    value: str
+    label: str
+    counts: tuple[str, ...]
+    share: float  # of the one that sent most, in percent
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
-    """A stretch of time: three stacked pieces, each (y, height) in the picture's units; and what it says."""
+    """A stretch of time: stacked pieces (stored, repeated, filtered, rejected), each (y, height) in the picture's
+    units; and what it says."""
 
     x: float
     width: float
-    accepted: tuple[float, float]
-    filtered: tuple[float, float]
-    rejected: tuple[float, float]
+    pieces: tuple[tuple[float, float], ...]
     label: str
-    counts: tuple[str, str, str]
+    counts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    period: str
     figures: tuple[Figure, ...]
     reasons: tuple[Reason, ...]
     events: tuple[EventLine, ...]
     more_events: int
+    senders: tuple[SenderLine, ...]
+    more_senders: int
     bars: tuple[Bar, ...]
     nothing: bool
+    by: str
+    only: str | None  # the app version or library that the counts are of, None for all
+    only_label: str
 
 
-def hours_of(period: str) -> int:
-    """The length of a period; an unknown one is a day."""
-    return next((hours for key, _, hours in PERIODS if key == period), 24)
-
-
-def start_of(period: str, now: int) -> int:
-    """The first whole hour of the period that ends with the current hour."""
-    return now - now % HOUR_MS + HOUR_MS - hours_of(period) * HOUR_MS
+def chosen_by(asked: str, counts: Sequence[Delivered]) -> str:
+    """By what senders are told apart: as asked for, else by app version where any message says one."""
+    if asked in dict(BY):
+        return asked
+    return "app_version" if any(count.sender.app_version for count in counts) else "library"
 
 
 def overview(
-    period: str,
-    by_hour: Mapping[int, Mapping[str, int]],
+    period: Period,
+    counts: Sequence[Delivered],
     volumes: Sequence[Volume],
     before: Sequence[Volume],
     zone: tzinfo,
-    now: int,
+    *,
+    by: str = "app_version",
+    only: str | None = None,
 ) -> Overview:
-    """`by_hour` are verdicts, `volumes` accepted messages of the period, `before` those of the period before it."""
-    start = start_of(period, now)
-    totals: dict[Verdict, int] = {}
-    for hour, counts in by_hour.items():
-        if hour >= start:
-            for name, count in counts.items():
-                totals[Verdict(name)] = totals.get(Verdict(name), 0) + count
-    totals.pop(Verdict.SELF_METRICS, None)
-    received = sum(totals.values())
-    per_outcome = {"accepted": 0, "filtered": 0, "rejected": 0}
-    for verdict, count in totals.items():
-        per_outcome[outcome_of(verdict)] += count
+    """`counts` are messages by verdict and sender, `volumes` taken messages of the period, `before` those of the period
+    before it. `only` leaves what one app version or library sent."""
+    all_counts = counts
+    if only is not None:
+        counts = [count for count in counts if _value(count.sender, by) == only]
+    totals: Counter[Verdict] = Counter()
+    for count in counts:
+        totals[count.verdict] += count.count
+    figures = by_verdict(totals)
+    lines = _sender_lines(all_counts, by)
     return Overview(
-        period=period if any(key == period for key, _, _ in PERIODS) else PERIODS[0][0],
-        figures=_figures(received, per_outcome),
+        figures=_figures(figures),
         reasons=tuple(
             _reason(verdict, count)
             for verdict, count in sorted(totals.items(), key=lambda item: -item[1])
-            if verdict is not Verdict.ACCEPTED
+            if verdict not in (Verdict.ACCEPTED, Verdict.SELF_METRICS)
         ),
         events=tuple(_event_lines(volumes[:MOST_EVENTS], before)),
         more_events=max(len(volumes) - MOST_EVENTS, 0),
-        bars=tuple(_bars(by_hour, start, hours_of(period), zone)),
-        nothing=received == 0,
+        senders=tuple(lines[:MOST_SENDERS]),
+        more_senders=max(len(lines) - MOST_SENDERS, 0),
+        bars=tuple(_bars(counts, period, zone)),
+        nothing=figures["received"] == 0,
+        by=by,
+        only=only,
+        only_label=_label(only or "", by),
     )
 
 
+def _value(sender: Sender, by: str) -> str:
+    return sender.app_version if by == "app_version" else sender.library
+
+
+def _label(value: str, by: str) -> str:
+    return value or ("No app version said" if by == "app_version" else "No library said")
+
+
 def _reason(verdict: Verdict, count: int) -> Reason:
-    outcome = outcome_of(verdict)
+    outcome = "repeated" if verdict is Verdict.DUPLICATE else outcome_of(verdict)
     return Reason(verdict.value, verdict.sentence, outcome, formats.number(count), outcome == "rejected")
 
 
-def _figures(received: int, per_outcome: Mapping[str, int]) -> tuple[Figure, ...]:
-    def share(count: int) -> str:
-        return f"{100 * count / received:.1f} %" if received else ""
+def _figures(counts: Mapping[str, int]) -> tuple[Figure, ...]:
+    received = counts["received"]
 
-    stored, filtered, rejected = per_outcome["accepted"], per_outcome["filtered"], per_outcome["rejected"]
+    def figure(label: str, name: str, tone: str) -> Figure:
+        count = counts[name]
+        share = f"{100 * count / received:.1f} %" if received else ""
+        return Figure(label, formats.number(count), share, tone if count else "")
+
     return (
         Figure("Received", formats.number(received), "", ""),
-        Figure("Rejected", formats.number(rejected), share(rejected), "bad" if rejected else ""),
-        Figure("Filtered", formats.number(filtered), share(filtered), ""),
-        Figure("Stored", formats.number(stored), share(stored), "good" if stored else ""),
+        figure("Rejected", "rejected", "bad"),
+        figure("Filtered", "filtered", ""),
+        figure("Sent again", "repeated", ""),
+        figure("Stored", "stored", "good"),
     )
 
 
@@ -149,38 +180,58 @@ def _event_lines(volumes: Sequence[Volume], before: Sequence[Volume]) -> list[Ev
     ]
 
 
-def _bars(by_hour: Mapping[int, Mapping[str, int]], start: int, hours: int, zone: tzinfo) -> list[Bar]:
-    length = max(hours // _BARS, 1)
-    stretches: list[tuple[int, dict[str, int]]] = []
-    for first in range(0, hours, length):
-        counts = {"accepted": 0, "filtered": 0, "rejected": 0}
-        for hour in range(first, min(first + length, hours)):
-            for name, count in by_hour.get(start + hour * HOUR_MS, {}).items():
-                if name != Verdict.SELF_METRICS.value:
-                    counts[outcome_of(Verdict(name))] += count
-        stretches.append((start + first * HOUR_MS, counts))
-    most = max((sum(counts.values()) for _, counts in stretches), default=0) or 1
-    width = 1000 / len(stretches)
-    return [_bar(at, width, ms, length, counts, most, zone) for at, (ms, counts) in enumerate(stretches)]
+def _sender_lines(counts: Sequence[Delivered], by: str) -> list[SenderLine]:
+    """One line per app version or library, the one that sent most first. All lines add up to the figures."""
+    found: dict[str, Counter[Verdict]] = defaultdict(Counter)
+    for count in counts:
+        found[_value(count.sender, by)][count.verdict] += count.count
+    lines = [(value, by_verdict(verdicts)) for value, verdicts in found.items()]
+    lines = sorted((line for line in lines if line[1]["received"]), key=lambda line: (-line[1]["received"], line[0]))
+    most = lines[0][1]["received"] if lines else 1
+    return [
+        SenderLine(
+            value,
+            _label(value, by),
+            tuple(formats.number(numbers[name]) for name in ("received", *_PIECES)),
+            round(100 * numbers["received"] / most, 1),
+            numbers["rejected"] > 0,
+        )
+        for value, numbers in lines
+    ]
 
 
-def _bar(at: int, width: float, ms: int, hours: int, counts: Mapping[str, int], most: int, zone: tzinfo) -> Bar:
+def _bars(counts: Sequence[Delivered], period: Period, zone: tzinfo) -> list[Bar]:
+    spans = (period.end_ms - period.start_ms) // period.span_ms
+    length = max(-(-spans // (2 * _BARS)), 1) if spans > _BARS else 1
+    length_ms = length * period.span_ms
+    found: dict[int, Counter[Verdict]] = defaultdict(Counter)
+    for count in counts:
+        found[(count.start_ms - period.start_ms) // length_ms][count.verdict] += count.count
+    stretches = [by_verdict(found[at]) for at in range(-(-spans // length))]
+    most = max((numbers["received"] for numbers in stretches), default=0) or 1
+    width = 1000 / max(len(stretches), 1)
+    bars = []
+    for at, numbers in enumerate(stretches):
+        start_ms = period.start_ms + at * length_ms
+        label = formats.span(start_ms, min(start_ms + length_ms, period.end_ms), zone)
+        bars.append(
+            Bar(
+                x=round(at * width + 1, 1),
+                width=round(width - 2, 1),
+                pieces=_stacked(numbers, most),
+                label=label,
+                counts=tuple(formats.number(numbers[name]) for name in _PIECES),
+            )
+        )
+    return bars
+
+
+def _stacked(numbers: Mapping[str, int], most: int) -> tuple[tuple[float, float], ...]:
     pieces: list[tuple[float, float]] = []
     base = _HEIGHT
-    for name in ("accepted", "filtered", "rejected"):
-        height = _HEIGHT * counts[name] / most
-        height = max(height, 1.5) if counts[name] else 0.0
+    for name in _PIECES:
+        height = _HEIGHT * numbers[name] / most
+        height = max(height, 1.5) if numbers[name] else 0.0
         base -= height
         pieces.append((round(max(base, 0.0), 1), round(height, 1)))
-    label = formats.span(ms, ms + hours * HOUR_MS, zone)
-    stored, filtered, rejected = (formats.number(counts[name]) for name in ("accepted", "filtered", "rejected"))
-    accepted_piece, filtered_piece, rejected_piece = pieces
-    return Bar(
-        x=round(at * width + 1, 1),
-        width=round(width - 2, 1),
-        accepted=accepted_piece,
-        filtered=filtered_piece,
-        rejected=rejected_piece,
-        label=label,
-        counts=(stored, filtered, rejected),
-    )
+    return tuple(pieces)

@@ -21,7 +21,7 @@ _MOST_FIELDS = 300
 
 def outcome_of(verdict: Verdict) -> str:
     """accepted, filtered or rejected."""
-    if verdict is Verdict.ACCEPTED:
+    if verdict.taken:
         return "accepted"
     return "filtered" if verdict.filtered else "rejected"
 

@@ -85,7 +85,7 @@ def live(source: Source, newest_ms: int | None, verdicts: Mapping[str, int], kin
     """`newest_ms` is the newest message in memory, `verdicts` are those of the last 24 hours."""
     last = max(newest_ms or 0, source.last_event_ms or 0) or None
     accepted = verdicts.get(Verdict.ACCEPTED.value, 0)
-    refused = sum(count for name, count in verdicts.items() if _is_rejection(Verdict(name)))
+    refused = sum(count for name, count in verdicts.items() if Verdict(name).rejected)
     figures = (
         ("Last 24 h", formats.number(accepted), ""),
         ("Rejected", formats.number(refused), "bad" if refused else ""),
@@ -99,10 +99,6 @@ def live(source: Source, newest_ms: int | None, verdicts: Mapping[str, int], kin
     if now - last < FRESH_MS:
         return Live("good", True, text, figures)
     return Live("warn", False, f"Quiet, the last event came {formats.ago(last, now)}", figures)
-
-
-def _is_rejection(verdict: Verdict) -> bool:
-    return not verdict.filtered and verdict not in (Verdict.ACCEPTED, Verdict.SELF_METRICS)
 
 
 KINDS = tuple((kind.value, kind.value.capitalize()) for kind in Kind)
