@@ -180,6 +180,7 @@ def build_services(
         previews=Previews(store, clock),
         connections=connections,
         around=around,
+        mail=mail_settings(settings),
         inbox=inbox,
     )
 

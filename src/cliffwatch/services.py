@@ -13,7 +13,7 @@ from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
-from cliffwatch.notify import Channels, Inbox, Outbox
+from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox
 from cliffwatch.notify.links import Links
 from cliffwatch.notify.routing import Routing
 from cliffwatch.pipeline import Around, Pipeline, Previews
@@ -49,5 +49,6 @@ class Services:
     previews: Previews
     connections: Connections
     around: Around
+    mail: MailSettings
     inbox: Inbox | None = None
     closing: threading.Event = field(default_factory=threading.Event)  # set when the server is about to stop

@@ -81,6 +81,10 @@ PAGES = {
     "workspace": "/settings/workspace",
     "members": "/settings/members",
     "tokens": "/settings/tokens",
+    "audit log": "/settings/audit",
+    "audit log without a match": "/settings/audit?actor=nobody",
+    "your account": "/settings/account",
+    "new workspace": "/workspaces/new",
 }
 
 

@@ -62,9 +62,11 @@ def identity(session: Session, row: ApiTokenRow) -> Identity | None:
     return Identity(person, workspace, min(scope.role, own, key=lambda role: role.rank), "token", label)
 
 
-def touch(session: Session, row: ApiTokenRow, now: int) -> None:
+def touch(session: Session, row: ApiTokenRow, now: int, address: str) -> None:
     """It was used."""
-    session.execute(update(ApiTokenRow).where(ApiTokenRow.id == row.id).values(last_used_ms=now))
+    session.execute(
+        update(ApiTokenRow).where(ApiTokenRow.id == row.id).values(last_used_ms=now, last_used_from=address[:64])
+    )
 
 
 def is_stale(row: ApiTokenRow, now: int) -> bool:

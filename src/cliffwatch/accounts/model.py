@@ -96,6 +96,19 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Invitation:
+    """Somebody who may join a workspace, as what, and until when."""
+
+    id: int
+    workspace_id: int
+    email: str
+    role: Role
+    invited_by: str
+    created_ms: int
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Who is asking, in which workspace. `label` is how the audit log names them."""
 
@@ -129,6 +142,7 @@ class ApiToken:
     created_ms: int
     expires_ms: int | None
     last_used_ms: int | None
+    last_used_from: str
     revoked: bool
 
 

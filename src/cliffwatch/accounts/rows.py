@@ -25,6 +25,7 @@ def token_of(row: ApiTokenRow) -> ApiToken:
         created_ms=row.created_ms,
         expires_ms=row.expires_ms,
         last_used_ms=row.last_used_ms,
+        last_used_from=row.last_used_from,
         revoked=row.revoked,
     )
 

@@ -10,7 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from cliffwatch.accounts import api_tokens, audit, sessions
-from cliffwatch.accounts.audit import SYSTEM
+from cliffwatch.accounts.about import About
+from cliffwatch.accounts.audit import SYSTEM, AuditLog
 from cliffwatch.accounts.checks import (
     checked_country,
     checked_email,
@@ -19,6 +20,7 @@ from cliffwatch.accounts.checks import (
     normal_email,
     slug_of,
 )
+from cliffwatch.accounts.members import Members
 from cliffwatch.accounts.model import (
     ApiToken,
     AuditEntry,
@@ -31,6 +33,7 @@ from cliffwatch.accounts.model import (
     Workspace,
 )
 from cliffwatch.accounts.passwords import NOBODY, check_password, hash_password, needs_rehash, verify_password
+from cliffwatch.accounts.personal import Personal
 from cliffwatch.accounts.rows import person_of, token_of, workspace_of
 from cliffwatch.accounts.throttle import Throttle
 from cliffwatch.accounts.tokens import fingerprint, looks_like_api_token
@@ -55,6 +58,10 @@ class Accounts:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._throttle = Throttle()
+        self.personal = Personal(database, self._throttle)
+        self.team = Members(database)
+        self.log = AuditLog(database)
+        self.about = About(database)
 
     def is_set_up(self) -> bool:
         """Whether the first person and workspace are there."""
@@ -94,25 +101,31 @@ class Accounts:
             raise _set_up_already() from error
 
     def sign_in(self, email: str, password: str, *, address: str, user_agent: str, now: int) -> str:
-        """A session token. Raises InvalidInput, in the same words and time for a wrong e-mail and a wrong password;
-        TooManyAttempts after too many of them."""
+        """A session token; where the second factor is on, of a session that awaits its code (`personal.give_code`).
+
+        Raises InvalidInput, in the same words and time for a wrong e-mail and a wrong password; TooManyAttempts after
+        too many of them.
+        """
         email = normal_email(email)
         self._throttle.attempt(email, address, now)
         with self._database.read() as session:
             row = session.scalar(select(PersonRow).where(PersonRow.email == email))
-        is_right = verify_password(NOBODY if row is None else row.password_hash, password)
-        if row is None or not is_right:
+        encoded = row.password_hash if row is not None and not row.is_service else ""
+        is_right = verify_password(encoded or NOBODY, password)
+        if row is None or not encoded or not is_right:
             self._record_failure(row, email, address, now)
             raise InvalidInput("E-mail or password", "is wrong.", "Check both, and mind capital letters.")
-        fresh = hash_password(password) if needs_rehash(row.password_hash) else None
+        fresh = hash_password(password) if needs_rehash(encoded) else None
         with self._database.write() as session:
             home = _first_workspace(session, row.id)
             if home is None:
                 raise Forbidden("You", "belong to no workspace.", "Ask an administrator to add you.")
             if fresh is not None:
                 session.execute(update(PersonRow).where(PersonRow.id == row.id).values(password_hash=fresh))
-            token = sessions.start(session, row.id, home, address, user_agent, now)
-            audit.record(session, home, email, "session.sign_in", f"person:{row.id}", {}, address, now)
+            awaits = row.totp_since_ms is not None
+            token = sessions.start(session, row.id, home, address, user_agent, now, awaits_code=awaits)
+            if not awaits:
+                audit.record(session, home, email, "session.sign_in", f"person:{row.id}", {}, address, now)
         self._throttle.succeeded(email, address)
         return token
 
@@ -230,11 +243,11 @@ class Accounts:
             return workspace_of(row)
 
     def members(self, workspace_id: int) -> list[Member]:
-        """The people of a workspace, in the order in which they came."""
+        """The people of a workspace, in the order in which they came. Service accounts are none."""
         query = (
             select(PersonRow, MembershipRow.role)
             .join(MembershipRow, MembershipRow.person_id == PersonRow.id)
-            .where(MembershipRow.workspace_id == workspace_id)
+            .where(MembershipRow.workspace_id == workspace_id, ~PersonRow.is_service)
             .order_by(MembershipRow.id)
         )
         with self._database.read() as session:
@@ -266,8 +279,11 @@ class Accounts:
             audit.record(session, workspace_id, actor, "token.create", f"token:{token.id}", detail, address, now)
             return token, plain
 
-    def token(self, plain: str, now: int) -> Identity | None:
-        """Who an API token stands for; None when it is unknown, revoked, expired, or its person has left."""
+    def token(self, plain: str, now: int, *, address: str = "") -> Identity | None:
+        """Who an API token stands for; None when it is unknown, revoked, expired, or its person has left.
+
+        `address` is where it was used from, for the page of tokens.
+        """
         if not looks_like_api_token(plain):
             return None
         with self._database.read() as session:
@@ -275,7 +291,7 @@ class Accounts:
             identity = api_tokens.identity(session, row) if row is not None else None
         if row is not None and identity is not None and api_tokens.is_stale(row, now):
             with self._database.write() as session:
-                api_tokens.touch(session, row, now)
+                api_tokens.touch(session, row, now, address)
         return identity
 
     def list_tokens(self, workspace_id: int) -> list[ApiToken]:

@@ -14,6 +14,9 @@ import string
 SESSION_COOKIE = "cliffwatch_session"
 """The name of the cookie that carries a session's token."""
 
+WAITING_COOKIE = "cliffwatch_waiting"
+"""The name of the cookie of a sign-in that awaits its second step."""
+
 PREFIX_LENGTH = 11
 """How much of an API token is kept readable: `cw_` and eight characters."""
 

@@ -101,7 +101,11 @@ class Authentication:
 
     def _by_header(self, request: Request, now: int) -> Identity | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        return self._services.accounts.token(token.strip(), now) if scheme.lower() == "bearer" else None
+        return (
+            self._services.accounts.token(token.strip(), now, address=address_of(request))
+            if scheme.lower() == "bearer"
+            else None
+        )
 
     def _by_cookie(self, request: Request, now: int) -> Identity | None:
         """Only for reading: a browser sends the cookie along with what another site makes it do."""

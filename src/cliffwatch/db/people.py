@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, String, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cliffwatch.db.base import Base, Id, Json, Ms, OptionalMs, Short, reference
@@ -22,12 +22,46 @@ class WorkspaceRow(Base):
 
 class PersonRow(Base):
     __tablename__ = "people"
+    __table_args__ = (UniqueConstraint("sso_issuer", "sso_subject"),)
 
     id: Mapped[Id]
     email: Mapped[str] = mapped_column(String(320), unique=True)  # lower case
     name: Mapped[Short]
-    password_hash: Mapped[str] = mapped_column(String(300))
+    password_hash: Mapped[str] = mapped_column(String(300))  # "": signs in without one, or not at all
+    is_service: Mapped[bool] = mapped_column(Boolean, server_default=false())  # a program; it never signs in
+    totp_secret: Mapped[str] = mapped_column(SecretText("people.totp_secret"), server_default="")  # base32
+    totp_since_ms: Mapped[OptionalMs]  # None: not asked for when signing in
+    totp_last_step: Mapped[int] = mapped_column(BigInteger, server_default="-1")  # a code is good once
+    sso_issuer: Mapped[str | None] = mapped_column(String(300))
+    sso_subject: Mapped[str | None] = mapped_column(String(300))
     created_ms: Mapped[Ms]
+
+
+class RecoveryCodeRow(Base):
+    """Stands for the authenticator app once."""
+
+    __tablename__ = "recovery_codes"
+
+    id: Mapped[Id]
+    person_id: Mapped[int] = mapped_column(reference("people.id"), index=True)
+    code_hash: Mapped[str] = mapped_column(String(64))  # SHA-256
+    used_ms: Mapped[OptionalMs]
+
+
+class InvitationRow(Base):
+    """A link that brings somebody into a workspace. It stays until it is used, taken back, or renewed."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (UniqueConstraint("workspace_id", "email"),)
+
+    id: Mapped[Id]
+    workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"))
+    email: Mapped[str] = mapped_column(String(320))  # lower case
+    role: Mapped[str] = mapped_column(String(16))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of the link's token
+    invited_by: Mapped[Short]
+    created_ms: Mapped[Ms]
+    expires_ms: Mapped[Ms]
 
 
 class MembershipRow(Base):
@@ -51,6 +85,8 @@ class SessionRow(Base):
     created_ms: Mapped[Ms]
     last_seen_ms: Mapped[Ms]
     expires_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    confirmed_ms: Mapped[int] = mapped_column(BigInteger, server_default="0")  # when they proved who they are
+    awaits_code: Mapped[bool] = mapped_column(Boolean, server_default=false())  # it is nobody's until then
     address: Mapped[str] = mapped_column(String(64))
     user_agent: Mapped[str] = mapped_column(String(300))
 
@@ -68,6 +104,7 @@ class ApiTokenRow(Base):
     created_ms: Mapped[Ms]
     expires_ms: Mapped[OptionalMs]
     last_used_ms: Mapped[OptionalMs]
+    last_used_from: Mapped[str] = mapped_column(String(64), server_default="")  # an address
     revoked: Mapped[bool] = mapped_column(Boolean, default=False)
 
 

@@ -9,6 +9,7 @@ from cliffwatch.notify.channels import KINDS
 from cliffwatch.notify.channels.contract import Answer, ChannelKind, MailSettings
 from cliffwatch.notify.chart import ChartData, Size, png, svg
 from cliffwatch.notify.inbox import Inbox, ReceivedMail
+from cliffwatch.notify.notes import send_note
 from cliffwatch.notify.outbox import Attempt, Delivered, Delivery, Outbox
 from cliffwatch.notify.points import PointCharts
 from cliffwatch.notify.store import Channel, Channels
@@ -30,5 +31,6 @@ __all__ = [
     "ReceivedMail",
     "Size",
     "png",
+    "send_note",
     "svg",
 ]

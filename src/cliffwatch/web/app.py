@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import quote
 
 import structlog
 from fastapi import FastAPI, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from cliffwatch.accounts import Forbidden, TooManyAttempts
+from cliffwatch.accounts import Forbidden, Permission, TooManyAttempts
 from cliffwatch.connections import NotAuthorised, RemoteRefused
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound, Unavailable
 from cliffwatch.services import Services
 from cliffwatch.web.render import STATIC, render, see_other
 from cliffwatch.web.routes import (
+    account,
     act,
     apps,
+    audit,
     authorise,
     channels,
     destinations,
@@ -32,7 +36,9 @@ from cliffwatch.web.routes import (
     imports,
     incidents,
     integrations,
+    join,
     judging,
+    members,
     own_events,
     privacy,
     routing,
@@ -48,9 +54,10 @@ from cliffwatch.web.routes import (
     streams,
     wizard,
     wizard_parts,
+    workspaces,
 )
 from cliffwatch.web.security import SameOrigin, SecurityHeaders
-from cliffwatch.web.visit import SetUpFirst, SignInFirst
+from cliffwatch.web.visit import NEEDS, PROOF, ProveFirst, SetUpFirst, SignInFirst
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +66,8 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 ROUTES = (
     act,
     session,
+    join,
+    workspaces,
     home,
     destinations,
     sources,
@@ -80,6 +89,9 @@ ROUTES = (
     escalation,
     apps,
     privacy,
+    members,
+    account,
+    audit,
     settings,
     imports,
     integrations,
@@ -100,8 +112,45 @@ def create_pages(services: Services, *, lifespan: Lifespan | None = None) -> Fas
     app.mount("/static", KeptFiles(directory=STATIC))
     for module in ROUTES:
         app.include_router(module.router)
+    rules(app)
     _answer_errors(app)
     return app
+
+
+PUBLIC = frozenset(
+    {
+        "/act/{token}",
+        "/appearance",
+        "/join/{token}",
+        "/sign-in",
+        "/sign-in/code",
+        "/sign-out",
+        "/welcome",
+    }
+)
+"""Pages for people who are not signed in. The tokens in links are secrets of their own."""
+
+
+def rules(app: FastAPI) -> dict[tuple[str, str], Permission | None]:
+    """(method, path) -> the permission that a page needs; None for public ones. Raises TypeError for one without."""
+    found: dict[tuple[str, str], Permission | None] = {}
+    for route in iter_route_contexts(app.routes):
+        dependant = getattr(route, "dependant", None)
+        if dependant is None:  # static files, mounted applications
+            continue
+        asked = [NEEDS[call] for call in _calls(dependant) if call in NEEDS]
+        if bool(asked) is (route.path in PUBLIC):
+            raise TypeError(f"{route.path} must ask for a visit, such as `visit: Reading`, or else be named in PUBLIC.")
+        needed = max(asked, key=list(Permission).index) if asked else None
+        for method in route.methods or ():
+            found[method, str(route.path)] = needed
+    return found
+
+
+def _calls(dependant: Dependant) -> Iterator[object]:
+    yield dependant.call
+    for inner in dependant.dependencies:
+        yield from _calls(inner)
 
 
 class KeptFiles(StaticFiles):
@@ -145,6 +194,22 @@ def _answer_errors(app: FastAPI) -> None:
     def set_up_first(request: Request, _: Exception) -> Response:
         return _redirect(request, "/welcome")
 
+    @app.exception_handler(ProveFirst)
+    def prove_first(request: Request, wanted: Exception) -> Response:
+        assert isinstance(wanted, ProveFirst)
+        visit, fields = wanted.visit, wanted.posted.fields
+        kept = [(name, value) for name, values in fields.items() for value in values if name != PROOF]
+        has_factor = visit.services.accounts.personal.factor(visit.person.id).is_on
+        return visit.page(
+            "confirm.html",
+            wanted.status,
+            kept=kept,
+            error=wanted.error,
+            by_code=has_factor,
+            action=request.url.path,
+            back=_back(request),
+        )
+
     @app.exception_handler(CliffwatchError)
     def known(request: Request, error: Exception) -> Response:
         assert isinstance(error, CliffwatchError)
@@ -180,6 +245,10 @@ def _redirect(request: Request, path: str) -> Response:
 
 
 def _problem(request: Request, status: int, title: str, text: str) -> Response:
+    return render(request, "problem.html", status, code=status, title=title, text=text, back=_back(request))
+
+
+def _back(request: Request) -> str:
+    """The page of this server that the visitor came from, "" when there is none."""
     referer = request.headers.get("referer", "")
-    back = referer if referer.startswith(str(request.base_url)) else ""
-    return render(request, "problem.html", status, code=status, title=title, text=text, back=back)
+    return referer if referer.startswith(str(request.base_url)) else ""

@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from cliffwatch.accounts import SESSION_COOKIE, Identity, Permission, Person
+from cliffwatch.accounts import SESSION_COOKIE, Identity, Permission, Person, TooManyAttempts
+from cliffwatch.errors import InvalidInput
 from cliffwatch.services import Services
 from cliffwatch.web import formats
+from cliffwatch.web.forms import Posted, PostedForm
 from cliffwatch.web.render import render
 from cliffwatch.web.views.incidents import LIVE
 from cliffwatch.web.views.shell import shell
@@ -23,6 +25,14 @@ class SignInFirst(Exception):
 
 class SetUpFirst(Exception):
     """The installation has no owner yet."""
+
+
+class ProveFirst(Exception):
+    """What is asked for is dangerous, and it is a while since the person proved who they are."""
+
+    def __init__(self, visit: Visit, posted: Posted, error: str, status: int) -> None:
+        super().__init__()
+        self.visit, self.posted, self.error, self.status = visit, posted, error, status
 
 
 def _services(request: Request) -> Services:
@@ -61,6 +71,16 @@ class Visit:
         """This server as the visitor reaches it, for links and snippets."""
         return self.services.settings.base_url.rstrip("/") or str(self.request.base_url).rstrip("/")
 
+    @property
+    def cookie(self) -> str:
+        """The token of the session that asks."""
+        return self.request.cookies.get(SESSION_COOKIE, "")
+
+    @property
+    def from_address(self) -> str:
+        """Where the visitor is, for the audit log."""
+        return client_address(self.request)
+
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page in its frame."""
         frame = shell(
@@ -69,6 +89,7 @@ class Visit:
             self.services.incidents.list(self.workspace_id, states=LIVE),
             self.request.url.path,
             has_inbox=self.services.inbox is not None,
+            workspaces=[place for place, _ in self.services.accounts.workspaces_of(self.person.id)],
         )
         return render(self.request, template, status, shell=frame, **values)
 
@@ -117,6 +138,32 @@ def _owning(visit: Reading) -> Visit:
     return visit
 
 
+PROOF = "proof"
+"""The field of a form that proves who sends it: a password, or a code of the second factor."""
+
+
+def _proven(visit: Reading, posted: PostedForm) -> Visit:
+    """Raises ProveFirst unless the person has proven who they are lately, or does so with this very form."""
+    personal, error, status = visit.services.accounts.personal, "", 403
+    if personal.is_fresh(visit.cookie, visit.now):
+        return visit
+    if posted.has(PROOF):
+        try:
+            personal.confirm(
+                visit.identity, visit.cookie, posted.raw(PROOF), visit.now, address=client_address(visit.request)
+            )
+        except (InvalidInput, TooManyAttempts) as wrong:
+            error, status = str(wrong), 429 if isinstance(wrong, TooManyAttempts) else 422
+        else:
+            return visit
+    raise ProveFirst(visit, posted, error, status)
+
+
 Editing = Annotated[Visit, Depends(_editing)]
 Administering = Annotated[Visit, Depends(_administering)]
 Owning = Annotated[Visit, Depends(_owning)]
+Proven = Annotated[Visit, Depends(_proven)]
+"""Beside one of the others, for acts that a stolen session must not do."""
+
+NEEDS = {_visit: Permission.READ, _editing: Permission.EDIT, _administering: Permission.ADMIN, _owning: Permission.OWN}
+"""What each dependency asks for; `app.rules` reads it from the routes."""

@@ -12,7 +12,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.web import formats
 from cliffwatch.web.forms import PostedForm, said
 from cliffwatch.web.render import see_other
-from cliffwatch.web.visit import Administering, Owning, Visit
+from cliffwatch.web.visit import Administering, Owning, Proven, Visit
 
 router = APIRouter(prefix="/settings/apps")
 
@@ -23,7 +23,7 @@ def apps(visit: Administering) -> Response:
 
 
 @router.post("")
-def create(visit: Administering, posted: PostedForm) -> Response:
+def create(visit: Administering, _: Proven, posted: PostedForm) -> Response:
     """Register an app and show its secret this once, on the very answer."""
     form = {"name": posted.text("name"), "redirects": posted.raw("redirects")}
     try:

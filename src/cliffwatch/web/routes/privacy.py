@@ -9,7 +9,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.web import formats
 from cliffwatch.web.forms import PostedForm, said
 from cliffwatch.web.render import see_other
-from cliffwatch.web.visit import Administering, Visit
+from cliffwatch.web.visit import Administering, Proven, Visit
 
 router = APIRouter(prefix="/settings/privacy")
 
@@ -27,7 +27,7 @@ def listed(visit: Administering) -> Response:
 
 
 @router.post("")
-def delete(visit: Administering, posted: PostedForm) -> Response:
+def delete(visit: Administering, _: Proven, posted: PostedForm) -> Response:
     form = {name: posted.text(name) for name in ("user_id", "anonymous_id", "for_ever")}
     try:
         found = visit.services.ingest.deletions.request(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from cliffwatch.accounts import SESSION_COOKIE, SLIDING_MS, TooManyAttempts
-from cliffwatch.errors import CliffwatchError, InvalidInput
+from cliffwatch.accounts import CODE_MS, SESSION_COOKIE, SLIDING_MS, WAITING_COOKIE, TooManyAttempts
+from cliffwatch.errors import CliffwatchError, InvalidInput, NotFound
 from cliffwatch.web.forms import Posted, PostedForm, said
 from cliffwatch.web.render import THEME, render, see_other
 from cliffwatch.web.views.places import country_names, zone_groups
@@ -100,6 +100,36 @@ def sign_in(request: Request, services: Installed, posted: PostedForm) -> Respon
         return render(request, "sign_in.html", status, **values)
 
 
+@router.get("/sign-in/code")
+def code_page(request: Request, services: Installed, next: str = "/") -> Response:  # noqa: A002 - the address's word
+    if services.accounts.personal.waits_for_code(request.cookies.get(WAITING_COOKIE, ""), services.clock()) is None:
+        return see_other("/sign-in", "Begin again with your password.", tone="bad")
+    return render(request, "sign_in_code.html", error="", next=own_path(next))
+
+
+@router.post("/sign-in/code")
+def give_code(request: Request, services: Installed, posted: PostedForm) -> Response:
+    """The second step of signing in."""
+    to = own_path(posted.text("next", "/"))
+    try:
+        token = services.accounts.personal.give_code(
+            request.cookies.get(WAITING_COOKIE, ""),
+            posted.text("code"),
+            address=client_address(request),
+            user_agent=request.headers.get("user-agent", ""),
+            now=services.clock(),
+        )
+    except NotFound as error:
+        return see_other("/sign-in", str(error), tone="bad")
+    except (InvalidInput, TooManyAttempts) as error:
+        status = 429 if isinstance(error, TooManyAttempts) else 422
+        return render(request, "sign_in_code.html", status, error=str(error), next=to)
+    response = see_other(to)
+    response.delete_cookie(WAITING_COOKIE)
+    keep_session(request, services, response, token)
+    return response
+
+
 @router.post("/sign-out")
 def sign_out(request: Request, services: Installed) -> Response:
     token = request.cookies.get(SESSION_COOKIE)
@@ -137,7 +167,35 @@ def _signed_in(request: Request, services: Installed, posted: Posted, email: str
         user_agent=request.headers.get("user-agent", ""),
         now=services.clock(),
     )
+    if services.accounts.personal.waits_for_code(token, services.clock()) is not None:
+        response = see_other(f"/sign-in/code?{urlencode({'next': path})}")
+        response.set_cookie(
+            WAITING_COOKIE,
+            token,
+            max_age=CODE_MS // 1000,
+            path="/sign-in",
+            httponly=True,
+            samesite="lax",
+            secure=is_secure(request, services),
+        )
+        return response
     response = see_other(path)
-    secure = request.url.scheme == "https" or services.settings.base_url.startswith("https:")
-    response.set_cookie(SESSION_COOKIE, token, max_age=SLIDING_MS // 1000, httponly=True, samesite="lax", secure=secure)
+    keep_session(request, services, response, token)
     return response
+
+
+def keep_session(request: Request, services: Installed, response: Response, token: str) -> None:
+    """Hand the session to the browser, out of reach of scripts and of other sites."""
+    response.set_cookie(
+        SESSION_COOKIE,
+        token,
+        max_age=SLIDING_MS // 1000,
+        httponly=True,
+        samesite="lax",
+        secure=is_secure(request, services),
+    )
+
+
+def is_secure(request: Request, services: Installed) -> bool:
+    """Whether people reach this server over TLS."""
+    return request.url.scheme == "https" or services.settings.base_url.startswith("https:")

@@ -1,4 +1,4 @@
-"""Settings: workspace, members, API tokens."""
+"""Settings: workspace, API tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cliffwatch.web import formats
 from cliffwatch.web.forms import PostedForm, said
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views.places import country_names, zone_groups
-from cliffwatch.web.visit import Administering, Owning, Reading, Visit, client_address
+from cliffwatch.web.visit import Administering, Owning, Proven, Reading, Visit, client_address
 
 router = APIRouter(prefix="/settings")
 
@@ -35,10 +35,11 @@ class TokenForm:
     name: str = ""
     scope: str = "read"
     days: str = "90"
+    person: str = ""  # id of a service account; "": for oneself
 
 
 @router.get("")
-def settings() -> Response:
+def settings(_: Reading) -> Response:
     return see_other("/settings/workspace")
 
 
@@ -67,37 +68,24 @@ def save_workspace(visit: Owning, posted: PostedForm) -> Response:
     return see_other("/settings/workspace", "Your changes are saved.")
 
 
-@router.get("/members")
-def members(visit: Reading) -> Response:
-    found = [
-        {
-            "name": member.person.name,
-            "initials": formats.initials(member.person.name),
-            "email": member.person.email,
-            "role": member.role.value.capitalize(),
-            "you": member.person.id == visit.person.id,
-        }
-        for member in visit.services.accounts.members(visit.workspace_id)
-    ]
-    return visit.page("settings.html", tab="members", members=found, errors={})
-
-
 @router.get("/tokens")
 def tokens(visit: Reading) -> Response:
     return _tokens(visit, TokenForm(), {})
 
 
 @router.post("/tokens")
-def create_token(visit: Administering, posted: PostedForm) -> Response:
+def create_token(visit: Administering, _: Proven, posted: PostedForm) -> Response:
     """Create a token and show it this once, on the very answer: it is never kept in readable form."""
-    form = TokenForm(posted.text("name"), posted.text("scope"), posted.text("days"))
+    form = TokenForm(posted.text("name"), posted.text("scope"), posted.text("days"), posted.text("person"))
     days = posted.number("days")
     if form.scope not in {key for key, _ in SCOPES}:
         return _tokens(visit, form, {"scope": "Choose one of these."}, 422)
+    programs = visit.services.accounts.team.service_accounts(visit.workspace_id)
+    owners = {str(one.person.id): one.person.id for one in programs}
     try:
         token, plain = visit.services.accounts.create_token(
             visit.workspace_id,
-            visit.person.id,
+            owners.get(form.person, visit.person.id),
             form.name,
             Scope(form.scope),
             expires_ms=visit.now + days * formats.DAY_MS if days else None,
@@ -141,6 +129,9 @@ def _tokens(
     def shown(ms: int) -> formats.Moment:
         return formats.moment(ms, visit.zone, visit.now)
 
+    accounts = visit.services.accounts
+    programs = accounts.team.service_accounts(visit.workspace_id)
+    names = {one.person.id: one.person.name for one in (*accounts.members(visit.workspace_id), *programs)}
     found: list[dict[str, Any]] = [
         {
             "id": token.id,
@@ -149,6 +140,10 @@ def _tokens(
             "scope": token.scope.value,
             "created": shown(token.created_ms),
             "used": shown(token.last_used_ms) if token.last_used_ms else None,
+            "used_from": token.last_used_from,
+            "expires": shown(token.expires_ms) if token.expires_ms else None,
+            "is_over": token.expires_ms is not None and token.expires_ms <= visit.now,
+            "of": names.get(token.person_id or 0, ""),
         }
         for token in visit.services.accounts.list_tokens(visit.workspace_id)
         if not token.revoked
@@ -163,4 +158,5 @@ def _tokens(
         scopes=SCOPES,
         lifetimes=LIFETIMES,
         new_token=new_token,
+        programs=[(str(one.person.id), one.person.name) for one in programs],
     )

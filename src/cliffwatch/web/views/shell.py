@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cliffwatch.accounts import Identity, Permission
+from cliffwatch.accounts import Identity, Permission, Workspace
 from cliffwatch.incidents import Incident
 from cliffwatch.streams.model import Stream, StreamState
 from cliffwatch.web import formats
@@ -37,6 +37,8 @@ class NavStream:
 @dataclass(frozen=True, slots=True)
 class Shell:
     workspace: str
+    workspace_id: int
+    workspaces: tuple[tuple[int, str], ...]  # all that the person may look at
     person: str
     initials: str
     role: str
@@ -50,7 +52,13 @@ class Shell:
 
 
 def shell(
-    identity: Identity, streams: Sequence[Stream], live: Sequence[Incident], path: str, *, has_inbox: bool
+    identity: Identity,
+    streams: Sequence[Stream],
+    live: Sequence[Incident],
+    path: str,
+    *,
+    has_inbox: bool,
+    workspaces: Sequence[Workspace] = (),
 ) -> Shell:
     """`live` are incidents that go on; `path` is the address of the page inside the frame."""
     per_stream = Counter(stream_id for incident in live for stream_id in streams_of(incident))
@@ -70,6 +78,8 @@ def shell(
     role = identity.role
     return Shell(
         identity.workspace.name,
+        identity.workspace.id,
+        tuple((place.id, place.name) for place in workspaces),
         name,
         formats.initials(name),
         role.value.capitalize(),

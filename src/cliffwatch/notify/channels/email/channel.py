@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, field, replace
+from email.message import EmailMessage
 
 import aiosmtplib
 
@@ -59,12 +60,16 @@ EMAIL = Email()
 
 
 async def _send(letter: Letter, server: MailSettings, timeout_seconds: float) -> Answer:
-    mail = build(letter, sender=server.sender)
+    return await hand_over(build(letter, sender=server.sender), letter.target, server, timeout_seconds)
+
+
+async def hand_over(mail: EmailMessage, target: str, server: MailSettings, timeout_seconds: float) -> Answer:
+    """Give a mail to the mail server, for one recipient."""
     try:
         async with asyncio.timeout(timeout_seconds):
             _, said = await aiosmtplib.send(
                 mail,
-                recipients=[letter.target],
+                recipients=[target],
                 hostname=server.host,
                 port=server.port,
                 username=server.user or None,
