@@ -1,6 +1,6 @@
 """The audit log: written in the transaction of the change that it tells of, never changed afterwards.
 
-The database itself refuses to change or delete a line (triggers of migration 0013).
+The database itself refuses to change or delete a line (triggers of migration 0014).
 """
 
 from __future__ import annotations
