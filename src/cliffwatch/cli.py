@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import click
 
 from cliffwatch.clock import system_clock
-from cliffwatch.errors import CliffwatchError
+from cliffwatch.errors import CliffwatchError, InvalidInput
 
 if TYPE_CHECKING:
     from cliffwatch.app import Application
@@ -313,6 +313,89 @@ def print_causes(explanation: Explanation, text: str) -> None:
         console.print(f"\nWhat they did (rate): {rate:+.1%}. Who came (mix): {mix:+.1%}.", highlight=False)
     if explanation.unexplained >= 0.01:
         console.print(f"\n{explanation.unexplained:.0%} of the change is in no slice that stands out.", highlight=False)
+
+
+def of_server(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of a command that speaks to a running server."""
+    url = click.option(
+        "--url",
+        envvar="CLIFFWATCH_URL",
+        default="http://127.0.0.1:8420",
+        show_default=True,
+        help="Address of the server; also CLIFFWATCH_URL.",
+    )
+    token = click.option(
+        "--token", envvar="CLIFFWATCH_TOKEN", required=True, help="An API token, cw_...; better in CLIFFWATCH_TOKEN."
+    )
+    return url(token(command))
+
+
+PRUNE = click.option("--prune", is_flag=True, help="Delete what the file's sections do not name.")
+SECRETS = click.option("--secrets", is_flag=True, help="Set secrets again: the server does not show them to compare.")
+
+
+@main.command("export")
+@of_server
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A file instead of the screen.")
+@click.option("--schema", "as_schema", is_flag=True, help="Write the JSON Schema of such a file instead.")
+@clear_errors
+def export_config(url: str, token: str, output: Path | None, as_schema: bool) -> None:
+    """Write streams, monitors, policies and channels as YAML; secrets as references."""
+    from cliffwatch.client import Client
+    from cliffwatch.config.commands import run_export
+
+    with Client(url, token) as client:
+        run_export(client, output, as_schema=as_schema)
+
+
+@main.command("plan")
+@of_server
+@click.argument("file", type=EXISTING_FILE)
+@PRUNE
+@SECRETS
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--exit-code", is_flag=True, help="Exit with 2 when something differs.")
+@clear_errors
+def plan_config(url: str, token: str, file: Path, **options: bool) -> None:
+    """Show what differs between a file and the server; nothing is changed."""
+    from cliffwatch.client import Client
+    from cliffwatch.config.commands import run_plan
+
+    with Client(url, token) as client:
+        run_plan(client, file, **options)
+
+
+@main.command("apply")
+@of_server
+@click.argument("file", type=EXISTING_FILE)
+@PRUNE
+@SECRETS
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@clear_errors
+def apply_config(url: str, token: str, file: Path, **options: bool) -> None:
+    """Make the server as a file says, after showing what that changes."""
+    from cliffwatch.client import Client
+    from cliffwatch.config.commands import run_apply
+
+    with Client(url, token) as client:
+        run_apply(client, file, **options)
+
+
+@main.command("mcp")
+@of_server
+@clear_errors
+def mcp_server(url: str, token: str) -> None:
+    """Serve an assistant over MCP on standard input and output; a token of scope read is enough."""
+    from cliffwatch.client import Client
+
+    try:
+        from cliffwatch.assistant import create_server
+    except ModuleNotFoundError as error:
+        raise InvalidInput(
+            "mcp", "needs a package that is not installed.", "Run: pip install 'cliffwatch[mcp]'"
+        ) from error
+    with Client(url, token) as client:
+        create_server(client).run()
 
 
 def load_settings(**given: object) -> Settings:

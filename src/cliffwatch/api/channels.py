@@ -26,7 +26,7 @@ SettingValue = Text | bool | Annotated[list[Text], Field(max_length=100)]
 
 
 class ChannelShown(Shown):
-    """A place to notify. Secrets are shown once, when the channel is made; afterwards `(hidden)` stands for them."""
+    """A place to notify. Secrets are shown once, when it is made; then `(hidden)` stands for those that are set."""
 
     id: Annotated[int, Field(examples=[1])]
     kind: Annotated[str, Field(examples=["email"])]
@@ -73,6 +73,10 @@ class ChannelChange(Body):
     """What to change; what is left out stays. `quiet` null ends the quiet hours."""
 
     name: Annotated[Name | None, Field(examples=["Team inbox"])] = None
+    settings: Annotated[
+        dict[str, SettingValue] | None,
+        Field(max_length=20, description="Settings that are not named stay.", examples=[{"to": ["team@example.com"]}]),
+    ] = None
     enabled: bool | None = None
     quiet: QuietGiven | None = None
 
@@ -125,15 +129,23 @@ def router(services: Services) -> APIRouter:
     def get_channel(who: Admin, channel_id: Id) -> ChannelShown:
         return channel_shown(services.channels.get(who.workspace.id, channel_id))
 
-    @routes.patch("/channels/{channel_id}", summary="Rename a channel, switch it, set its quiet hours")
+    @routes.patch("/channels/{channel_id}", summary="Change a channel: its name, settings, switch, quiet hours")
     def change_channel(who: Admin, request: Request, channel_id: Id, given: ChannelChange) -> ChannelShown:
         quiet: dict[str, Any] | None = None
         if "quiet" in given.model_fields_set:
             quiet = given.quiet.model_dump() if given.quiet is not None else {}
         channel = services.channels.update(
-            who.workspace.id, channel_id, name=given.name, enabled=given.enabled, quiet=quiet
+            who.workspace.id, channel_id, name=given.name, settings=given.settings, enabled=given.enabled, quiet=quiet
         )
-        note(services, request, who, "channel.update", f"channel:{channel_id}", {"name": channel.name})
+        changed = sorted(given.settings or ())
+        note(
+            services,
+            request,
+            who,
+            "channel.update",
+            f"channel:{channel_id}",
+            {"name": channel.name, "settings": changed} if changed else {"name": channel.name},
+        )
         return channel_shown(channel)
 
     @routes.post("/channels/{channel_id}/test", status_code=202, summary="Send a test message")
@@ -170,7 +182,7 @@ def channel_shown(channel: Channel, *, with_secrets: bool = False) -> ChannelSho
     settings = dump_settings(channel.settings)
     if not with_secrets:
         secret = [field.name for field in dataclasses.fields(channel.settings) if field.metadata.get("secret")]
-        settings |= dict.fromkeys(secret, HIDDEN)
+        settings |= {name: HIDDEN for name in secret if settings[name]}
     return ChannelShown(
         id=channel.id,
         kind=channel.kind,

@@ -165,10 +165,11 @@ def _bad_field(found: Mapping[str, Any]) -> BadField:
     where, *path = (str(part) for part in found["loc"])
     if found["type"] == "json_invalid":
         return BadField(field="body", where="body", rule=f"is not JSON: {found['ctx']['error']}")
-    return BadField(field=".".join(path) or where, where=where, rule=_rule(found))
+    return BadField(field=".".join(path) or where, where=where, rule=rule_of(found))
 
 
-def _rule(found: Mapping[str, Any]) -> str:
+def rule_of(found: Mapping[str, Any]) -> str:
+    """What pydantic expected of a field, in words that continue the field's name."""
     if found["type"] == "missing":
         return "is needed"
     if found["type"] == "extra_forbidden":

@@ -1,0 +1,65 @@
+"""Operations of the HTTP API about channels. Written by tools/make_client.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cliffwatch.client.transport import Transport
+
+
+class ChannelsApi(Transport):
+    """Channels."""
+
+    def list_channels(self) -> Iterator[dict[str, Any]]:
+        """The workspace's channels.
+
+        Needs the role admin, or a token of scope admin.
+        """
+        return self._pages("/channels")
+
+    def create_channel(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a channel.
+
+        Needs the role admin, or a token of scope admin.
+        """
+        found: dict[str, Any] = self._ask("POST", "/channels", body=body)
+        return found
+
+    def get_channel(self, channel_id: int) -> dict[str, Any]:
+        """One channel.
+
+        Needs the role admin, or a token of scope admin.
+        """
+        found: dict[str, Any] = self._ask("GET", f"/channels/{channel_id}")
+        return found
+
+    def change_channel(self, channel_id: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Change a channel: its name, settings, switch, quiet hours.
+
+        Needs the role admin, or a token of scope admin.
+        """
+        found: dict[str, Any] = self._ask("PATCH", f"/channels/{channel_id}", body=body)
+        return found
+
+    def delete_channel(self, channel_id: int) -> None:
+        """Delete a channel.
+
+        Its delivery log goes with it. Needs the role admin, or a token of scope admin.
+        """
+        self._ask("DELETE", f"/channels/{channel_id}")
+
+    def test_channel(self, channel_id: int) -> dict[str, Any]:
+        """Send a test message.
+
+        Needs the role admin, or a token of scope admin.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/channels/{channel_id}/test")
+        return found
+
+    def list_deliveries(self, *, incident: int | None = None) -> Iterator[dict[str, Any]]:
+        """What was delivered, the newest first.
+
+        Needs the role viewer, or a token of scope read.
+        """
+        return self._pages("/deliveries", query={"incident": incident})

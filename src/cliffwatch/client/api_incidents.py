@@ -1,0 +1,120 @@
+"""Operations of the HTTP API about incidents. Written by tools/make_client.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cliffwatch.client.transport import Transport
+
+
+class IncidentsApi(Transport):
+    """Incidents."""
+
+    def list_incidents(
+        self, *, state: Sequence[str] | None = None, stream_id: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The workspace's incidents, the newest first.
+
+        Needs the role viewer, or a token of scope read.
+        """
+        return self._pages("/incidents", query={"state": state, "stream_id": stream_id})
+
+    def get_incident(self, number: int) -> dict[str, Any]:
+        """One incident.
+
+        Needs the role viewer, or a token of scope read.
+        """
+        found: dict[str, Any] = self._ask("GET", f"/incidents/{number}")
+        return found
+
+    def look_around(self, number: int) -> dict[str, Any]:
+        """What happened around an incident: its verdict, and what else moved.
+
+        Whether tracking broke or business fell, with the evidence; other streams, the source's health and what
+        people wrote down that they did, ranked by how well they fit. Needs the role viewer, or a token of scope
+        read.
+        """
+        found: dict[str, Any] = self._ask("GET", f"/incidents/{number}/around")
+        return found
+
+    def acknowledge_incident(self, number: int) -> dict[str, Any]:
+        """Take an incident on.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/acknowledge")
+        return found
+
+    def snooze_incident(self, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep an incident quiet until a time.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/snooze", body=body)
+        return found
+
+    def resolve_incident(self, number: int) -> dict[str, Any]:
+        """Say that an incident is over.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/resolve")
+        return found
+
+    def mark_false_alarm(self, number: int) -> dict[str, Any]:
+        """Say that nothing had happened.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/false-alarm")
+        return found
+
+    def mark_expected(self, number: int) -> dict[str, Any]:
+        """Say that it was meant to happen.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/expected")
+        return found
+
+    def mark_new_normal(self, number: int) -> dict[str, Any]:
+        """Say that it happened and stays.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/new-normal")
+        return found
+
+    def undo_mark(self, number: int) -> dict[str, Any]:
+        """Let the mark of an incident teach nothing.
+
+        The incident stays as it was marked; the band, the base line and the forecast are as without it. Needs the
+        role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/undo-mark")
+        return found
+
+    def renew_mark(self, number: int) -> dict[str, Any]:
+        """Let an undone mark teach again.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/renew-mark")
+        return found
+
+    def reopen_incident(self, number: int) -> dict[str, Any]:
+        """Open an incident again.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/reopen")
+        return found
+
+    def comment_on_incident(self, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Leave a remark on an incident.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/comment", body=body)
+        return found

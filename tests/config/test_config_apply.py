@@ -1,0 +1,162 @@
+"""A file applied to a real server over its API, and what the server then says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.api.conftest import World
+from tests.config.conftest import client_of
+
+from cliffwatch.client import Client
+from cliffwatch.config import Applied, Document, apply, fetch, plan, read, to_yaml
+from cliffwatch.errors import InvalidInput
+
+FILE = """\
+version: 1
+channels:
+  - name: Alerts
+    kind: slack
+    settings: {webhook_url: "${env:SLACK_URL}"}
+    quiet: {start: 22:00, end: 07:00}
+  - name: Hook
+    kind: webhook
+    settings: {url: "https://example.com/hook"}
+    enabled: false
+policies:
+  - name: Shop on call
+    steps:
+      - channels: [Alerts]
+      - {after_minutes: 15, channels: [Hook], urgent: true}
+    repeats: 1
+streams:
+  - name: Orders by country
+    source: SOURCE
+    spec_type: track
+    events: [Order Completed]
+    dimensions: [{path: properties.country, top: 5}]
+    schedule: {frequency_minutes: 180, anchor: 01:30, time_zone: Europe/Oslo}
+    paused: true
+monitors:
+  - name: Shop
+    rule: {streams: [Orders by country], directions: [-1], min_relative: 0.1}
+    policy: Shop on call
+"""
+ENVIRONMENT = {"SLACK_URL": "https://hooks.slack.com/services/T0/B0/secret"}
+
+
+def text_of(world: World, **replaced: str) -> str:
+    text = FILE.replace("SOURCE", world.home.source.name)
+    for before, after in replaced.items():
+        text = text.replace(before, after)
+    return text
+
+
+def applied(client: Client, text: str, environment: dict[str, str] | None = None, **options: bool) -> Applied:
+    document, lines = read(text)
+    live = fetch(client)
+    return apply(
+        client, plan(document, live, lines, **options), live, ENVIRONMENT if environment is None else environment
+    )
+
+
+def test_a_file_applied_is_what_the_server_then_has(world: World, client: Client) -> None:
+    done = applied(client, text_of(world))
+    assert (done.error, len(done.done)) == (None, 5)
+    document, lines = read(text_of(world))
+    assert plan(document, fetch(client), lines).doing == ()
+    (stream,) = [one for one in client.list_streams() if one["name"] == "Orders by country"]
+    assert stream["state"] == "paused"
+    (monitor,) = [one for one in client.list_monitors() if one["name"] == "Shop"]
+    assert monitor["rule"]["streams"] == [stream["id"]]
+
+
+def test_the_secret_behind_a_reference_reaches_the_channel_and_no_export(world: World, client: Client) -> None:
+    applied(client, text_of(world))
+    kept = next(one for one in world.services.channels.list(world.home.id) if one.name == "Alerts")
+    assert getattr(kept.settings, "webhook_url") == ENVIRONMENT["SLACK_URL"]  # noqa: B009 # of Slack's own type
+    exported = to_yaml(fetch(client).document)
+    assert "hooks.slack.com" not in exported
+    assert "${env:CLIFFWATCH_ALERTS_WEBHOOK_URL}" in exported
+
+
+def test_an_export_is_a_file_that_changes_nothing(world: World, client: Client) -> None:
+    applied(client, text_of(world))
+    document, lines = read(to_yaml(fetch(client).document))
+    assert plan(document, fetch(client), lines, prune=True).doing == ()
+
+
+def test_changes_reach_the_things_that_are_there(world: World, client: Client) -> None:
+    applied(client, text_of(world))
+    before = {one["name"]: one["id"] for one in client.list_streams()}
+    changed = text_of(world).replace("top: 5", "top: 7").replace("paused: true", "paused: false")
+    changed = changed.replace("enabled: false", "enabled: true").replace("repeats: 1", "repeats: 2")
+    done = applied(client, changed.replace("min_relative: 0.1", "min_relative: 0.2"))
+    assert [(step.kind, str(step.action)) for step in done.done] == [
+        ("channels", "change"),
+        ("policies", "change"),
+        ("streams", "change"),
+        ("monitors", "change"),
+    ]
+    document, lines = read(changed.replace("min_relative: 0.1", "min_relative: 0.2"))
+    assert plan(document, fetch(client), lines).doing == ()
+    assert {one["name"]: one["id"] for one in client.list_streams()} == before
+
+
+def test_a_secret_is_set_again_on_request(world: World, client: Client) -> None:
+    applied(client, text_of(world))
+    applied(client, text_of(world), {"SLACK_URL": "https://hooks.slack.com/services/T0/B0/new"}, secrets=True)
+    kept = next(one for one in world.services.channels.list(world.home.id) if one.name == "Alerts")
+    assert str(getattr(kept.settings, "webhook_url")).endswith("/new")  # noqa: B009 # of Slack's own type
+
+
+def test_what_is_pruned_is_gone(world: World, client: Client) -> None:
+    applied(client, text_of(world))
+    done = applied(client, "version: 1\nmonitors: []\npolicies: []\nstreams: []\n", prune=True)
+    assert done.error is None
+    assert [one["name"] for one in client.list_monitors()] == ["Everything"]
+    assert (list(client.list_policies()), list(client.list_streams())) == ([], [])
+    assert client.list_deleted()["data"]
+
+
+def test_a_secret_that_cannot_be_read_changes_nothing(world: World, client: Client) -> None:
+    before = fetch(client).document
+    with pytest.raises(InvalidInput, match="SLACK_URL, which is not set"):
+        applied(client, text_of(world), {})
+    assert fetch(client).document == before
+
+
+def test_a_step_that_the_server_refuses_ends_it_and_applying_again_does_the_rest(world: World, client: Client) -> None:
+    broken = text_of(world).replace("https://example.com/hook", "ftp://example.com/hook")
+    done = applied(client, broken)
+    assert done.error is not None
+    assert ([step.name for step in done.done], len(done.left)) == (["Alerts"], 4)
+    assert len(applied(client, text_of(world)).done) == 4
+
+
+def test_a_token_that_only_reads_changes_nothing(world: World) -> None:
+    before = fetch(client_of(world)).document
+    document, lines = read(text_of(world))
+    live = fetch(client_of(world))
+    done = apply(client_of(world, "read"), plan(document, live, lines), live, ENVIRONMENT)
+    assert done.error is not None
+    assert "403" in str(done.error)
+    assert fetch(client_of(world)).document == before
+
+
+def test_two_things_of_one_name_cannot_be_told_apart(world: World, client: Client) -> None:
+    stream = world.home.stream
+    client.create_stream(
+        {"source_id": stream.source_id, "name": stream.name, "definition": definition(client, stream.id)}
+    )
+    with pytest.raises(InvalidInput, match=f"stream “{stream.name}”: is the name of 2 of them"):
+        fetch(client)
+
+
+def definition(client: Client, stream_id: int) -> dict[str, Any]:
+    found: dict[str, Any] = client.get_stream(stream_id)["definition"]
+    return found
+
+
+def test_an_empty_document_asks_for_nothing(client: Client) -> None:
+    assert plan(Document(), fetch(client)).steps == ()
