@@ -75,7 +75,7 @@ class ChannelChange(Body):
     name: Annotated[Name | None, Field(examples=["Team inbox"])] = None
     settings: Annotated[
         dict[str, SettingValue] | None,
-        Field(max_length=20, description="Settings that are not named stay.", examples=[{"to": ["team@example.com"]}]),
+        Field(max_length=20, description="Those not named stay.", examples=[{"url": "https://example.com/hook"}]),
     ] = None
     enabled: bool | None = None
     quiet: QuietGiven | None = None
