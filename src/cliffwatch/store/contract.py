@@ -11,10 +11,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Protocol, overload
+from typing import TYPE_CHECKING, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from cliffwatch.store.trails import Trails
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -305,6 +308,9 @@ class EventStore(Protocol):
 
     A failure raises `errors.Unavailable` and leaves nothing half-written: all of a call, or nothing of it, is there.
     """
+
+    trails: Trails
+    """What audiences and computed traits are computed from: a contract of its own."""
 
     def write(
         self, archive: ArchiveBatch | None, facts: FactBatch | None, position: Position | None = None

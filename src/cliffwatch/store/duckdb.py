@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cliffwatch.errors import Unavailable
-from cliffwatch.store import arrow, duckdb_slices, plan
+from cliffwatch.store import arrow, duckdb_slices, duckdb_trails, plan
 from cliffwatch.store.contract import (
     DUPLICATE_SLACK_MS,
     Aggregate,
@@ -76,6 +76,7 @@ class DuckDBStore(EventStore):
     def __init__(self, file: DuckDBFile) -> None:
         self._file = file
         self._turned_away = 0
+        self.trails = duckdb_trails.DuckDBTrails(file)
         with file.reader() as reader:
             self._seen = Seen(_next_rows(reader))
 
@@ -85,7 +86,7 @@ class DuckDBStore(EventStore):
 
         Raises InvalidInput when the file cannot be used, and Unavailable when the disk is full.
         """
-        return cls(DuckDBFile(path, _SCHEMA, memory_limit=memory_limit, threads=threads))
+        return cls(DuckDBFile(path, _SCHEMA + duckdb_trails.SCHEMA, memory_limit=memory_limit, threads=threads))
 
     def write(self, archive: ArchiveBatch | None, facts: FactBatch | None, position: Position | None = None) -> Ints:
         # Sorting and building tables needs no lock: another thread may be writing meanwhile.
@@ -230,7 +231,13 @@ class DuckDBStore(EventStore):
         self._delete("DELETE FROM points WHERE stream_id = ?", [stream_id])
 
     def delete_archive(self, source_id: int, before_ms: int) -> int:
-        return self._delete("DELETE FROM archive WHERE source_id = ? AND ts < ?", [source_id, before_ms])
+        with self._file.transaction() as writer:
+            deleted = int(
+                run(writer, "DELETE FROM archive WHERE source_id = ? AND ts < ?", [source_id, before_ms])[0][0]
+            )
+            duckdb_trails.forget(writer, [source_id], before_ms)
+        self._tidy(deleted)
+        return deleted
 
     def anonymous_ids(self, source_ids: Sequence[int], user_ids: Sequence[str]) -> list[str]:
         with self._file.reader() as reader:
@@ -259,6 +266,7 @@ class DuckDBStore(EventStore):
             [list(person.stream_ids), list(person.actor_hashes)],
             self._seen.note,
         )
+        duckdb_trails.forget_people(self._file, person.source_ids, person.user_ids, person.anonymous_ids)
         return events, facts
 
     def overwrite_deleted(self) -> None:
@@ -280,10 +288,13 @@ class DuckDBStore(EventStore):
     def _delete(self, sql: str, values: Sequence[Any]) -> int:
         with self._file.transaction() as writer:
             deleted = int(run(writer, sql, values)[0][0])
+        self._tidy(deleted)
+        return deleted
+
+    def _tidy(self, deleted: int) -> None:
         if deleted:
             with contextlib.suppress(Unavailable):  # the rows are gone; their space comes back with the next checkpoint
                 self._file.checkpoint()
-        return deleted
 
 
 def _events_once(batch: ArchiveBatch) -> pa.Table:

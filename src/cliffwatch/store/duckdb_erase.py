@@ -67,7 +67,8 @@ def _rewrite(
     )
     gone = int(run(writer, f"DELETE FROM {table} WHERE {within}")[0][0])  # noqa: S608
     if len(kept):
-        rewritten(arrow.ints(kept["message_hash"]))
+        if "message_hash" in kept.column_names:
+            rewritten(arrow.ints(kept["message_hash"]))
         with registered(writer, kept) as rows:
             run(writer, f"INSERT INTO {table} SELECT * FROM {rows}")  # noqa: S608
     return gone - len(kept)

@@ -185,8 +185,8 @@ class Identifier:
 class Trails(Protocol):
     """The contract. All methods may be called from any thread; failures raise `errors.Unavailable`."""
 
-    def arrivals(self, source_ids: Sequence[int], from_ms: int) -> list[tuple[int, int]]:
-        """(hour as the Unix time of its start, number of events) of archived events by their arrival, ascending."""
+    def arrivals(self, source_ids: Sequence[int], from_ms: int) -> list[tuple[int, int, int]]:
+        """Archived events that arrived from then on, by the hour, ascending: its start, how many, newest arrival."""
         ...
 
     def fill(
@@ -211,8 +211,8 @@ class Trails(Protocol):
         ...
 
     def touched(self, workspace_id: int, trail_ids: Sequence[int], after: int) -> Ints:
-        """People with events that passes above `after` added to these trails, or who were merged or forgotten by them;
-        ascending."""
+        """People with events that passes above `after` added to these trails, or who became known, were merged or were
+        forgotten in them; ascending."""
         ...
 
     def between(self, trail_id: int, from_ms: int, to_ms: int) -> Ints:
@@ -227,6 +227,10 @@ class Trails(Protocol):
 
     def identifiers(self, workspace_id: int, people: Ints) -> list[Identifier]:
         """All identifiers of these people, in order of (person, kind, when they were learnt, id)."""
+        ...
+
+    def kept(self, workspace_id: int, people: Ints) -> dict[int, int]:
+        """Of these people those who became part of another, and whose part they are now."""
         ...
 
     def find(self, workspace_id: int, kind: str, id_: str) -> int | None:

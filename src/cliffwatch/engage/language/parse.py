@@ -1,14 +1,14 @@
 """The parser of the query language, by recursive descent: it knows the exact place of whatever is wrong. Pure.
 
-    condition := both ("OR" both)*                                     -- "AND" binds tighter
-    both      := term ("AND" term)*
-    term      := "NOT" term | "(" condition ")" | value comparison
-    value     := "trait" text | "property" text | "context" text | events reducer
-    events    := "event" text ("." filter)*
-    filter    := where(condition) | within([parent:] duration) | between([parent:] duration, duration)
-               | sources({exclude: [text, ...]}) | expires_after(duration)
-    reducer   := ".count()" | ".sum(property)" ... | ".unique(property)" [".count()"]
-    comparison := sign operand | "." name "(" operand, ... ")"
+condition := both ("OR" both)*                                     -- "AND" binds tighter
+both      := term ("AND" term)*
+term      := "NOT" term | "(" condition ")" | value comparison
+value     := "trait" text | "property" text | "context" text | events reducer
+events    := "event" text ("." filter)*
+filter    := where(condition) | within([parent:] duration) | between([parent:] duration, duration)
+           | sources({exclude: [text, ...]}) | expires_after(duration)
+reducer   := ".count()" | ".sum(property)" ... | ".unique(property)" [".count()"]
+comparison := sign operand | "." name "(" operand, ... ")"
 """
 
 from __future__ import annotations
