@@ -20,6 +20,7 @@ from cliffwatch.clock import Clock, system_clock
 from cliffwatch.connections import PREFIX, Connections, Outgoing
 from cliffwatch.db import Database, open_keys
 from cliffwatch.db.keys import FILE_NAME
+from cliffwatch.engage import Engage
 from cliffwatch.errors import InvalidInput
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors
@@ -65,11 +66,13 @@ class Application:
         self.services.ingest.start()
         self.services.pipeline.start()
         self.services.connections.start()
+        self.services.engage.start()
 
     def close(self) -> None:
         """Finish what is under way and close the stores, in the order in which data flows."""
         self.services.previews.close()
         self.services.pipeline.stop()
+        self.services.engage.stop()
         self.services.connections.stop_importing()
         self.services.ingest.stop()
         self.services.connections.stop()  # after the absorber, which still writes down what destinations get
@@ -133,6 +136,15 @@ def build_services(
         exports=settings.import_dir or settings.data_dir / "import",
         allow_private=private,
     )
+    engage = Engage(
+        database=database,
+        store=store,
+        sources=sources,
+        streams=streams,
+        ingest=ingest,
+        clock=clock,
+        allow_private=private,
+    )
     outbox = Outbox(
         database,
         mail=mail_settings(settings),
@@ -179,6 +191,7 @@ def build_services(
         pipeline=pipeline,
         previews=Previews(store, clock),
         connections=connections,
+        engage=engage,
         around=around,
         mail=mail_settings(settings),
         inbox=inbox,

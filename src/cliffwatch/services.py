@@ -9,6 +9,7 @@ from cliffwatch.accounts import Accounts
 from cliffwatch.clock import Clock
 from cliffwatch.connections import Connections
 from cliffwatch.db import Database
+from cliffwatch.engage import Engage
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
@@ -48,6 +49,7 @@ class Services:
     pipeline: Pipeline
     previews: Previews
     connections: Connections
+    engage: Engage
     around: Around
     mail: MailSettings
     inbox: Inbox | None = None

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from tests.engage.archive import archive, evaluator, layout_of, numbers
 from tests.engage.naive import Happened, Naive
 from tests.engage.strategies import HOUR, NOW, audiences, computed_traits, histories
 
 from cliffwatch.engage.evaluate import changed
-from cliffwatch.engage.language import parse_audience
+from cliffwatch.engage.language import parse_audience, show
 from cliffwatch.engage.language.model import Condition, Reduce
 from cliffwatch.engage.plan import is_incremental
 from cliffwatch.store import EventStore, open_store
@@ -51,6 +51,8 @@ def test_an_audience_has_exactly_the_members_that_counting_person_by_person_find
     store.trails.fill(list(layout.values()), 0, NOW * 2, 1, identify=True)
     naive = Naive(history, NOW)
     mask = evaluator(store, layout, workspace, NOW, shift).members(definition)
+    note(show(definition))
+    note("\n".join(map(repr, history)))
     found = {person: bool(mask[number]) for person, number in numbers(store, workspace, naive.world).items()}
     assert found == {person: naive.holds(definition, person) for person in naive.world.everybody()}
 
@@ -127,3 +129,13 @@ def test_only_the_people_asked_for_are_looked_at(store: EventStore) -> None:
     store.trails.fill(list(layout.values()), 0, NOW + 1, 1, identify=True)
     mask = evaluator(store, layout, workspace, NOW, shift).members(definition, np.array([0, 3]))
     assert np.flatnonzero(mask).tolist() == [0, 3]
+
+
+def test_a_date_with_an_offset_is_compared_as_the_moment_that_it_is(store: EventStore) -> None:
+    workspace, shift, sources = _room()
+    told = {"born": "2026-09-21T10:00:00+02:00"}
+    archive(store, [Happened(1, "identify", "", NOW, NOW, "u1", traits=told)], shift)
+    definition = parse_audience("trait('born').after_date('2026-09-21T08:00:00Z')")
+    layout = layout_of(definition, workspace, sources)
+    store.trails.fill(list(layout.values()), 0, NOW + 1, 1, identify=True)
+    assert not evaluator(store, layout, workspace, NOW, shift).members(definition).any()

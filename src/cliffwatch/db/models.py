@@ -1,12 +1,25 @@
 """Every table, so that one import makes the metadata complete (for Alembic and for tests)."""
 
-from cliffwatch.db import connections, doors, guidance, incidents, people, privacy, routing, sources, streams, volumes
+from cliffwatch.db import (
+    connections,
+    doors,
+    engage,
+    guidance,
+    incidents,
+    people,
+    privacy,
+    routing,
+    sources,
+    streams,
+    volumes,
+)
 from cliffwatch.db.base import Base
 
 __all__ = [
     "Base",
     "connections",
     "doors",
+    "engage",
     "guidance",
     "incidents",
     "people",

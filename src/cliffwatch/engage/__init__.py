@@ -1,1 +1,27 @@
-"""Engage: audiences and computed traits over the people whose events the archive holds, sent on as identify events."""
+"""Engage: audiences and computed traits over the people whose events the archive holds, sent on as identify events.
+
+Takes definitions from people (`language`), and events from the archive; gives members, values, sizes over time, and
+identify and track calls at every transition, exactly once. Never looks into events itself: the event store answers
+(`store.trails`), never judges a size, never tells people.
+
+    language -> plan -> (store: trails) -> evaluate -> passes -> store -> syncs -> sender -> a source, or another server
+"""
+
+from cliffwatch.engage.language import InvalidQuery
+from cliffwatch.engage.model import Change, Computation, ComputationKind, Mode, Pass, Sync, SyncRun
+from cliffwatch.engage.service import Engage, Member, Preview, computation_kind
+
+__all__ = [
+    "Change",
+    "Computation",
+    "ComputationKind",
+    "Engage",
+    "InvalidQuery",
+    "Member",
+    "Mode",
+    "Pass",
+    "Preview",
+    "Sync",
+    "SyncRun",
+    "computation_kind",
+]

@@ -191,7 +191,10 @@ class _Scope:
 
     @staticmethod
     def _time(text: str, first: int | None, last: int | None) -> str:
-        moment = f"CASE WHEN regexp_full_match({text}, '{_TIME}') THEN epoch_ms(TRY_CAST({text} AS TIMESTAMP)) END"
+        # A TIMESTAMP would take the time without its zone.
+        moment = (
+            f"CASE WHEN regexp_full_match({text}, '{_TIME}') THEN epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)) // 1000 END"
+        )
         bounds = [f"{moment} IS NOT NULL"]
         if first is not None:
             bounds.append(f"{moment} >= {int(first)}")

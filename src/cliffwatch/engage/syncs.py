@@ -1,0 +1,239 @@
+"""Syncs: where a computation is sent, what each has told, and the chunk on its way. The only writer of these tables.
+
+    claim -> fix the next chunk (what is told, and the chunk itself, in one transaction) -> send -> settle
+
+A chunk is fixed before it leaves and sent until it is acknowledged, always with the same message ids and times; what a
+sync has told changes in the transaction that fixes it. So every transition is one message, whoever dies when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, func, or_, select
+from sqlalchemy.orm import Session
+
+from cliffwatch.db import Database
+from cliffwatch.db.engage import ComputationBlockRow, ComputationPassRow, ComputationRow, SyncRow, SyncRunRow
+from cliffwatch.engage.destinations import KINDS
+from cliffwatch.engage.messages import Item
+from cliffwatch.engage.model import Mode, Sync, SyncRun
+from cliffwatch.engage.store import put_blocks
+from cliffwatch.errors import InvalidInput, NotFound
+from cliffwatch.jobs import LeaseLost
+
+MOST_PER_SECOND = 10_000
+
+
+class Syncs:
+    """The syncs of an installation."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(
+        self,
+        computation_id: int,
+        kind: str,
+        settings: Mapping[str, Any],
+        mode: Mode,
+        now: int,
+        *,
+        per_second: int = 1_000,
+    ) -> Sync:
+        """Raises InvalidInput naming the setting."""
+        if kind not in KINDS:
+            raise InvalidInput("destination", f"is one of {', '.join(KINDS)}.")
+        if not 1 <= per_second <= MOST_PER_SECOND:
+            raise InvalidInput("rate", f"is 1 to {MOST_PER_SECOND:,} people a second.")
+        kept = dict(KINDS[kind].check(settings))
+        secret = {field.name: kept.pop(field.name) for field in KINDS[kind].fields if field.secret}
+        with self._database.write() as session:
+            row = SyncRow(
+                computation_id=computation_id,
+                kind=kind,
+                settings=kept,
+                secret=secret,
+                mode=mode.value,
+                per_second=per_second,
+                paused=False,
+                created_ms=now,
+                first_done_ms=None,
+                told_pass=0,
+                chunk=0,
+                pending=None,
+                retry_ms=0,
+                attempts=0,
+                last_error="",
+                lease_until_ms=0,
+                fence=0,
+            )
+            session.add(row)
+            session.flush()
+            return _sync(row)
+
+    def of(self, computation_id: int) -> Sequence[Sync]:
+        query = select(SyncRow).where(SyncRow.computation_id == computation_id).order_by(SyncRow.id)
+        with self._database.read() as session:
+            return [_sync(row) for row in session.scalars(query)]
+
+    def get(self, computation_id: int, sync_id: int) -> Sync:
+        """Raises NotFound."""
+        with self._database.read() as session:
+            return _sync(_row(session, computation_id, sync_id))
+
+    def secret(self, sync_id: int) -> Mapping[str, Any]:
+        with self._database.read() as session:
+            return session.get_one(SyncRow, sync_id).secret
+
+    def pause(self, computation_id: int, sync_id: int, *, paused: bool) -> None:
+        """Stop after the chunk under way, or go on where it stopped."""
+        with self._database.write() as session:
+            row = _row(session, computation_id, sync_id)
+            row.paused, row.retry_ms, row.attempts = paused, 0, 0
+
+    def change(self, computation_id: int, sync_id: int, *, per_second: int) -> None:
+        if not 1 <= per_second <= MOST_PER_SECOND:
+            raise InvalidInput("rate", f"is 1 to {MOST_PER_SECOND:,} people a second.")
+        with self._database.write() as session:
+            _row(session, computation_id, sync_id).per_second = per_second
+
+    def delete(self, computation_id: int, sync_id: int) -> None:
+        """Nothing is sent there any more; what was sent stays there."""
+        with self._database.write() as session:
+            session.delete(_row(session, computation_id, sync_id))
+            session.execute(delete(ComputationBlockRow).where(ComputationBlockRow.sync_id == sync_id))
+
+    def runs(self, sync_id: int, limit: int = 20) -> Sequence[SyncRun]:
+        """The newest first."""
+        query = select(SyncRunRow).where(SyncRunRow.sync_id == sync_id).order_by(SyncRunRow.id.desc()).limit(limit)
+        with self._database.read() as session:
+            return [_run(row) for row in session.scalars(query)]
+
+    def claim(self, now: int, lease_ms: int) -> tuple[Sync, int] | None:
+        """A sync with something to do, and a fencing number; the one that has waited longest."""
+        newest = _newest_pass()
+        query = (
+            select(SyncRow)
+            .join(ComputationRow, ComputationRow.id == SyncRow.computation_id)
+            .where(
+                ~SyncRow.paused,
+                SyncRow.lease_until_ms <= now,
+                SyncRow.retry_ms <= now,
+                ComputationRow.deleted_ms.is_(None),
+                ComputationRow.enabled,
+                or_(SyncRow.pending.is_not(None), SyncRow.told_pass < newest),
+            )
+            .order_by(SyncRow.retry_ms, SyncRow.id)
+            .limit(1)
+        )
+        with self._database.read() as session:
+            if session.scalar(query) is None:
+                return None
+        with self._database.write() as session:
+            row = session.scalar(query.with_for_update(skip_locked=True, of=SyncRow))
+            if row is None:
+                return None
+            row.lease_until_ms, row.fence = now + lease_ms, row.fence + 1
+            return _sync(row), row.fence
+
+    def fix(
+        self, sync: Sync, fence: int, blocks: Mapping[int, bytes], items: Sequence[Item], total: int, now: int
+    ) -> Sync:
+        """The next chunk: from now on it is told, and on its way. `total` is how many there are, if it is the first of
+        its run. Raises LeaseLost."""
+        with self._database.write() as session:
+            row = _held(session, sync.id, fence)
+            put_blocks(session, sync.computation_id, sync.id, blocks)
+            row.chunk += 1
+            row.pending = [now, [item.dump() for item in items]]
+            run = _open_run(session, sync.id)
+            if run is None:
+                first = row.first_done_ms is None
+                session.add(
+                    SyncRunRow(
+                        sync_id=sync.id, first=first, started_ms=now, finished_ms=None, total=total, sent=0, refused=0
+                    )
+                )
+            elif run.sent + total > run.total:
+                run.total = run.sent + total
+            session.flush()
+            return _sync(row)
+
+    def settle(self, sync: Sync, fence: int, sent: int, refused: int, rest_ms: int, now: int, error: str = "") -> None:
+        """The chunk has arrived. The next may follow in `rest_ms`. Raises LeaseLost."""
+        with self._database.write() as session:
+            row = _held(session, sync.id, fence)
+            row.pending, row.attempts, row.retry_ms, row.lease_until_ms = None, 0, now + rest_ms, 0
+            row.last_error = error[:2000]
+            run = _open_run(session, sync.id)
+            if run is not None:
+                run.sent, run.refused = run.sent + sent, run.refused + refused
+
+    def finish(self, sync: Sync, fence: int, told_pass: int, now: int) -> None:
+        """There is no difference left to what evaluation `told_pass` said. Raises LeaseLost."""
+        with self._database.write() as session:
+            row = _held(session, sync.id, fence)
+            row.told_pass, row.lease_until_ms, row.retry_ms = told_pass, 0, 0
+            row.first_done_ms = row.first_done_ms or now
+            run = _open_run(session, sync.id)
+            if run is not None:
+                run.finished_ms, run.total = now, run.sent
+
+    def put_off(self, sync: Sync, fence: int, error: str, attempts: int, retry_ms: int) -> None:
+        """The chunk stays where it is. Raises LeaseLost."""
+        with self._database.write() as session:
+            row = _held(session, sync.id, fence)
+            row.last_error, row.attempts, row.retry_ms, row.lease_until_ms = error[:2000], attempts, retry_ms, 0
+
+
+def _newest_pass() -> Any:
+    return (
+        select(func.coalesce(func.max(ComputationPassRow.id), 0))
+        .where(ComputationPassRow.computation_id == SyncRow.computation_id)
+        .scalar_subquery()
+    )
+
+
+def _held(session: Session, sync_id: int, fence: int) -> SyncRow:
+    row = session.get(SyncRow, sync_id, with_for_update=True)
+    if row is None or row.fence != fence:
+        raise LeaseLost(f"sync {sync_id}", "was taken over by another process, or deleted.", "Nothing is lost.")
+    return row
+
+
+def _open_run(session: Session, sync_id: int) -> SyncRunRow | None:
+    query = select(SyncRunRow).where(SyncRunRow.sync_id == sync_id, SyncRunRow.finished_ms.is_(None))
+    return session.scalar(query.order_by(SyncRunRow.id.desc()).limit(1))
+
+
+def _row(session: Session, computation_id: int, sync_id: int) -> SyncRow:
+    row = session.get(SyncRow, sync_id)
+    if row is None or row.computation_id != computation_id:
+        raise NotFound(f"sync {sync_id}", "does not exist.")
+    return row
+
+
+def _sync(row: SyncRow) -> Sync:
+    return Sync(
+        id=row.id,
+        computation_id=row.computation_id,
+        kind=row.kind,
+        settings=row.settings,
+        mode=Mode(row.mode),
+        per_second=row.per_second,
+        paused=row.paused,
+        created_ms=row.created_ms,
+        first_done_ms=row.first_done_ms,
+        told_pass=row.told_pass,
+        chunk=row.chunk,
+        pending=row.pending,
+        retry_ms=row.retry_ms,
+        attempts=row.attempts,
+        last_error=row.last_error,
+    )
+
+
+def _run(row: SyncRunRow) -> SyncRun:
+    return SyncRun(row.id, row.first, row.started_ms, row.finished_ms, row.total, row.sent, row.refused)

@@ -1,0 +1,113 @@
+"""Kills a real process at each step of computing and sending, and lets another finish: prints what was told.
+
+python kill_points.py FOLDER TEMPLATE
+
+The first process computes and sends an audience of two, lets 31 days pass (both leave, a third comes) and dies with
+SIGKILL at the chosen step of the second round; another one opens the same files and goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.engage.house import DAY, HOUR, NOW, House
+
+from cliffwatch.engage.store import Computations
+from cliffwatch.engage.syncs import Syncs
+from cliffwatch.ingest import Ingest
+from cliffwatch.store.duckdb_trails import DuckDBTrails
+
+STEPS: dict[str, tuple[type, str]] = {
+    "fill": (DuckDBTrails, "fill"),
+    "commit": (Computations, "commit"),
+    "fix": (Syncs, "fix"),
+    "take": (Ingest, "take"),
+    "settle": (Syncs, "settle"),
+    "finish": (Syncs, "finish"),
+}
+
+
+def die_at(point: str) -> None:
+    """From now on this process dies when it comes to the point."""
+    when, what = point.split()
+    owner, name = STEPS[what]
+    step: Callable[..., Any] = getattr(owner, name)
+
+    def dying(*given: Any, **named: Any) -> Any:
+        if when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        step(*given, **named)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, name, dying)
+
+
+def first(folder: Path, point: str) -> None:
+    house = House.open(folder)
+    house.ordered("ann")
+    house.ordered("bob")
+    house.to_source(house.audience("Recent", "event('Order Completed').within(30 days).count() >= 1"))
+    house.step()
+    house.clock.now += 31 * DAY
+    house.ordered("cid")
+    die_at(point)
+    house.step()
+
+
+def second(folder: Path, start: int) -> None:
+    house = House.open(folder, start + 31 * DAY + HOUR)
+    house.services.ingest.wait_absorbed(60)
+    house.step()
+    house.step(3 * HOUR)
+    (folder / "told.json").write_text(json.dumps(house.told("recent")))
+    house.close()
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Run it in a process of its own; how that ended."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    raise TimeoutError("the child did not end")
+
+
+def main() -> None:
+
+    root, template = Path(sys.argv[1]), Path(sys.argv[2])
+    found = {}
+    for point in [f"{when} {what}" for what in STEPS for when in ("before", "after")]:
+        folder = root / point.replace(" ", "-")
+        folder.mkdir()
+        shutil.copy(template, folder / "metadata.db")
+        ended = in_child(lambda folder=folder, point=point: first(folder, point))  # type: ignore[misc]
+        assert ended == -signal.SIGKILL, f"{point}: it ended with {ended}"
+        ended = in_child(lambda folder=folder: second(folder, NOW))  # type: ignore[misc]
+        assert ended == 0, f"{point}: the other process ended with {ended}"
+        found[point] = json.loads((folder / "told.json").read_text())
+    sys.stdout.write(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
