@@ -104,7 +104,7 @@ class Sync:
     first_done_ms: int | None
     told_pass: int
     chunk: int
-    pending: Sequence[tuple[int, Told]] | None
+    pending: tuple[int, Sequence[Sequence[Any]]] | None  # when it was fixed, and its items
     retry_ms: int
     attempts: int
     last_error: str

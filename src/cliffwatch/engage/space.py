@@ -67,7 +67,8 @@ class Spaces:
         fresh = self._trails.arrivals(sources, start)
         old = self._trails.arrivals(sources, 0) if new else []
         end = max([mark, *(newest + 1 for _, _, newest in fresh)])
-        todo = [(part, False) for part in slices(fresh, start, end)] + [(part, True) for part in slices(old, 0, end)]
+        recent = slices(fresh, start, end) or [(start, start + 1)]  # also where nothing came: people are forgotten
+        todo = [(part, False) for part in recent] + [(part, True) for part in slices(old, 0, end)]
         nobody = Trail(0, workspace_id, sources, "", None, ())
         rows = merged = 0
         for done, ((from_ms, to_ms), whole) in enumerate(todo):
@@ -102,16 +103,16 @@ class Spaces:
         with self._database.write() as session:
             query = select(EngageTrailRow).where(EngageTrailRow.workspace_id == workspace_id)
             rows = [*session.scalars(query.order_by(EngageTrailRow.id))]
-            for key, paths in wanted.items():
+            for key, needed in wanted.items():
                 known = [row for row in rows if (row.kind, row.name) == key]
-                fits = [row for row in known if paths <= {tuple(path) for path in row.paths}]
+                fits = [row for row in known if needed <= {tuple(path) for path in row.paths}]
                 done = [row for row in fits if row.ready]
                 if done:
                     ready[key] = done[-1]
                 elif fits:
                     missing[key] = fits[-1]
                 else:
-                    names = [list(path) for path in sorted(paths)]
+                    names = [list(path) for path in sorted(needed)]
                     row = EngageTrailRow(
                         workspace_id=workspace_id, kind=key[0], name=key[1], paths=names, filled_ms=0, ready=False
                     )

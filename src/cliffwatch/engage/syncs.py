@@ -228,7 +228,7 @@ def _sync(row: SyncRow) -> Sync:
         first_done_ms=row.first_done_ms,
         told_pass=row.told_pass,
         chunk=row.chunk,
-        pending=row.pending,
+        pending=None if row.pending is None else (int(row.pending[0]), row.pending[1]),
         retry_ms=row.retry_ms,
         attempts=row.attempts,
         last_error=row.last_error,

@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS merges (workspace_id BIGINT, pass BIGINT, gone BIGINT
 """
 _HOUR_MS = 3_600_000
 NAME = ("name",)
+_NEXT_PASS = -1
+"""The number of what happened between two passes: the next one makes it its own."""
 
 
 class DuckDBTrails(Trails):
@@ -64,11 +66,13 @@ class DuckDBTrails(Trails):
             return Filled(0, 0, 0)
         with self._file.reader() as reader:
             events = table_of(reader, _slice_sql(trails, identify=identify), [from_ms, to_ms])
-        if not len(events):
+        if not len(events) and not identify:
             return Filled(0, 0, 0)
         workspace, added, people, merged = trails[0].workspace_id, 0, 0, 0
         with self._file.transaction() as writer, registered(writer, events):
             if identify:
+                forgotten = "workspace_id = ? AND pass = ?"
+                run(writer, f"UPDATE merges SET pass = ? WHERE {forgotten}", [number, workspace, _NEXT_PASS])  # noqa: S608
                 people, merged = learn(writer, workspace, number)
             for trail in trails:
                 if trail.kind:
@@ -189,8 +193,7 @@ def forget_people(
             [list(source_ids), list(user_ids), list(anonymous_ids)],
         )
         for workspace_id, person in gone:
-            number = run(writer, "SELECT coalesce(max(pass), 0) + 1 FROM trails WHERE workspace_id = ?", [workspace_id])
-            run(writer, "INSERT INTO merges VALUES (?, ?, ?, ?)", [workspace_id, number[0][0], person, person])
+            run(writer, "INSERT INTO merges VALUES (?, ?, ?, ?)", [workspace_id, _NEXT_PASS, person, person])
     for workspace_id, person in gone:
         for table in ("trails", "identities"):
             erase_rows(file, table, "workspace_id = ? AND person = ?", [workspace_id, person], lambda _: None)
