@@ -33,6 +33,7 @@ from cliffwatch.notify.routing import Routing
 from cliffwatch.pipeline import Around, Pipeline, Previews
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
+from cliffwatch.sso import SingleSignOn, SsoSettings, sso_settings
 from cliffwatch.store import EventStore, open_store
 from cliffwatch.streams import StreamProjector, Streams, StreamSelection
 from cliffwatch.web import create_pages
@@ -194,6 +195,7 @@ def build_services(
         engage=engage,
         around=around,
         mail=mail_settings(settings),
+        sso=SingleSignOn(oidc_settings(settings), accounts, database.keys, settings.effective_base_url),
         inbox=inbox,
     )
 
@@ -262,6 +264,20 @@ def mail_settings(settings: Settings) -> MailSettings:
         password=settings.smtp_password,
         security=settings.smtp_security,
         sender=settings.mail_from,
+    )
+
+
+def oidc_settings(settings: Settings) -> SsoSettings:
+    return sso_settings(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret,
+        name=settings.oidc_name,
+        domains=settings.oidc_domains,
+        group_claim=settings.oidc_group_claim,
+        roles=settings.oidc_roles,
+        default_role=settings.oidc_default_role,
+        allow_private=settings.oidc_allow_private,
     )
 
 

@@ -19,6 +19,7 @@ from cliffwatch.notify.links import Links
 from cliffwatch.notify.routing import Routing
 from cliffwatch.pipeline import Around, Pipeline, Previews
 from cliffwatch.settings import Settings
+from cliffwatch.sso import SingleSignOn
 from cliffwatch.store import EventStore
 from cliffwatch.streams import Streams
 
@@ -52,5 +53,6 @@ class Services:
     engage: Engage
     around: Around
     mail: MailSettings
+    sso: SingleSignOn
     inbox: Inbox | None = None
     closing: threading.Event = field(default_factory=threading.Event)  # set when the server is about to stop

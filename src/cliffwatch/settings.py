@@ -48,6 +48,18 @@ class Settings(BaseSettings):
         False, description="Let webhooks reach private and loopback addresses. Only where every editor is trusted."
     )
 
+    oidc_issuer: str = Field("", description="Address of the OpenID provider that people sign in at. Empty: none.")
+    oidc_client_id: str = Field("", description="Client id of Cliffwatch at that provider.")
+    oidc_client_secret: str = Field("", description="Client secret of Cliffwatch at that provider.", repr=False)
+    oidc_name: str = Field("single sign-on", description="What the button on the sign-in page calls it.")
+    oidc_domains: str = Field("", description="Domains of the e-mails that may sign in there. Empty: every one.")
+    oidc_group_claim: str = Field("groups", description="Claim of the ID token that lists a person's groups.")
+    oidc_roles: str = Field("", description="Roles of groups, such as ops=admin,analysts=editor.")
+    oidc_default_role: Literal["", "viewer", "editor", "admin", "owner"] = Field(
+        "viewer", description="Role of whoever is in no such group. Empty: they are refused."
+    )
+    oidc_allow_private: bool = Field(False, description="The provider may be on a private or loopback address.")
+    password_sign_in: bool = Field(True, description="Off: people sign in at the provider alone.")
     import_dir: Path | None = Field(
         None, description="Folder with exports of a warehouse. Empty: import in the data folder."
     )

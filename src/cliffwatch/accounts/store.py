@@ -20,6 +20,7 @@ from cliffwatch.accounts.checks import (
     normal_email,
     slug_of,
 )
+from cliffwatch.accounts.external import External
 from cliffwatch.accounts.members import Members
 from cliffwatch.accounts.model import (
     ApiToken,
@@ -62,6 +63,7 @@ class Accounts:
         self.team = Members(database)
         self.log = AuditLog(database)
         self.about = About(database)
+        self.external = External(database)
 
     def is_set_up(self) -> bool:
         """Whether the first person and workspace are there."""

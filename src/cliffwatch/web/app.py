@@ -51,6 +51,7 @@ from cliffwatch.web.routes import (
     source_settings,
     source_tester,
     sources,
+    sso,
     streams,
     wizard,
     wizard_parts,
@@ -66,6 +67,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 ROUTES = (
     act,
     session,
+    sso,
     join,
     workspaces,
     home,
@@ -124,6 +126,8 @@ PUBLIC = frozenset(
         "/join/{token}",
         "/sign-in",
         "/sign-in/code",
+        "/sso/callback",
+        "/sso/start",
         "/sign-out",
         "/welcome",
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from cliffwatch.accounts import SESSION_COOKIE
+from cliffwatch.accounts import SESSION_COOKIE, Forbidden
 from cliffwatch.errors import CliffwatchError, NotFound
 from cliffwatch.web.forms import PostedForm, said
 from cliffwatch.web.render import render, see_other
@@ -37,6 +37,8 @@ def join(request: Request, services: Installed, token: str, posted: PostedForm) 
         joined = accounts.team.accept(token, identity.person.id, now, address=address)
         accounts.personal.look_at(identity, cookie, joined.id, now)
         return see_other("/", f"You are a member of “{workspace.name}” now.")
+    if not services.settings.password_sign_in:
+        raise Forbidden("Passwords", "do not sign in here.", "Use single sign-on, then open the link again.")
     try:
         accounts.team.accept_new(token, posted.text("name"), posted.raw("password"), now, address=address)
     except CliffwatchError as error:

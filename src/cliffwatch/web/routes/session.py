@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from cliffwatch.accounts import CODE_MS, SESSION_COOKIE, SLIDING_MS, WAITING_COOKIE, TooManyAttempts
+from cliffwatch.accounts import CODE_MS, SESSION_COOKIE, SLIDING_MS, WAITING_COOKIE, Forbidden, TooManyAttempts
 from cliffwatch.errors import CliffwatchError, InvalidInput, NotFound
 from cliffwatch.web.forms import Posted, PostedForm, said
 from cliffwatch.web.render import THEME, render, see_other
@@ -86,18 +86,19 @@ def _welcome(request: Request, form: WelcomeForm, errors: Mapping[str, str], sta
 def sign_in_page(request: Request, services: Installed, next: str = "/") -> Response:  # noqa: A002 - the address's word
     if not services.accounts.is_set_up():
         return see_other("/welcome")
-    return render(request, "sign_in.html", email="", error="", next=own_path(next))
+    return _sign_in(request, services, "", "", own_path(next))
 
 
 @router.post("/sign-in")
 def sign_in(request: Request, services: Installed, posted: PostedForm) -> Response:
     email = posted.text("email")
+    if not services.settings.password_sign_in:
+        raise Forbidden("Passwords", "do not sign in here.", "Use single sign-on.")
     try:
         return _signed_in(request, services, posted, email, own_path(posted.text("next", "/")))
     except (InvalidInput, TooManyAttempts) as error:
         status = 429 if isinstance(error, TooManyAttempts) else 422
-        values = {"email": email, "error": str(error), "next": own_path(posted.text("next", "/"))}
-        return render(request, "sign_in.html", status, **values)
+        return _sign_in(request, services, email, str(error), own_path(posted.text("next", "/")), status)
 
 
 @router.get("/sign-in/code")
@@ -157,6 +158,19 @@ def own_path(address: str) -> str:
     parts = urlsplit(address)
     ours = address.startswith("/") and not address.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
     return address if ours and all(character.isprintable() for character in address) else "/"
+
+
+def _sign_in(request: Request, services: Installed, email: str, error: str, path: str, status: int = 200) -> Response:
+    return render(
+        request,
+        "sign_in.html",
+        status,
+        email=email,
+        error=error,
+        next=path,
+        sso=services.sso.settings,
+        passwords=services.settings.password_sign_in,
+    )
 
 
 def _signed_in(request: Request, services: Installed, posted: Posted, email: str, path: str) -> Response:
