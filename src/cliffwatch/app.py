@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
@@ -216,10 +217,31 @@ def serve_forever(settings: Settings, ready: Callable[[Application, str], None],
             log_config=None,
             access_log=False,
             server_header=False,
+            **_transport(settings),
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         closing = application.services.closing.set
         _Server(config, lambda: ready(application, settings.effective_base_url), closing).run(sockets=[listener])
+
+
+def _transport(settings: Settings) -> dict[str, Any]:
+    """TLS, and which proxies are believed when they say whom they speak for. Raises InvalidInput."""
+    found: dict[str, Any] = {
+        "proxy_headers": bool(settings.trusted_proxies),
+        "forwarded_allow_ips": settings.trusted_proxies or "",
+    }
+    if settings.tls_certificate is not None:
+        key = settings.tls_key or settings.tls_certificate
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certificate, key)
+        except (OSError, ssl.SSLError) as error:
+            raise InvalidInput(
+                f"TLS certificate {settings.tls_certificate}",
+                f"cannot be used ({error}).",
+                "Give PEM files that belong together: CLIFFWATCH_TLS_CERTIFICATE and CLIFFWATCH_TLS_KEY.",
+            ) from error
+        found |= {"ssl_certfile": str(settings.tls_certificate), "ssl_keyfile": str(key)}
+    return found
 
 
 class _Server(uvicorn.Server):

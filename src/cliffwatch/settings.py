@@ -20,6 +20,13 @@ class Settings(BaseSettings):
     base_url: str = Field(
         "", description="Address that people and SDKs use, for links in messages. Empty: host and port."
     )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file with the certificate and its chain: the server speaks HTTPS itself."
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the certificate's key. Empty: in the same file.")
+    trusted_proxies: str = Field(
+        "", description="Addresses or networks of proxies whose X-Forwarded-For and -Proto count. Empty: none."
+    )
     metadata_url: str = Field("", description="Database URL of the metadata. Empty: SQLite in the data folder.")
     secret_key: str = Field(
         "",
@@ -87,4 +94,5 @@ class Settings(BaseSettings):
 
     @property
     def effective_base_url(self) -> str:
-        return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
+        scheme = "https" if self.tls_certificate is not None else "http"
+        return (self.base_url or f"{scheme}://{self.host}:{self.port}").rstrip("/")

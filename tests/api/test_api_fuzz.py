@@ -46,6 +46,18 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
+FEW = hypothesis.settings(BOUNDED, max_examples=2)
+
+
+@pytest.mark.parametrize("scope", ["read", "write"])
+@SCHEMA.parametrize()
+@FEW
+def test_no_request_of_a_lesser_scope_breaks_the_server(
+    shared: World, address: str, session: requests.Session, case: schemathesis.Case, scope: str
+) -> None:
+    send(shared, address, session, case, scope)
+
+
 @SCHEMA.exclude(method="DELETE").parametrize()
 @BOUNDED
 def test_no_request_breaks_the_server(
@@ -63,13 +75,13 @@ def test_no_deletion_breaks_the_server(
     send(shared, address, session, case)
 
 
-def send(world: World, address: str, session: requests.Session, case: schemathesis.Case) -> None:
-    """Ask with an admin token; about half of what has an id is asked of what is there."""
+def send(world: World, address: str, session: requests.Session, case: schemathesis.Case, scope: str = "admin") -> None:
+    """Ask with a token of the scope; about half of what has an id is asked of what is there."""
     ids = world.home.ids
     if len(str(case.path_parameters)) % 2:
         case.path_parameters.update({name: ids[name] for name in case.path_parameters})
     world.clock.now += 2_000
-    headers = {"Authorization": f"Bearer {world.home.tokens['admin']}"}
+    headers = {"Authorization": f"Bearer {world.home.tokens[scope]}"}
     answer = case.call(base_url=address, session=session, headers=headers)
     case.validate_response(answer, checks=[not_a_server_error])
     if answer.status_code >= 400:

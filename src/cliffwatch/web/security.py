@@ -35,6 +35,10 @@ HEADERS = {
 }
 
 
+TRANSPORT = "max-age=31536000"
+"""Over TLS only: browsers come back over TLS for a year."""
+
+
 class SecurityHeaders:
     """Adds the headers that an answer does not set by itself."""
 
@@ -51,6 +55,8 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                if scope.get("scheme") == "https":
+                    headers.setdefault("strict-transport-security", TRANSPORT)
             await send(message)
 
         await self.app(scope, receive, send_guarded)

@@ -18,6 +18,8 @@ from cliffwatch.notify.outbound import is_public
 ROWS = 5_000
 DIALECT = PostgresDialect()
 WAY_OUT = "Use postgresql://user:password@host:5432/database"
+TAKEN = frozenset({"host", "port", "user", "password", "dbname", "sslmode"})
+"""Parts of a URL that people may give (PostgreSQL, 34.1.2)."""
 OPTIONS = "-c timezone=UTC -c default_transaction_read_only=on"
 
 
@@ -85,6 +87,9 @@ def _connect(url: str, allow_private: bool) -> Any:
         given: dict[str, Any] = dict(psycopg.conninfo.conninfo_to_dict(url))
     except psycopg.Error as error:
         raise InvalidInput("Warehouse address", "is not a PostgreSQL URL.", WAY_OUT) from error
+    strange = sorted(set(given) - TAKEN)
+    if strange:  # some name files of this server, others another host
+        raise InvalidInput("Warehouse address", f"sets {strange[0]}, which is not taken.", f"{WAY_OUT}?sslmode=require")
     if not given.get("host"):
         raise InvalidInput("Warehouse address", "names no host.", WAY_OUT)
     if not allow_private:

@@ -1,0 +1,125 @@
+"""The real command over TLS, and behind a proxy: whose word counts about where a request comes from."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import json
+import os
+import re
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+OWNER = {
+    "name": "Robin",
+    "email": "robin@shop.example",
+    "password": "seven wet umbrellas",
+    "workspace": "Shop",
+    "time_zone": "UTC",
+    "country": "",
+}
+
+
+@contextmanager
+def served(folder: Path, **settings: str) -> Iterator[str]:
+    """`cliffwatch serve` with these settings; gives its address."""
+    names = {f"CLIFFWATCH_{name.upper()}": value for name, value in settings.items()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cliffwatch.cli", "serve", "--data-dir", str(folder), "--port", "0"],
+        env=os.environ | names | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if "is ready" in line)
+        found = re.search(r"https?://\S+", line)
+        assert found
+        yield found[0]
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate of its own for 127.0.0.1, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "server.pem"
+    file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
+
+
+def addresses_of(client: httpx2.Client) -> set[str]:
+    lines = client.get("/settings/audit/export.jsonl").text.splitlines()
+    return {json.loads(line)["address"] for line in lines}
+
+
+def test_the_server_speaks_tls_and_keeps_browsers_and_cookies_on_it(tmp_path: Path) -> None:
+    file = certificate(tmp_path)
+    with served(tmp_path / "data", tls_certificate=str(file)) as address:
+        assert address.startswith("https://")
+        trusted = ssl.create_default_context(cafile=str(file))
+        with httpx2.Client(base_url=address, verify=trusted) as client:
+            answer = client.post("/welcome", data=OWNER)
+            assert answer.status_code == 303
+            assert "Secure" in answer.headers["set-cookie"]
+            home = client.get("/settings/workspace", headers={"x-forwarded-for": "203.0.113.7"})
+            assert home.headers["strict-transport-security"] == "max-age=31536000"
+            client.get("/settings/audit/export.csv", headers={"x-forwarded-for": "203.0.113.7"})
+            assert addresses_of(client) == {"127.0.0.1"}  # nobody is believed unless the operator says so
+
+
+def test_a_trusted_proxy_says_where_a_request_comes_from_and_that_it_was_tls(tmp_path: Path) -> None:
+    with served(tmp_path / "data", trusted_proxies="127.0.0.0/8") as address:
+        # The visitor may have put the first one there; the proxy added the last one.
+        headers = {"x-forwarded-for": "198.51.100.1, 203.0.113.7", "x-forwarded-proto": "https"}
+        with httpx2.Client(base_url=address, headers=headers) as client:
+            answer = client.post("/welcome", data=OWNER)
+            assert "Secure" in answer.headers["set-cookie"]
+            cookie = answer.headers["set-cookie"].partition(";")[0]
+            client.headers["cookie"] = cookie
+            assert addresses_of(client) == {"203.0.113.7"}
+
+
+@pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_a_certificate_that_cannot_be_used_is_said_at_the_start(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "broken.pem"
+    file.write_text(content)
+    done = subprocess.run(
+        [sys.executable, "-m", "cliffwatch.cli", "serve", "--data-dir", str(tmp_path / "data"), "--port", "0"],
+        env=os.environ | {"CLIFFWATCH_TLS_CERTIFICATE": str(file)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "cannot be used" in done.stderr
