@@ -104,7 +104,7 @@ def pages(page: Page, address: str) -> dict[str, str]:
     found |= {"channel-new": "/channels/new", "channel-email": "/channels/new?kind=email"}
     found |= {"channel-slack": "/channels/new?kind=slack", "monitors": "/monitors", "monitor-new": "/monitors/new"}
     found |= {"escalation": "/escalation", "policy-new": "/escalation/policies/new", "maintenance": "/maintenance"}
-    found |= {"rotation-new": "/escalation/rotations/new"}
+    found |= {"rotation-new": "/escalation/rotations/new", "digests": "/digests", "noise": "/noise"}
     if plan := first(page, f"{address}/escalation", r"^/escalation/policies/\d+/plan$"):
         found |= {"policy-plan": plan, "policy": plan.removesuffix("/plan")}
     found |= {"settings": "/settings/workspace", "members": "/settings/members", "tokens": "/settings/tokens"}

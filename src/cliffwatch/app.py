@@ -29,8 +29,11 @@ from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.ingest.patience import PatientProtocol
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox, PointCharts
+from cliffwatch.notify.digests import Digests
 from cliffwatch.notify.links import Links
+from cliffwatch.notify.noise import NoiseReviews
 from cliffwatch.notify.routing import Routing
+from cliffwatch.notify.watcher import Beats, Watcher
 from cliffwatch.pipeline import Around, Pipeline, Previews
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
@@ -67,12 +70,14 @@ class Application:
         """Begin to absorb events and to run what is due."""
         self.services.ingest.start()
         self.services.pipeline.start()
+        self.services.watcher.start()
         self.services.connections.start()
         self.services.engage.start()
 
     def close(self) -> None:
         """Finish what is under way and close the stores, in the order in which data flows."""
         self.services.previews.close()
+        self.services.watcher.stop()
         self.services.pipeline.stop()
         self.services.engage.stop()
         self.services.connections.stop_importing()
@@ -106,6 +111,7 @@ def build_services(
     accounts, sources, catalogue = Accounts(database), Sources(database), Catalogue(database)
     arrivals = Arrivals(database)
     jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database)
+    monitors = Monitors(database)
     streams, guidance = Streams(database, store, jobs), Guidance(database)
     projector = StreamProjector(streams)
     private = settings.allow_private_urls
@@ -147,12 +153,23 @@ def build_services(
         clock=clock,
         allow_private=private,
     )
+    charts = PointCharts(store)
     outbox = Outbox(
         database,
         mail=mail_settings(settings),
         base_url=settings.effective_base_url,
         allow_private_urls=settings.allow_private_urls,
-        charts=PointCharts(store),
+        charts=charts,
+    )
+    digests = Digests(database, outbox, settings.effective_base_url, charts)
+    watcher = Watcher(
+        database,
+        outbox,
+        clock=clock,
+        base_url=settings.effective_base_url,
+        probe=lambda: store.position("watcher"),
+        ping_url=settings.heartbeat_url,
+        also=(digests.send_due,),
     )
     pipeline = Pipeline(
         database=database,
@@ -166,6 +183,7 @@ def build_services(
         guidance=guidance,
         arrivals=arrivals,
         clock=clock,
+        beat=Beats(database).beat,
     )
     around = Around(
         store=store, streams=streams, incidents=incidents, catalogue=catalogue, arrivals=arrivals, guidance=guidance
@@ -184,12 +202,15 @@ def build_services(
         jobs=jobs,
         incidents=incidents,
         guidance=guidance,
-        monitors=Monitors(database),
+        monitors=monitors,
         maintenance=MaintenanceWindows(database),
         routing=Routing(database),
         links=Links(database, settings.effective_base_url),
         channels=channels,
         outbox=outbox,
+        digests=digests,
+        noise=NoiseReviews(database, incidents, monitors, guidance),
+        watcher=watcher,
         pipeline=pipeline,
         previews=Previews(store, clock),
         connections=connections,

@@ -15,8 +15,11 @@ from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox
+from cliffwatch.notify.digests import Digests
 from cliffwatch.notify.links import Links
+from cliffwatch.notify.noise import NoiseReviews
 from cliffwatch.notify.routing import Routing
+from cliffwatch.notify.watcher import Watcher
 from cliffwatch.pipeline import Around, Pipeline, Previews
 from cliffwatch.settings import Settings
 from cliffwatch.sso import SingleSignOn
@@ -47,6 +50,9 @@ class Services:
     links: Links
     channels: Channels
     outbox: Outbox
+    digests: Digests
+    noise: NoiseReviews
+    watcher: Watcher
     pipeline: Pipeline
     previews: Previews
     connections: Connections

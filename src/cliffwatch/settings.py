@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     )
     oidc_allow_private: bool = Field(False, description="The provider may be on a private or loopback address.")
     password_sign_in: bool = Field(True, description="Off: people sign in at the provider alone.")
+    heartbeat_url: str = Field(
+        "", description="Address that is asked each minute while all is well, so that a dead process is noticed there."
+    )
+
     import_dir: Path | None = Field(
         None, description="Folder with exports of a warehouse. Empty: import in the data folder."
     )

@@ -11,6 +11,8 @@ from tests.api.test_api_rules import DOCUMENT, OPERATIONS
 from cliffwatch.api.documentation import example_of
 
 WITH_IDS = [(method, path) for method, path, _ in OPERATIONS if "{" in path]
+ALONE = ("/workspace", "/heartbeat", "/digests", "/deliveries")
+"""What a workspace has one of, and what has a test of its own."""
 LISTS = [path for method, path, _ in OPERATIONS if method == "GET" and "{" not in path]
 
 
@@ -67,7 +69,7 @@ def test_a_list_is_not_filtered_by_what_belongs_to_another(shared: World, path: 
     assert shared.ask("GET", path, params={parameter: shared.other.ids[part]}).status_code == 404
 
 
-@pytest.mark.parametrize("path", [path for path in LISTS if path not in ("/workspace", "/deliveries")])
+@pytest.mark.parametrize("path", [path for path in LISTS if path not in ALONE])
 def test_lists_show_only_ones_own(shared: World, path: str) -> None:
     own, others = (
         {json_id(item) for item in shared.ask("GET", path, place.tokens["admin"]).json()["data"]}

@@ -9,7 +9,7 @@ def test_the_plan_of_a_policy_says_who_is_told_when(world: World) -> None:
     planned = world.ask("GET", f"/policies/{world.home.routing['policy_id']}/plan?opened=2026-11-29T12:00:00Z").json()
     assert [(step["at"], step["told"][0]["channel"]) for step in planned] == [
         ("2026-11-29T12:00:00.000Z", "Hook"),
-        ("2026-11-29T12:15:00.000Z", "Robin, on call"),
+        ("2026-11-29T12:15:00.000Z", "Robin, personally"),
     ]
 
 

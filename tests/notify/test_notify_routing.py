@@ -181,7 +181,7 @@ def test_a_rotation_reaches_whose_turn_it_is_by_their_own_mail(team: Team) -> No
     )
     team.watch(team.policy({"rotations": [rotation.id]}))
     team.desk.open(team.outbox)
-    assert team.told() == ["Sam, on call"]
+    assert team.told() == ["Sam, personally"]
 
 
 def test_who_stands_in_is_told_instead(team: Team) -> None:
@@ -191,7 +191,7 @@ def test_who_stands_in_is_told_instead(team: Team) -> None:
     team.routing.stand_in(1, rotation.id, Override(ROBIN, T0, T0 + 2 * HOUR), 0)
     team.watch(team.policy({"rotations": [rotation.id]}))
     team.desk.open(team.outbox)
-    assert team.told() == ["Robin, on call"]
+    assert team.told() == ["Robin, personally"]
 
 
 def test_an_own_channel_hears_nothing_that_is_for_everybody(team: Team) -> None:

@@ -77,6 +77,8 @@ PAGES = {
     "plan of a policy": "/escalation/policies/1/plan",
     "new rotation": "/escalation/rotations/new",
     "maintenance": "/maintenance",
+    "digests": "/digests",
+    "noise": "/noise",
     "inbox": "/inbox",
     "workspace": "/settings/workspace",
     "members": "/settings/members",

@@ -12,8 +12,10 @@ from starlette.middleware import Middleware
 from cliffwatch.accounts import Permission
 from cliffwatch.api import (
     channels,
+    digests,
     documentation,
     guidance,
+    heartbeat,
     incidents,
     own_events,
     previews,
@@ -48,7 +50,21 @@ def create_api(services: Services, *, rate: Rate | None = None) -> FastAPI:
         middleware=[Middleware(Authentication, services, rate or Rate(), documentation.PUBLIC)],
     )
     problems.install(app)
-    rooms = (workspace, sources, streams, previews, series, guidance, own_events, incidents, routing, channels, privacy)
+    rooms = (
+        workspace,
+        heartbeat,
+        sources,
+        streams,
+        previews,
+        series,
+        guidance,
+        own_events,
+        incidents,
+        routing,
+        channels,
+        digests,
+        privacy,
+    )
     for room in rooms:
         app.include_router(room.router(services))
     documentation.install(app)

@@ -11,6 +11,7 @@ from cliffwatch.db import (
     routing,
     sources,
     streams,
+    upkeep,
     volumes,
 )
 from cliffwatch.db.base import Base
@@ -27,5 +28,6 @@ __all__ = [
     "routing",
     "sources",
     "streams",
+    "upkeep",
     "volumes",
 ]

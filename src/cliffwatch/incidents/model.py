@@ -32,6 +32,7 @@ class QuietReason(enum.StrEnum):
 
     OLD_NEWS = "old_news"  # it was over when it was first seen, or that was long ago
     NOT_MONITORED = "not_monitored"  # no enabled monitor watches this stream, measure or slice
+    MUTED = "muted"  # somebody muted its series
     OTHER_DIRECTION = "other_direction"  # the monitor asks for the other direction only
     TOO_SMALL = "too_small"  # below the monitor's least effect
     TOO_SHORT = "too_short"  # not yet as many windows as the monitor asks for
@@ -306,7 +307,8 @@ class Rule:
     """Which anomalies concern a monitor. An empty tuple, or 0, leaves that side open.
 
     `slices`: an anomaly's slice must contain one of them (the empty slice asks for the total alone).
-    `min_relative` is a share (0.1 = 10 %), `min_absolute` is in the measure's unit; both speak of the impact.
+    `min_relative` is a share (0.1 = 10 %), `min_absolute` is in the measure's unit; both speak of the impact. `muted`
+    are series that are told no more.
     """
 
     streams: tuple[int, ...] = ()
@@ -316,6 +318,7 @@ class Rule:
     min_relative: float = 0.0
     min_absolute: float = 0.0
     min_windows: int = 1
+    muted: tuple[SeriesKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

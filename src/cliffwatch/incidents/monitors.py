@@ -94,7 +94,8 @@ class Monitors:
         """
         with self._database.write() as session:
             row = _own(session, workspace_id, monitor_id)
-            parsed = parse_rule(rule if rule is not None else row.rule)
+            muted = {"muted": row.rule.get("muted", [])}  # stays unless it is named: forms do not know of it
+            parsed = parse_rule({**muted, **(rule if rule is not None else row.rule)})
             chosen = row.policy_id if isinstance(policy_id, KeepPolicy) else policy_id
             _check(session, workspace_id, parsed, chosen)
             row.rule, row.policy_id = dump_rule(parsed), chosen

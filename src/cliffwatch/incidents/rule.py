@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from cliffwatch.errors import InvalidInput
 from cliffwatch.incidents.maintenance import Maintenance, in_maintenance
-from cliffwatch.incidents.model import AnomalyReport, Monitor, QuietReason, Rule
+from cliffwatch.incidents.model import AnomalyReport, Monitor, QuietReason, Rule, SeriesKey
 from cliffwatch.streams.model import Slice, make_slice
 
 OLD_NEWS_MS = 24 * 3_600_000
@@ -77,6 +77,8 @@ def against(rule: Rule, report: Surprise) -> QuietReason | None:
         or (rule.slices and not any(_covers(wanted, report.slice) for wanted in rule.slices))
     ):
         return QuietReason.NOT_MONITORED
+    if rule.muted and (report.stream_id, report.measure, report.slice) in rule.muted:
+        return QuietReason.MUTED
     if report.direction not in rule.directions:
         return QuietReason.OTHER_DIRECTION
     relative = report.relative
@@ -102,6 +104,7 @@ def dump_rule(rule: Rule) -> dict[str, Any]:
         "min_relative": rule.min_relative,
         "min_absolute": rule.min_absolute,
         "min_windows": rule.min_windows,
+        "muted": [{"stream": one[0], "measure": one[1], "slice": dict(one[2])} for one in rule.muted],
     }
 
 
@@ -118,12 +121,20 @@ def parse_rule(data: Mapping[str, Any]) -> Rule:
         min_relative=_least(data, "min_relative", 0.0),
         min_absolute=_least(data, "min_absolute", 0.0),
         min_windows=int(_least(data, "min_windows", 1)),
+        muted=tuple(_series(one) for one in _listed(data, "muted", dict)),
     )
     if not rule.directions or set(rule.directions) - {-1, 1}:
         raise InvalidInput("monitor rule directions", "must be -1 (below), 1 (above), or both.")
     if rule.min_windows < 1:
         raise InvalidInput("monitor rule min_windows", "must be 1 or more.")
     return rule
+
+
+def _series(data: Mapping[str, Any]) -> SeriesKey:
+    stream, measure, values = data.get("stream"), data.get("measure"), data.get("slice")
+    if type(stream) is not int or not isinstance(measure, str) or not isinstance(values, dict):
+        raise InvalidInput("monitor rule muted", "must be a list of series: stream, measure and slice.")
+    return (stream, measure, make_slice(values))
 
 
 def _listed(data: Mapping[str, Any], field: str, kind: type, default: Sequence[Any] = ()) -> Sequence[Any]:

@@ -21,12 +21,11 @@ from cliffwatch.incidents.rows import INCIDENT_COLUMNS, incident_of
 from cliffwatch.notify.channels import kind_named
 from cliffwatch.notify.chart import ChartData
 from cliffwatch.notify.links import Links
-from cliffwatch.notify.message import PURPOSES, Message, Purpose, about, dump, trial
+from cliffwatch.notify.message import PURPOSES, Message, about, dump, trial
 from cliffwatch.notify.routing import Told, concerned, unanswered
 from cliffwatch.notify.store import Channel, channel_of
 
 PENDING, SENT, FAILED, SKIPPED = "pending", "sent", "failed", "skipped"
-OVER = frozenset({Purpose.RESOLVED, Purpose.RETRACTED})
 
 TARGET = DeliveryRow.payload["target"].as_string()
 THREAD = DeliveryRow.payload["thread"].as_string()
@@ -49,6 +48,19 @@ class Slip:
     not_before_ms: int
     urgent: bool = False
     actions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """How a message goes to a channel that is about no incident. `key` makes it leave once; messages of one `thread`
+    stay together, which `begins` with the first. Targets in `without` get none."""
+
+    key: str
+    thread: str
+    begins: bool = True
+    not_before_ms: int = 0
+    urgent: bool = False
+    without: frozenset[str] = frozenset()
 
 
 class Letters:
@@ -87,10 +99,18 @@ class Letters:
             base_url=self._base_url,
             now=now,
         )
+        key = f"test:{channel.id}:{now}"
+        return self.post(session, channel, message, Post(key, key, urgent=True), now)
+
+    def post(self, session: Session, channel: Channel, message: Message, post: Post, now: int) -> int:
+        """A message about no incident to each target of a channel; how many letters are new."""
         written = 0
         for target in kind_named(channel.kind).targets(channel.settings):
-            thread = _token(self._base_url, "test", now, channel.id, target)
-            slip = Slip(f"test:{channel.id}:{now}:{target}", target, thread, True, None, now, urgent=True)
+            if target.lower() in post.without:
+                continue
+            thread = _token(self._base_url, post.thread, channel.id, target)
+            held = max(post.not_before_ms, now)
+            slip = Slip(f"{post.key}:{target}", target, thread, post.begins, None, held, post.urgent)
             written += self._write(session, channel, message, slip, now)
         return written
 
@@ -103,7 +123,7 @@ class Letters:
             raise NotFound(f"workspace {incident.workspace_id}", "does not exist.")
         if not told:
             return 0
-        if PURPOSES[transition.kind] in OVER:
+        if PURPOSES[transition.kind].ends:
             _skip_held(session, incident.id, now)
         subject, threads = _told_before(session, incident.id)
         message = about(

@@ -1,4 +1,4 @@
-"""What a channel is given to say: one message about one step of an incident, complete and frozen. Pure."""
+"""What a channel is given to say, complete and frozen: a step of an incident, a digest, or trouble of ours. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,15 @@ class Purpose(enum.StrEnum):
     UPDATED = "updated"
     RESOLVED = "resolved"
     RETRACTED = "retracted"
+    DIGEST = "digest"
+    TROUBLE = "trouble"  # Cliffwatch itself does not do its work
+    WELL_AGAIN = "well_again"
     TEST = "test"
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends what the thread is about."""
+        return self in (Purpose.RESOLVED, Purpose.RETRACTED, Purpose.WELL_AGAIN)
 
 
 PURPOSES = {
@@ -39,6 +47,24 @@ PURPOSES = {
     TransitionKind.RETRACTED: Purpose.RETRACTED,
 }
 """Which steps people are told, where they are significant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A line of a section: `text` leads to `url` where there is one; `detail` says more."""
+
+    text: str
+    detail: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a longer message. `rest` says what was left out, "" for nothing."""
+
+    title: str
+    items: tuple[Item, ...]
+    rest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +84,15 @@ class Message:
     direction: int
     data: Mapping[str, Any]
     chart: ChartData | None = None
+    sections: tuple[Section, ...] = ()
+    action: str = "Look at the incident"  # what its link does
+    verdict: str = ""  # whether tracking broke or business fell, in words; "" where that was not judged
 
     @property
     def first_line(self) -> str:
         """What stands first, also in a phone's preview: the root cause, where it is known."""
-        if self.purpose in (Purpose.OPENED, Purpose.UPDATED) and self.cause:
-            return self.cause
+        if self.purpose in (Purpose.OPENED, Purpose.UPDATED) and (self.cause or self.verdict):
+            return ": ".join(part for part in (self.verdict, self.cause or self.headline) if part)
         return self.headline
 
 
@@ -112,6 +141,7 @@ def trial(channel_name: str, *, workspace_name: str, time_zone: str, base_url: s
         at_ms=now,
         direction=0,
         data={"workspace": workspace_name, "channel": channel_name},
+        action="Open your channels",
     )
 
 
@@ -182,11 +212,16 @@ def dump(message: Message) -> dict[str, Any]:
 
 def load(data: Mapping[str, Any]) -> Message:
     chart = data["chart"]
+    sections = [
+        Section(one["title"], tuple(Item(**item) for item in one["items"]), one["rest"])
+        for one in data.get("sections", ())
+    ]
     return Message(
         **{
             **data,
             "purpose": Purpose(data["purpose"]),
             "facts": tuple((label, value) for label, value in data["facts"]),
             "chart": ChartData.load(chart) if chart is not None else None,
+            "sections": tuple(sections),
         }
     )

@@ -28,9 +28,9 @@ from cliffwatch.errors import Conflict, NotFound
 from cliffwatch.incidents.model import Transition
 from cliffwatch.notify.channels import kind_named
 from cliffwatch.notify.channels.contract import Answer, Letter, MailSettings, Transports
-from cliffwatch.notify.letters import FAILED, PENDING, SENT, SUBJECT, TARGET, THREAD, Charts, Letters
+from cliffwatch.notify.letters import FAILED, PENDING, SENT, SUBJECT, TARGET, THREAD, Charts, Letters, Post
 from cliffwatch.notify.links import Links
-from cliffwatch.notify.message import Purpose, load
+from cliffwatch.notify.message import Message, Purpose, load
 from cliffwatch.notify.store import Channel, channel_of
 
 log = structlog.get_logger(__name__)
@@ -133,6 +133,11 @@ class Outbox:
         self._letters = Letters(base_url, charts, Links(database, base_url))
         self._random = random
 
+    @property
+    def can_mail(self) -> bool:
+        """Whether the installation has a mail server."""
+        return bool(self._transports.mail.host)
+
     def enqueue(self, session: Session, transitions: Sequence[Transition], now: int) -> int:
         """Write the letters of significant transitions, in the caller's transaction; how many are new."""
         return self._letters.enqueue(session, transitions, now)
@@ -141,6 +146,10 @@ class Outbox:
         """A test message to a channel, also one that is switched off; returns how many letters that makes."""
         with self._database.write() as session:
             return self._letters.enqueue_test(session, channel, now)
+
+    def post(self, session: Session, channel: Channel, message: Message, post: Post, now: int) -> int:
+        """Write a message about no incident to a channel, in the caller's transaction; how many letters are new."""
+        return self._letters.post(session, channel, message, post, now)
 
     def escalate(self, session: Session, now: int) -> int:
         """Tell whoever is next of incidents that nobody has acknowledged in time; how many letters that makes."""
@@ -261,7 +270,7 @@ def _is_due(now: int) -> ColumnElement[bool]:
         exists()
         .where(
             earlier.state == PENDING,
-            earlier.incident_id == DeliveryRow.incident_id,
+            earlier.incident_id.is_not_distinct_from(DeliveryRow.incident_id),
             earlier.channel_id == DeliveryRow.channel_id,
             earlier.id < DeliveryRow.id,
             earlier.payload["thread"].as_string() == THREAD,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 from cliffwatch.notify.chart import Size, Theme, png, svg
-from cliffwatch.notify.message import Message, Purpose
+from cliffwatch.notify.message import Item, Message, Purpose, Section
 
 CHART_SIZE = Size(560, 240)
 Actions = Sequence[tuple[str, str]]
@@ -54,6 +54,9 @@ _BADGES = {
     Purpose.UPDATED: _Badge("Update", "cw-bad", "#bd2820", "#fdeeec"),
     Purpose.RESOLVED: _Badge("Recovered", "cw-good", "#14693f", "#e8f6ee"),
     Purpose.RETRACTED: _Badge("Taken back", "cw-good", "#14693f", "#e8f6ee"),
+    Purpose.DIGEST: _Badge("Digest", "cw-plain", "#2b54dd", "#ebf0ff"),
+    Purpose.TROUBLE: _Badge("Cliffwatch needs help", "cw-bad", "#bd2820", "#fdeeec"),
+    Purpose.WELL_AGAIN: _Badge("Works again", "cw-good", "#14693f", "#e8f6ee"),
     Purpose.TEST: _Badge("Test", "cw-plain", "#2b54dd", "#ebf0ff"),
 }
 
@@ -65,27 +68,32 @@ def label(purpose: Purpose) -> str:
 
 def paragraphs(message: Message) -> tuple[str, ...]:
     """What stands below the first line: the headline where the cause came first, the cause once it is over; a note."""
-    second = ""
-    if message.first_line == message.headline and message.cause:
-        second = f"The cause was: {message.cause}"
-    elif not message.first_line.startswith(message.headline):
-        second = message.headline
-    return tuple(line for line in (second, message.note) if line)
+    return tuple(line for line in (second_line(message), message.note) if line)
 
 
-def action(message: Message) -> str:
-    """What its link does."""
-    return "Open your channels" if message.purpose is Purpose.TEST else "Look at the incident"
+def second_line(message: Message) -> str:
+    """What the first line left out; "" where it says everything."""
+    if message.first_line == message.headline:
+        return f"The cause was: {message.cause}" if message.cause else ""
+    return "" if message.headline in message.first_line else message.headline
+
+
+def words_of(item: Item) -> str:
+    """An item in one line of plain text, without its address."""
+    return f"{item.text} ({item.detail})" if item.detail else item.text
 
 
 def plain_text(message: Message, actions: Actions = ()) -> str:
     """The message for readers without HTML; its first line is the root cause, where that is known."""
     lines = [message.first_line]
-    rest = () if message.first_line.startswith(message.headline) else (message.headline,)
-    lines += [line for line in (*rest, message.note) if line]
+    lines += paragraphs(message)
+    for section in message.sections:
+        lines += ["", section.title]
+        lines += [f"- {words_of(item)}" + (f"\n  {item.url}" if item.url else "") for item in section.items]
+        lines += [f"- {section.rest}"] if section.rest else []
     width = max((len(label) for label, _ in message.facts), default=0)
     lines += ["", *(f"{label.ljust(width)}  {value}" for label, value in message.facts)]
-    lines += ["", f"{action(message)}: {message.url}", *(f"{name}: {url}" for name, url in actions)]
+    lines += ["", f"{message.action}: {message.url}", *(f"{name}: {url}" for name, url in actions)]
     lines += ["", f"-- \nCliffwatch, workspace {message.workspace}"]
     return "\n".join(lines) + "\n"
 
@@ -108,10 +116,8 @@ def html_mail(message: Message, light: str | None, dark: str | None = None, acti
             top=12,
         ),
     ]
-    if message.first_line == message.headline and message.cause:
-        rows.append(_row(_second_line(f"The cause was: {message.cause}"), top=8))
-    elif not message.first_line.startswith(message.headline):
-        rows.append(_row(_second_line(message.headline), top=8))
+    if second := second_line(message):
+        rows.append(_row(_second_line(second), top=8))
     if message.note:
         rows.append(
             _row(
@@ -122,7 +128,9 @@ def html_mail(message: Message, light: str | None, dark: str | None = None, acti
         )
     if light:
         rows.append(_row(_picture(message, light, dark), top=18))
-    rows.append(_row(_facts(message), top=14))
+    if message.facts:
+        rows.append(_row(_facts(message), top=14))
+    rows += [_row(_section(section), top=22) for section in message.sections]
     rows.append(_row(_button(message), top=20, bottom=14 if actions else 28))
     if actions:
         rows.append(_row(_action_links(actions), top=0, bottom=28))
@@ -191,6 +199,38 @@ def _facts(message: Message) -> str:
     )
 
 
+def _section(section: Section) -> str:
+    """A titled list; each line leads to its page."""
+    title = (
+        '<h2 class="cw-text" style="margin:0 0 4px;font-size:14px;line-height:1.5;font-weight:650;color:#12151c;">'
+        f"{escape(section.title)}</h2>"
+    )
+    items = "".join(_item(item) for item in section.items)
+    rest = _item(Item(section.rest)) if section.rest else ""
+    return (
+        f'{title}<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="{_FONT}">'
+        f"{items}{rest}</table>"
+    )
+
+
+def _item(item: Item) -> str:
+    text = escape(item.text)
+    if item.url:
+        text = (
+            f'<a class="cw-link" href="{escape(item.url, quote=True)}" style="color:#2b54dd;text-decoration:none;'
+            f'font-weight:500;">{text}</a>'
+        )
+    detail = (
+        f'<br><span class="cw-faint" style="font-size:13px;color:#636b7a;">{escape(item.detail)}</span>'
+        if item.detail
+        else ""
+    )
+    return (
+        '<tr><td class="cw-text cw-rule" valign="top" style="padding:8px 0;border-top:1px solid #e4e7ec;font-size:14px;'
+        f'line-height:1.5;color:#12151c;">{text}{detail}</td></tr>'
+    )
+
+
 def _action_links(actions: Actions) -> str:
     """What may be done right from the message; each link asks once."""
     links = "".join(
@@ -207,5 +247,5 @@ def _button(message: Message) -> str:
         '<table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr>'
         '<td bgcolor="#2b54dd" style="border-radius:8px;">'
         f'<a href="{url}" style="display:inline-block;padding:11px 20px;font-size:14px;font-weight:600;'
-        f'line-height:20px;color:#ffffff;text-decoration:none;border-radius:8px;{_FONT}">{action(message)}</a></td></tr></table>'
+        f'line-height:20px;color:#ffffff;text-decoration:none;border-radius:8px;{_FONT}">{escape(message.action)}</a></td></tr></table>'
     )

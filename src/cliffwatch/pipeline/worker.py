@@ -71,7 +71,9 @@ class Pipeline:
         arrivals: Arrivals,
         clock: Clock,
         sensitivity: SeriesSensitivity | None = None,
+        beat: Callable[[str, int], None] = lambda _, __: None,
     ) -> None:
+        """`beat` hears of each part (runs, delivery, live) that it works."""
         self._database = database
         self._together = Together(store)
         self._store = self._together.as_store
@@ -83,6 +85,7 @@ class Pipeline:
         self._incidents = incidents
         self._outbox = outbox
         self._clock = clock
+        self._beat = beat
         self._sensitivity = sensitivity or SeriesSensitivity()
         self._guidance = guidance
         self._memories = Memories(database)
@@ -106,7 +109,7 @@ class Pipeline:
         self._stop.clear()
         self._recall_late(self._clock())
         for name, work in (("runs", self.work), ("delivery", self.deliver), ("live", self.watch)):
-            thread = threading.Thread(target=self._loop, args=(work,), name=f"cliffwatch-{name}", daemon=True)
+            thread = threading.Thread(target=self._loop, args=(name, work), name=f"cliffwatch-{name}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -117,10 +120,11 @@ class Pipeline:
             thread.join(timeout)
         self._threads.clear()
 
-    def _loop(self, work: Callable[[], bool]) -> None:
+    def _loop(self, name: str, work: Callable[[], bool]) -> None:
         while not self._stop.is_set():
             try:
                 busy = work()
+                self._beat(name, self._clock())
             except Exception:  # the loop must outlive any fault of one pass; the cause is logged and the job is retried
                 log.exception("worker_pass_failed")
                 busy = False
@@ -292,6 +296,7 @@ class Pipeline:
                 with self._database.write() as session:
                     self._jobs.save(session, job, {**job.payload, "after": cursor.after, "done": cursor.done})
                 self._jobs.renew(job, self._clock(), LEASE_MS)
+                self._beat("runs", self._clock())
 
             fill(self._store, self._database, stream, Cursor.of(job.payload), save)
             open_window = window_of(stream.definition.schedule, self._clock())

@@ -103,6 +103,7 @@ class ChannelKind(Protocol[S]):
     label: str
     summary: str
     settings: type[S]
+    wakes: bool  # whether it wakes people up: digests do not go there unless somebody wants it so
 
     def targets(self, settings: S) -> tuple[str, ...]:
         """Whom or what it reaches. Each target has its own delivery, so that one that fails repeats no other."""

@@ -127,7 +127,7 @@ class Routing:
             )
             row.first_day, row.handover, row.shift_days = day.isoformat(), f"{time:%H:%M}", shift
             for person_id in order:
-                _ensure_own_channel(session, workspace_id, person_id, now)
+                own_channel(session, workspace_id, person_id, now)
             session.flush()
             return rotation_of(row)
 
@@ -138,7 +138,7 @@ class Routing:
         with self._database.write() as session:
             row = _own(session, RotationRow, "rotation", workspace_id, rotation_id)
             self._check_people(session, workspace_id, (override.person_id,))
-            _ensure_own_channel(session, workspace_id, override.person_id, now)
+            own_channel(session, workspace_id, override.person_id, now)
             kept = [one for one in row.overrides if one["end_ms"] > now]
             row.overrides = [*kept, shapes.dump_override(override)]
             return rotation_of(row)
@@ -207,24 +207,24 @@ def rotation_of(row: RotationRow) -> Rotation:
     )
 
 
-def _ensure_own_channel(session: Session, workspace_id: int, person_id: int, now: int) -> None:
-    """The channel by which a rotation reaches somebody: their mail, until they choose another."""
+def own_channel(session: Session, workspace_id: int, person_id: int, now: int) -> int:
+    """The id of the channel that reaches somebody: their mail, until they choose another. Made when it is not there."""
     mine = select(ChannelRow.id).where(ChannelRow.workspace_id == workspace_id, ChannelRow.person_id == person_id)
-    if session.scalar(mine.limit(1)) is not None:
-        return
+    if (known := session.scalar(mine.order_by(ChannelRow.id).limit(1))) is not None:
+        return known
     person = session.get_one(PersonRow, person_id)
-    session.add(
-        ChannelRow(
-            workspace_id=workspace_id,
-            kind="email",
-            name=f"{person.name}, on call",
-            settings={"to": [person.email]},
-            enabled=True,
-            person_id=person_id,
-            created_ms=now,
-        )
+    row = ChannelRow(
+        workspace_id=workspace_id,
+        kind="email",
+        name=f"{person.name}, personally",
+        settings={"to": [person.email]},
+        enabled=True,
+        person_id=person_id,
+        created_ms=now,
     )
+    session.add(row)
     session.flush()
+    return row.id
 
 
 def _own(session: Session, table: type[Row], what: str, workspace_id: int, row_id: int) -> Row:

@@ -17,6 +17,7 @@ from cliffwatch.web.ideas import ideas_for
 from cliffwatch.web.views import incidents as incident_views
 from cliffwatch.web.views import series
 from cliffwatch.web.views import streams as stream_views
+from cliffwatch.web.views.heartbeat import Heartbeat, heartbeat
 from cliffwatch.web.views.spark import Spark
 from cliffwatch.web.visit import Reading, Visit
 
@@ -47,6 +48,7 @@ def home(visit: Reading) -> Response:
     return visit.page(
         "home.html",
         greeting=_greeting(visit),
+        heartbeat=_heartbeat(visit),
         steps=_steps(visit, has_streams=bool(lines)),
         incidents=[(incident_views.line(one, visit.zone, visit.now), _spark(visit, one)) for one in waiting],
         lines=lines,
@@ -107,6 +109,11 @@ def _spark(visit: Visit, incident: Incident) -> Spark:
     start = incident.started_ms - AROUND_MS
     found = points.read(visit.services.store, incident.stream_id, start, visit.now, incident.measure, [incident.slice])
     return series.small(found.get((incident.measure, incident.slice), series.empty()), width=168, height=44)
+
+
+def _heartbeat(visit: Visit) -> Heartbeat:
+    watcher, here = visit.services.watcher, visit.workspace_id
+    return heartbeat(watcher.watching(here), watcher.outages(here), visit.zone, visit.now)
 
 
 def _greeting(visit: Visit) -> str:

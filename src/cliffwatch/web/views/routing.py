@@ -20,6 +20,8 @@ TABS = (
     ("/monitors", "Monitors"),
     ("/escalation", "Escalation"),
     ("/maintenance", "Maintenance"),
+    ("/digests", "Digests"),
+    ("/noise", "Noise"),
 )
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -61,6 +63,8 @@ def rule_words(rule: Rule, streams: Mapping[int, str]) -> str:
         parts.append(f"at least {percent(rule.min_relative)}")
     if rule.min_absolute:
         parts.append(f"at least {rule.min_absolute:g} in the measure’s unit")
+    if rule.muted:
+        parts.append(f"{formats.plural(len(rule.muted), 'series', 'series')} muted")
     if rule.min_windows > 1:
         parts.append(f"for {rule.min_windows} windows")
     return " · ".join(parts) or "Everything, in both directions"

@@ -13,7 +13,7 @@ from cliffwatch.web import formats
 from cliffwatch.web.views.incidents import streams_of
 
 MOST_STREAMS = 12
-TELLING = ("/channels", "/monitors", "/escalation", "/maintenance")
+TELLING = ("/channels", "/monitors", "/escalation", "/maintenance", "/digests", "/noise")
 
 
 @dataclass(frozen=True, slots=True)

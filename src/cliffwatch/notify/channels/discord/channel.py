@@ -11,7 +11,7 @@ from typing import Any
 
 from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Transports
 from cliffwatch.notify.channels.http import ask, ask_json, document_of, form_with_picture, judged
-from cliffwatch.notify.message import Purpose
+from cliffwatch.notify.message import Item, Purpose, Section
 from cliffwatch.notify.outbound import Reply, check_url
 from cliffwatch.notify.render import chart_png, label, paragraphs
 
@@ -20,9 +20,11 @@ WANTS_THREAD = 220001
 _COLOURS = {
     Purpose.OPENED: 0xBD2820,
     Purpose.UPDATED: 0xBD2820,
-    Purpose.RESOLVED: 0x14693F,
-    Purpose.RETRACTED: 0x14693F,
+    Purpose.TROUBLE: 0xBD2820,
 }
+_GREEN, _BLUE = 0x14693F, 0x2B54DD
+MAX_DESCRIPTION, MAX_EMBED = 4_000, 5_800
+"""Discord takes 4,096 characters of description, and 6,000 in an embed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Discord:
     label = "Discord"
     summary = "A message in a Discord channel with the cause and the chart; a thread for each incident in a forum."
     settings = DiscordSettings
+    wakes = False
 
     def targets(self, settings: DiscordSettings) -> tuple[str, ...]:  # noqa: ARG002 - part of the contract
         return ("",)
@@ -74,13 +77,29 @@ def document_for(letter: Letter) -> dict[str, Any]:
     links = [" · ".join(f"[{name}]({url})" for name, url in letter.actions)] if letter.actions else []
     embed: dict[str, Any] = {
         "title": message.first_line[:256],
-        "description": "\n".join([*(line[:1000] for line in paragraphs(message)), *links])[:4000],
+        "description": "\n".join([*(line[:1000] for line in paragraphs(message)), *links])[:MAX_DESCRIPTION],
         "url": message.url,
-        "color": _COLOURS.get(message.purpose, 0x2B54DD),
+        "color": _GREEN if message.purpose.ends else _COLOURS.get(message.purpose, _BLUE),
         "fields": [{"name": name[:256], "value": value[:1024], "inline": True} for name, value in message.facts[:25]],
         "footer": {"text": f"{label(message.purpose)} · Cliffwatch · {message.workspace}"[:2048]},
     }
+    room = MAX_EMBED - sum(len(f["name"]) + len(f["value"]) for f in embed["fields"])
+    room -= len(embed["title"]) + len(embed["description"]) + len(embed["footer"]["text"])
+    for text in filter(None, map(_list, message.sections)):
+        if len(text) <= min(room, MAX_DESCRIPTION - len(embed["description"])):
+            embed["description"] += text
+            room -= len(text)
     return {"embeds": [embed], "allowed_mentions": {"parse": []}}
+
+
+def _list(section: Section) -> str:
+    lines = [*map(_line, section.items), *([section.rest] if section.rest else ())]
+    return f"\n\n**{section.title}**" + "".join(f"\n• {line}" for line in lines)
+
+
+def _line(item: Item) -> str:
+    text = item.text[:300].replace("[", "(").replace("]", ")")
+    return (f"[{text}]({item.url})" if item.url else text) + (f" · {item.detail}" if item.detail else "")
 
 
 def _post(

@@ -46,6 +46,7 @@ class Email:
     label = "E-mail"
     summary = "A mail with the chart and the cause, to any number of people. Updates stay in one thread."
     settings = EmailSettings
+    wakes = False
 
     def targets(self, settings: EmailSettings) -> tuple[str, ...]:
         return settings.to

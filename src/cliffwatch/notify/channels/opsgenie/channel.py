@@ -17,7 +17,6 @@ from cliffwatch.notify.render import label, paragraphs, plain_text
 
 API = "https://api.opsgenie.com"
 PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
-OVER = frozenset({Purpose.RESOLVED, Purpose.RETRACTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,7 @@ class Opsgenie:
     label = "Opsgenie"
     summary = "One alert per incident: updates become notes, recovery closes it."
     settings = OpsgenieSettings
+    wakes = True
 
     def targets(self, settings: OpsgenieSettings) -> tuple[str, ...]:  # noqa: ARG002 - part of the contract
         return ("",)
@@ -65,7 +65,7 @@ def request(settings: OpsgenieSettings, letter: Letter) -> tuple[str, dict[str, 
     """Path and body of the call that this step is. An update of an alert that never was made makes it."""
     message = letter.message
     note = {"source": "Cliffwatch", "user": "Cliffwatch", "note": plain_text(message)[:25_000]}
-    if message.purpose in OVER:
+    if message.purpose.ends:
         return f"/v2/alerts/{letter.thread}/close?identifierType=alias", note
     if message.purpose is Purpose.UPDATED and letter.reference:
         return f"/v2/alerts/{letter.thread}/notes?identifierType=alias", note
@@ -73,9 +73,9 @@ def request(settings: OpsgenieSettings, letter: Letter) -> tuple[str, dict[str, 
         "message": message.first_line[:130],
         "alias": letter.thread,
         "description": "\n".join([message.first_line, *paragraphs(message)])[:15_000],
-        "details": {**dict(message.facts), "Incident": message.url},
+        "details": {**dict(message.facts), message.action: message.url},
         "entity": dict(message.facts).get("Stream", "")[:512],
         "source": "Cliffwatch",
         "tags": ["cliffwatch", label(message.purpose)],
-        "priority": "P5" if message.purpose is Purpose.TEST else settings.priority,
+        "priority": "P5" if message.purpose in (Purpose.TEST, Purpose.DIGEST) else settings.priority,
     }

@@ -13,11 +13,10 @@ from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Tra
 from cliffwatch.notify.channels.http import ask_json, document_of, judged, needed
 from cliffwatch.notify.message import Purpose, iso
 from cliffwatch.notify.outbound import check_url
-from cliffwatch.notify.render import action, paragraphs
+from cliffwatch.notify.render import paragraphs, words_of
 
 API = "https://events.pagerduty.com"
 SEVERITIES = ("critical", "error", "warning", "info")
-OVER = frozenset({Purpose.RESOLVED, Purpose.RETRACTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,7 @@ class Pagerduty:
     label = "PagerDuty"
     summary = "One alert per incident: updates change it, recovery resolves it."
     settings = PagerdutySettings
+    wakes = True
 
     def targets(self, settings: PagerdutySettings) -> tuple[str, ...]:  # noqa: ARG002 - part of the contract
         return ("",)
@@ -67,19 +67,20 @@ def document(settings: PagerdutySettings, letter: Letter) -> dict[str, Any]:
     """The event. A recovery needs no payload."""
     message = letter.message
     event = {"routing_key": settings.routing_key, "dedup_key": letter.thread}
-    if message.purpose in OVER:
+    if message.purpose.ends:
         return {**event, "event_action": "resolve"}
-    details = {"about": " ".join(paragraphs(message)), **dict(message.facts)}
+    details: dict[str, Any] = {"about": " ".join(paragraphs(message)), **dict(message.facts)}
+    details |= {section.title: [words_of(item) for item in section.items] for section in message.sections}
     return {
         **event,
         "event_action": "trigger",
         "client": "Cliffwatch",
         "client_url": message.url,
-        "links": [{"href": url, "text": text} for text, url in ((action(message), message.url), *letter.actions)],
+        "links": [{"href": url, "text": text} for text, url in ((message.action, message.url), *letter.actions)],
         "payload": {
             "summary": message.first_line[:1024],
             "source": f"Cliffwatch, {message.workspace}",
-            "severity": "info" if message.purpose is Purpose.TEST else settings.severity,
+            "severity": "info" if message.purpose in (Purpose.TEST, Purpose.DIGEST) else settings.severity,
             "timestamp": iso(message.at_ms),
             "component": dict(message.facts).get("Stream", ""),
             "custom_details": details,

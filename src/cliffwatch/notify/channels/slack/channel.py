@@ -13,8 +13,9 @@ from urllib.parse import urlencode
 from cliffwatch.errors import InvalidInput
 from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Transports
 from cliffwatch.notify.channels.http import ask, ask_json, document_of, judged, needed
+from cliffwatch.notify.message import Item, Section
 from cliffwatch.notify.outbound import check_url
-from cliffwatch.notify.render import action, chart_png, label, paragraphs
+from cliffwatch.notify.render import chart_png, label, paragraphs
 
 API = "https://slack.com/api"
 HINTS = {
@@ -26,6 +27,8 @@ HINTS = {
     "missing_scope": "The bot needs the scopes chat:write and files:write.",
     "is_archived": "The channel is archived: choose another.",
 }
+MAX_TEXT = 2900
+"""A section block holds 3,000 characters."""
 WRONG_MESSAGE = frozenset({"invalid_blocks", "msg_too_long", "no_text", "invalid_arguments"})
 
 
@@ -79,6 +82,7 @@ class Slack:
     label = "Slack"
     summary = "A message in a Slack channel with the cause and the chart. Updates stay in the incident's thread."
     settings = SlackSettings
+    wakes = False
 
     def targets(self, settings: SlackSettings) -> tuple[str, ...]:
         return (settings.channel,)
@@ -107,10 +111,11 @@ def document(letter: Letter, picture: str) -> dict[str, Any]:
     facts = [{"type": "mrkdwn", "text": f"*{escaped(name)}*\n{escaped(value)}"} for name, value in message.facts]
     if facts:
         blocks.append({"type": "section", "fields": facts[:10]})
+    blocks += [_section(text) for section in message.sections for text in _list(section)]
     blocks.append(
         {
             "type": "actions",
-            "elements": [_button(action(message), message.url), *(_button(*one) for one in letter.actions)],
+            "elements": [_button(message.action, message.url), *(_button(*one) for one in letter.actions)],
         }
     )
     told = f"{label(message.purpose)} · Cliffwatch · {message.workspace}"
@@ -127,8 +132,24 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def _list(section: Section) -> list[str]:
+    """A titled list in Slack's markup, in as many blocks as its length needs."""
+    blocks = [f"*{escaped(section.title)}*"]
+    for line in (*map(_line, section.items), *([f"• {escaped(section.rest)}"] if section.rest else ())):
+        if len(blocks[-1]) + len(line) > MAX_TEXT:
+            blocks.append(line)
+        else:
+            blocks[-1] += f"\n{line}"
+    return blocks
+
+
+def _line(item: Item) -> str:
+    text = escaped(item.text[:400])
+    return "• " + (f"<{item.url}|{text}>" if item.url else text) + (f" · {escaped(item.detail)}" if item.detail else "")
+
+
 def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text[:2900]}}
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text[:MAX_TEXT]}}
 
 
 def _post(settings: SlackSettings, letter: Letter, picture: str, transports: Transports) -> Answer:
@@ -139,7 +160,7 @@ def _post(settings: SlackSettings, letter: Letter, picture: str, transports: Tra
         "metadata": {"event_type": "cliffwatch_message", "event_payload": {"id": letter.id}},
     }
     if letter.reference:
-        body |= {"thread_ts": letter.reference, "reply_broadcast": letter.message.purpose == "resolved"}
+        body |= {"thread_ts": letter.reference, "reply_broadcast": letter.message.purpose.ends}
     reply, answer = ask_json(f"{settings.api_url}/chat.postMessage", body, letter, transports, _bearer(settings))
     if not answer.ok:
         return judged(reply, answer)

@@ -12,13 +12,13 @@ from typing import Any
 
 from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Transports
 from cliffwatch.notify.channels.http import ask_json, judged
-from cliffwatch.notify.message import Purpose
+from cliffwatch.notify.message import Item, Purpose
 from cliffwatch.notify.outbound import check_url
-from cliffwatch.notify.render import action, chart_png, label, paragraphs
+from cliffwatch.notify.render import chart_png, label, paragraphs
 
 MAX_PICTURE_BYTES = 15_000
 """Teams refuses messages over 28 KB; a picture travels inside as base64, a third larger."""
-_STYLES = {Purpose.OPENED: "attention", Purpose.UPDATED: "warning", Purpose.RESOLVED: "good", Purpose.RETRACTED: "good"}
+_STYLES = {Purpose.OPENED: "attention", Purpose.UPDATED: "warning", Purpose.TROUBLE: "attention"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Teams:
     label = "Microsoft Teams"
     summary = "A card in a Teams channel with the cause, the figures and the chart."
     settings = TeamsSettings
+    wakes = False
 
     def targets(self, settings: TeamsSettings) -> tuple[str, ...]:  # noqa: ARG002 - part of the contract
         return ("",)
@@ -57,7 +58,8 @@ TEAMS = Teams()
 def document(letter: Letter) -> dict[str, Any]:
     """The envelope with its card."""
     message = letter.message
-    badge = {"type": "TextBlock", "text": label(message.purpose), "color": _STYLES.get(message.purpose, "accent")}
+    colour = "good" if message.purpose.ends else _STYLES.get(message.purpose, "accent")
+    badge = {"type": "TextBlock", "text": label(message.purpose), "color": colour}
     body: list[dict[str, Any]] = [
         {**badge, "weight": "bolder", "size": "small", "spacing": "none"},
         {"type": "TextBlock", "text": plain(message.first_line), "wrap": True, "weight": "bolder", "size": "medium"},
@@ -69,6 +71,11 @@ def document(letter: Letter) -> dict[str, Any]:
         body.append({"type": "Image", "url": address, "altText": f"Chart: {message.headline}"})
     facts = [{"title": name, "value": plain(value)} for name, value in message.facts]
     body.append({"type": "FactSet", "facts": facts})
+    for section in message.sections:
+        title = {"type": "TextBlock", "text": plain(section.title), "weight": "bolder", "wrap": True}
+        lines = [*map(_line, section.items), *([plain(section.rest)] if section.rest else ())]
+        body.append({**title, "separator": True})
+        body.append({"type": "TextBlock", "text": "\n".join(f"- {line}" for line in lines), "wrap": True})
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
@@ -77,11 +84,16 @@ def document(letter: Letter) -> dict[str, Any]:
         "body": body,
         "actions": [
             {"type": "Action.OpenUrl", "title": title, "url": url}
-            for title, url in ((action(message), message.url), *letter.actions)
+            for title, url in ((message.action, message.url), *letter.actions)
         ],
     }
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
     return {"type": "message", "attachments": [attachment]}
+
+
+def _line(item: Item) -> str:
+    text = plain(item.text[:400])
+    return (f"[{text}]({item.url})" if item.url else text) + (f" · {plain(item.detail)}" if item.detail else "")
 
 
 def plain(text: str) -> str:

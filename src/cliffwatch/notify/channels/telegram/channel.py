@@ -11,11 +11,12 @@ from typing import Any
 from cliffwatch.errors import InvalidInput
 from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Transports
 from cliffwatch.notify.channels.http import ask, ask_json, document_of, form_with_picture, needed
+from cliffwatch.notify.message import Item, Section
 from cliffwatch.notify.outbound import Reply, check_url
-from cliffwatch.notify.render import action, chart_png, label, paragraphs
+from cliffwatch.notify.render import chart_png, label, paragraphs
 
 API = "https://api.telegram.org"
-MAX_CAPTION = 1024
+MAX_CAPTION, MAX_TEXT = 1024, 4096
 _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]{20,}")
 
 
@@ -54,6 +55,7 @@ class Telegram:
     label = "Telegram"
     summary = "A message with the chart in a Telegram chat. Updates answer the incident's first message."
     settings = TelegramSettings
+    wakes = False
 
     def targets(self, settings: TelegramSettings) -> tuple[str, ...]:
         return (settings.chat,)
@@ -78,8 +80,25 @@ def words(letter: Letter) -> str:
     message = letter.message
     lines = [f"<b>{_line(message.first_line)}</b>", *(_line(line) for line in paragraphs(message)), ""]
     lines += [f"{_line(name, 40)}: {_line(value, 200)}" for name, value in message.facts[:8]]
-    link = f'<a href="{escape(message.url)}">{action(message)}</a>'
-    return "\n".join([*lines, "", f"{link} · {label(message.purpose)} · {_line(message.workspace, 100)}"])
+    link = f'<a href="{escape(message.url)}">{escape(message.action)}</a>'
+    end = f"\n\n{link} · {label(message.purpose)} · {_line(message.workspace, 100)}"
+    text = "\n".join(lines)
+    for more in map(_list, message.sections):
+        if len(text) + len(more) + len(end) <= MAX_TEXT:
+            text += more
+    return text + end
+
+
+def _list(section: Section) -> str:
+    lines = [*map(_item, section.items), *([_line(section.rest)] if section.rest else ())]
+    return f"\n\n<b>{_line(section.title)}</b>" + "".join(f"\n• {line}" for line in lines)
+
+
+def _item(item: Item) -> str:
+    text = _line(item.text, 300)
+    return (f'<a href="{escape(item.url)}">{text}</a>' if item.url else text) + (
+        f" · {_line(item.detail, 200)}" if item.detail else ""
+    )
 
 
 def _line(text: str, most: int = 400) -> str:

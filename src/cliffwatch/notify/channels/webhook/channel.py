@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 from cliffwatch.errors import InvalidInput
 from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Transports
 from cliffwatch.notify.channels.http import ask
-from cliffwatch.notify.message import iso
+from cliffwatch.notify.message import Purpose, iso
 from cliffwatch.notify.outbound import check_url
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that tells what kind of secret follows
@@ -56,11 +56,16 @@ class WebhookSettings:
         return self
 
 
+_SUBJECTS = {Purpose.TEST: "channel", Purpose.DIGEST: "workspace", Purpose.TROUBLE: "watcher"}
+_SUBJECTS |= {Purpose.WELL_AGAIN: "watcher"}
+
+
 class WebhookChannel:
     kind = "webhook"
     label = "Webhook"
     summary = "A signed POST with JSON to an address of yours."
     settings = WebhookSettings
+    wakes = False
 
     def targets(self, settings: WebhookSettings) -> tuple[str, ...]:  # noqa: ARG002 - part of the contract
         return ("",)
@@ -77,7 +82,7 @@ WEBHOOK = WebhookChannel()
 def payload(letter: Letter) -> dict[str, Any]:
     """The JSON body: `type`, `timestamp`, `data` (docs/webhook.md)."""
     message = letter.message
-    subject = "channel" if message.purpose == "test" else "incident"
+    subject = _SUBJECTS.get(message.purpose, "incident")
     data = dict(message.data) | ({"actions": dict(letter.actions)} if letter.actions else {})
     return {"type": f"{subject}.{message.purpose.value}", "timestamp": iso(message.at_ms), "data": data}
 
