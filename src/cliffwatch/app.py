@@ -171,6 +171,9 @@ def build_services(
         ping_url=settings.heartbeat_url,
         also=(digests.send_due,),
     )
+    around = Around(
+        store=store, streams=streams, incidents=incidents, catalogue=catalogue, arrivals=arrivals, guidance=guidance
+    )
     pipeline = Pipeline(
         database=database,
         store=store,
@@ -184,9 +187,7 @@ def build_services(
         arrivals=arrivals,
         clock=clock,
         beat=Beats(database).beat,
-    )
-    around = Around(
-        store=store, streams=streams, incidents=incidents, catalogue=catalogue, arrivals=arrivals, guidance=guidance
+        verdict=around.verdict,
     )
     return Services(
         settings=settings,

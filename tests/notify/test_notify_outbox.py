@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from tests.notify.conftest import HOUR, SENDER, T0, Desk, dip
 
 from cliffwatch.db.incidents import ChannelRow, DeliveryRow
@@ -382,3 +382,29 @@ def test_another_workspaces_channel_hears_nothing(desk: Desk) -> None:
     with desk.database.read() as session:
         assert session.query(DeliveryRow).count() == 0
         assert session.query(ChannelRow).count() == 1
+
+
+def test_a_message_begins_with_the_verdict_and_later_ones_keep_it(desk: Desk, inbox: Inbox) -> None:
+    desk.channels.create(1, "email", "Team", {"to": "a@x.example"}, 0)
+    outbox = desk.outbox()
+    transitions = desk.open(outbox)
+    with desk.database.write() as session:
+        session.execute(delete(DeliveryRow))
+        outbox.enqueue(session, transitions, NOW, {transitions[0].incident.id: "tracking_broke"})
+    desk.worsen(outbox)
+    while outbox.deliver_due(T0 + 3 * HOUR).sent:
+        pass
+    updated, opened = inbox.list()
+    for mail in (opened, updated):
+        assert mail.text.startswith("Tracking probably broke: App version 5.3.0 in Germany lost 96 %")
+
+
+def test_a_verdict_without_a_cause_stands_before_the_headline(desk: Desk, inbox: Inbox) -> None:
+    desk.channels.create(1, "email", "Team", {"to": "a@x.example"}, 0)
+    outbox = desk.outbox()
+    transitions = desk.step(outbox, [dip()], T0 + HOUR, why="")
+    with desk.database.write() as session:
+        session.execute(delete(DeliveryRow))
+        outbox.enqueue(session, transitions, NOW, {transitions[0].incident.id: "business_fell"})
+    outbox.deliver_due(NOW)
+    assert inbox.list()[0].text.startswith("Business probably fell: Revenue is 31 % below expected")

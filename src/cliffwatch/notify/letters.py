@@ -7,7 +7,7 @@ attempt sends the same. What waits for the end of quiet hours is not sent at all
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import insert, select, update
@@ -30,6 +30,7 @@ PENDING, SENT, FAILED, SKIPPED = "pending", "sent", "failed", "skipped"
 TARGET = DeliveryRow.payload["target"].as_string()
 THREAD = DeliveryRow.payload["thread"].as_string()
 SUBJECT = DeliveryRow.payload[("message", "subject")].as_string()
+VERDICT = DeliveryRow.payload[("message", "verdict")].as_string()
 """Read by the database: a payload holds a whole chart, and most readers want one word of it."""
 
 Charts = Callable[[Incident, str], ChartData | None]
@@ -71,14 +72,20 @@ class Letters:
         self._charts = charts
         self._links = links
 
-    def enqueue(self, session: Session, transitions: Sequence[Transition], now: int) -> int:
+    def enqueue(
+        self, session: Session, transitions: Sequence[Transition], now: int, verdicts: Mapping[int, str] | None = None
+    ) -> int:
         """Write a row per significant transition, concerned channel and target, in the caller's transaction.
 
-        Returns how many are new; what is there already (a repeated step) is left alone.
+        Returns how many are new; what is there already (a repeated step) is left alone. `verdicts` says of incidents
+        (by id) whether tracking broke or business fell; where it says nothing, what was told last still holds.
         """
         session.flush()
         told = [t for t in transitions if t.significant and t.kind in PURPOSES]
-        return sum(self._tell(session, t, concerned(session, t, now), now) for t in told)
+        said = verdicts or {}
+        return sum(
+            self._tell(session, t, concerned(session, t, now), now, verdict=said.get(t.incident.id)) for t in told
+        )
 
     def escalate(self, session: Session, now: int) -> int:
         """Letters to whoever is next, for incidents that nobody has acknowledged in time; how many are new."""
@@ -115,7 +122,14 @@ class Letters:
         return written
 
     def _tell(
-        self, session: Session, transition: Transition, told: Sequence[Told], now: int, *, suffix: str = ""
+        self,
+        session: Session,
+        transition: Transition,
+        told: Sequence[Told],
+        now: int,
+        *,
+        suffix: str = "",
+        verdict: str | None = None,
     ) -> int:
         incident = transition.incident
         workspace = session.get(WorkspaceRow, incident.workspace_id)
@@ -125,7 +139,7 @@ class Letters:
             return 0
         if PURPOSES[transition.kind].ends:
             _skip_held(session, incident.id, now)
-        subject, threads = _told_before(session, incident.id)
+        subject, threads, last = _told_before(session, incident.id)
         message = about(
             transition,
             workspace_name=workspace.name,
@@ -134,6 +148,7 @@ class Letters:
             base_url=self._base_url,
             now=now,
             chart=self._charts(incident, workspace.time_zone) if self._charts else None,
+            verdict=last if verdict is None else verdict,
         )
         ids = [one.channel_id for one in told]
         channels = {
@@ -217,15 +232,18 @@ def _skip_held(session: Session, incident_id: int, now: int) -> None:
     session.execute(update(DeliveryRow).where(*held).values(state=SKIPPED, answer=said))
 
 
-def _told_before(session: Session, incident_id: int) -> tuple[str | None, set[str]]:
-    """The subject under which the incident was first told (mail programs keep a thread by it), and its threads."""
+def _told_before(session: Session, incident_id: int) -> tuple[str | None, set[str], str]:
+    """The subject under which the incident was first told (mail programs keep a thread by it), its threads, and the
+    verdict that was told last."""
     query = (
-        select(SUBJECT, THREAD)
+        select(SUBJECT, THREAD, VERDICT)
         .where(DeliveryRow.incident_id == incident_id, DeliveryRow.state != SKIPPED)
         .order_by(DeliveryRow.id)
     )
     rows = list(session.execute(query))
-    return (rows[0][0] if rows else None), {thread for _, thread in rows}
+    if not rows:
+        return None, set(), ""
+    return rows[0][0], {thread for _, thread, _ in rows}, rows[-1][2] or ""
 
 
 def _token(*parts: object) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cliffwatch.explain.verdict import Finding
 from cliffwatch.incidents.headline import (
     change,
     duration,
@@ -86,13 +87,14 @@ class Message:
     chart: ChartData | None = None
     sections: tuple[Section, ...] = ()
     action: str = "Look at the incident"  # what its link does
-    verdict: str = ""  # whether tracking broke or business fell, in words; "" where that was not judged
+    verdict: str = ""  # a decided Finding: tracking broke, or business fell; "" where neither is clear
 
     @property
     def first_line(self) -> str:
         """What stands first, also in a phone's preview: the root cause, where it is known."""
         if self.purpose in (Purpose.OPENED, Purpose.UPDATED) and (self.cause or self.verdict):
-            return ": ".join(part for part in (self.verdict, self.cause or self.headline) if part)
+            said = (Finding(self.verdict).words if self.verdict else "", self.cause or self.headline)
+            return ": ".join(filter(None, said))
         return self.headline
 
 
@@ -105,6 +107,7 @@ def about(
     base_url: str,
     now: int,
     chart: ChartData | None,
+    verdict: str = "",
 ) -> Message:
     """The message about a transition. `subject` is the thread's when it has begun, None for its first message."""
     incident, purpose = transition.incident, PURPOSES[transition.kind]
@@ -121,8 +124,9 @@ def about(
         url=url,
         at_ms=now,
         direction=incident.direction,
-        data=data_of(incident, workspace_name, url, transition.note),
+        data=data_of(incident, workspace_name, url, transition.note, verdict),
         chart=chart,
+        verdict=verdict,
     )
 
 
@@ -171,7 +175,7 @@ def facts(incident: Incident, zone: ZoneInfo, now: int) -> tuple[tuple[str, str]
     return tuple(rows)
 
 
-def data_of(incident: Incident, workspace_name: str, url: str, note: str) -> dict[str, Any]:
+def data_of(incident: Incident, workspace_name: str, url: str, note: str, verdict: str = "") -> dict[str, Any]:
     """The incident for programs: the `data` of the webhook payload (docs/webhook.md)."""
     return {
         "workspace": {"id": incident.workspace_id, "name": workspace_name},
@@ -182,6 +186,7 @@ def data_of(incident: Incident, workspace_name: str, url: str, note: str) -> dic
             "state": incident.state.value,
             "headline": incident.headline,
             "cause": incident.cause,
+            "verdict": verdict,
             "causes": list(incident.explanation.get("causes", ())),
             "stream": {"id": incident.stream_id, "name": incident.stream_name},
             "measure": {"key": incident.measure, "name": incident.measure_name, "unit": incident.unit},

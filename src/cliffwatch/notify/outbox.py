@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random as randomness
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -138,9 +138,14 @@ class Outbox:
         """Whether the installation has a mail server."""
         return bool(self._transports.mail.host)
 
-    def enqueue(self, session: Session, transitions: Sequence[Transition], now: int) -> int:
-        """Write the letters of significant transitions, in the caller's transaction; how many are new."""
-        return self._letters.enqueue(session, transitions, now)
+    def enqueue(
+        self, session: Session, transitions: Sequence[Transition], now: int, verdicts: Mapping[int, str] | None = None
+    ) -> int:
+        """Write the letters of significant transitions, in the caller's transaction; how many are new.
+
+        `verdicts`: incident id -> whether tracking broke or business fell, where that is clear.
+        """
+        return self._letters.enqueue(session, transitions, now, verdicts)
 
     def enqueue_test(self, channel: Channel, now: int) -> int:
         """A test message to a channel, also one that is switched off; returns how many letters that makes."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cliffwatch.errors import NotFound
-from cliffwatch.explain.verdict import TECHNICAL, Pair, Sibling, Signs, Verdict, judge
+from cliffwatch.explain.verdict import TECHNICAL, Finding, Pair, Sibling, Signs, Verdict, judge
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incident, Incidents
 from cliffwatch.ingest import Arrivals, Catalogue
@@ -82,6 +82,11 @@ class Around:
         near += self._source_health(stream, stretch, signs)
         counts = measure.aggregation.additive or measure.aggregation is Aggregation.USERS
         return Surroundings(judge(signs) if counts and incident.direction < 0 else None, ranked(near))
+
+    def verdict(self, incident: Incident) -> str:
+        """A decided finding, as messages tell it; "" where the series did not fall or it is not clear."""
+        found = self.look(incident).verdict
+        return found.finding.value if found is not None and found.finding is not Finding.UNCLEAR else ""
 
     def _signs(
         self, incident: Incident, stream: Stream, measure: Measure, streams: Sequence[Stream], stretch: Window

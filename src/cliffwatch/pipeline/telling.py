@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import structlog
 from sqlalchemy.orm import Session
 
 from cliffwatch.accounts import Accounts
 from cliffwatch.errors import InvalidInput
 from cliffwatch.explain import Cause as SliceCause
 from cliffwatch.explain import Explanation
-from cliffwatch.incidents import AnomalyReport, Cause, Incidents
+from cliffwatch.incidents import AnomalyReport, Cause, Incident, Incidents, Transition
 from cliffwatch.ingest import Arrivals
 from cliffwatch.notify import Outbox
 from cliffwatch.pipeline.causes import Forecast, Stretch, explain_stretch, to_document, to_sentence
@@ -23,6 +24,8 @@ from cliffwatch.store import EventStore
 from cliffwatch.streams import Stream
 from cliffwatch.streams.model import TOTAL, Slice, Window
 from cliffwatch.streams.runs import Outcome
+
+log = structlog.get_logger(__name__)
 
 MINUTE_MS = 60_000
 LIVE_BASE_MS = 60 * MINUTE_MS
@@ -40,12 +43,15 @@ class Telling:
         incidents: Incidents,
         outbox: Outbox,
         arrivals: Arrivals | None = None,
+        verdict: Callable[[Incident], str] | None = None,
     ) -> None:
+        """`verdict` says of an incident whether tracking broke or business fell, "" where that is not clear."""
         self._store = store
         self._accounts = accounts
         self._incidents = incidents
         self._outbox = outbox
         self._arrivals = arrivals
+        self._verdict = verdict
 
     def tell(self, session: Session, stream: Stream, update: Update, now: int) -> Outcome:
         """Anomalies into incidents and messages, in one transaction with the end of the run."""
@@ -66,7 +72,7 @@ class Telling:
             window_end_ms=update.until_ms,
             rescored_from_ms=update.fresh_from_ms,
         )
-        self._outbox.enqueue(session, transitions, now)
+        self._outbox.enqueue(session, transitions, now, self._verdicts(transitions))
         return Outcome(len(update.judged.matrix.series), update.points_revised, len(reports))
 
     def tell_live(
@@ -80,7 +86,20 @@ class Telling:
 
         heard = [self._heard(stream, report) for report in reports]
         transitions = self._incidents.take_live(session, workspace, heard, cause, now, stream_id=stream.id, over=over)
-        self._outbox.enqueue(session, transitions, now)
+        self._outbox.enqueue(session, transitions, now, self._verdicts(transitions))
+
+    def _verdicts(self, transitions: Sequence[Transition]) -> dict[int, str]:
+        """Of the drops that people are about to hear of: did tracking break, or did business fall?"""
+        if self._verdict is None:
+            return {}
+        found = {}
+        for step in transitions:
+            if step.significant and step.incident.state.live and step.incident.direction < 0:
+                try:
+                    found[step.incident.id] = self._verdict(step.incident)
+                except Exception:  # a message without a verdict is better than none; the cause is logged
+                    log.exception("verdict_failed", incident=step.incident.number)
+        return found
 
     def _heard(self, stream: Stream, report: AnomalyReport) -> AnomalyReport:
         """A silence with what else arrived meanwhile: it tells "nothing arrived" from "nobody did it"."""

@@ -17,7 +17,7 @@ from cliffwatch.detect import Sensitivity as SeriesSensitivity
 from cliffwatch.errors import CliffwatchError
 from cliffwatch.guidance import Advice, Guidance, Rate, Sensitivity, rate_of
 from cliffwatch.guidance.rate import since_ms
-from cliffwatch.incidents import Incidents
+from cliffwatch.incidents import Incident, Incidents
 from cliffwatch.ingest import Arrivals
 from cliffwatch.jobs import Job, Jobs, LeaseLost
 from cliffwatch.notify import Outbox
@@ -72,8 +72,10 @@ class Pipeline:
         clock: Clock,
         sensitivity: SeriesSensitivity | None = None,
         beat: Callable[[str, int], None] = lambda _, __: None,
+        verdict: Callable[[Incident], str] | None = None,
     ) -> None:
-        """`beat` hears of each part (runs, delivery, live) that it works."""
+        """`beat` hears of each part (runs, delivery, live) that it works; `verdict` says of a drop, before people hear of
+        it, whether tracking broke or business fell."""
         self._database = database
         self._together = Together(store)
         self._store = self._together.as_store
@@ -90,7 +92,7 @@ class Pipeline:
         self._guidance = guidance
         self._memories = Memories(database)
         self._revised = RevisedPoints(database)
-        self._telling = Telling(store, accounts, incidents, outbox, arrivals)
+        self._telling = Telling(store, accounts, incidents, outbox, arrivals, verdict)
         self._watch = Watch(database, self._store, streams, incidents, arrivals, self._telling)
         self._late = Late()
         self._circumstances: dict[int, Circumstances] = {}
