@@ -74,8 +74,8 @@ class Pipeline:
         beat: Callable[[str, int], None] = lambda _, __: None,
         verdict: Callable[[Incident], str] | None = None,
     ) -> None:
-        """`beat` hears of each part (runs, delivery, live) that it works; `verdict` says of a drop, before people hear of
-        it, whether tracking broke or business fell."""
+        """`beat` hears of each part (runs, delivery, live) that it works; `verdict` says of a drop that is about to be
+        told whether tracking broke or business fell."""
         self._database = database
         self._together = Together(store)
         self._store = self._together.as_store
