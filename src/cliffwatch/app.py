@@ -110,7 +110,7 @@ def build_services(
     """Every room's service over these stores: the one wiring, for the command and for tests."""
     accounts, sources, catalogue = Accounts(database), Sources(database), Catalogue(database)
     arrivals = Arrivals(database)
-    jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database)
+    jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database, apprise=settings.apprise)
     monitors = Monitors(database)
     streams, guidance = Streams(database, store, jobs), Guidance(database)
     projector = StreamProjector(streams)
@@ -160,6 +160,7 @@ def build_services(
         base_url=settings.effective_base_url,
         allow_private_urls=settings.allow_private_urls,
         charts=charts,
+        apprise=settings.apprise,
     )
     digests = Digests(database, outbox, settings.effective_base_url, charts)
     watcher = Watcher(

@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     )
     oidc_allow_private: bool = Field(False, description="The provider may be on a private or loopback address.")
     password_sign_in: bool = Field(True, description="Off: people sign in at the provider alone.")
+    apprise: bool = Field(
+        False, description="Let channels use any service of Apprise by its URL. It needs cliffwatch[apprise]."
+    )
     heartbeat_url: str = Field(
         "", description="Address that is asked each minute while all is well, so that a dead process is noticed there."
     )

@@ -44,7 +44,8 @@ class ChannelGiven(Body):
         Text,
         Field(
             max_length=24,
-            description="`email`, `slack`, `teams`, `discord`, `telegram`, `pagerduty`, `opsgenie` or `webhook`.",
+            description="`email`, `slack`, `teams`, `discord`, `telegram`, `pagerduty`, `opsgenie`, `webhook`, or "
+            "`apprise` where the operator allows it.",
             examples=["email"],
         ),
     ]

@@ -16,13 +16,12 @@ from typing import TypeVar
 
 import httpx2
 
+from cliffwatch.addresses import Ip, is_public
 from cliffwatch.errors import InvalidInput, Unavailable
 
 MAX_REPLY_BYTES = 64_000
 MAX_ANSWER_BYTES = 2_000_000
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
-Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 T = TypeVar("T")
 
 
@@ -53,19 +52,6 @@ def check_url(field: str, url: str) -> httpx2.URL:
     if parsed.userinfo:
         raise InvalidInput(field, "must not hold a user name or password.", "Put what is secret into the path.")
     return parsed
-
-
-def is_public(address: Ip) -> bool:
-    """Whether the address is on the public internet, also where it wraps an IPv4 address."""
-    inner: Ip | None = None
-    if isinstance(address, ipaddress.IPv6Address):
-        teredo = address.teredo
-        inner = address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else None)
-        if inner is None and address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    if inner is not None:
-        return is_public(inner)
-    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 @dataclass(frozen=True, slots=True)

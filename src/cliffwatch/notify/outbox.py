@@ -126,10 +126,11 @@ class Outbox:
         allow_private_urls: bool = False,
         charts: Charts | None = None,
         timeout_seconds: float = 15.0,
+        apprise: bool = False,
         random: Callable[[], float] = randomness.random,
     ) -> None:
         self._database = database
-        self._transports = Transports(mail, allow_private_urls, timeout_seconds)
+        self._transports = Transports(mail, allow_private_urls, timeout_seconds, apprise)
         self._letters = Letters(base_url, charts, Links(database, base_url))
         self._random = random
 

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from cliffwatch import names
 from cliffwatch.db import Database
 from cliffwatch.db.incidents import ChannelRow
-from cliffwatch.errors import NotFound
+from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.notify.channels import KINDS, kind_named
+from cliffwatch.notify.channels.apprise.channel import APPRISE, NOT_ALLOWED
 from cliffwatch.notify.channels.contract import (
     ChannelKind,
     ChannelSettings,
@@ -46,17 +47,26 @@ class Channel:
 class Channels:
     """Create, change and list channels."""
 
-    def __init__(self, database: Database, *, random: RandomBytes = os.urandom) -> None:
+    def __init__(self, database: Database, *, random: RandomBytes = os.urandom, apprise: bool = False) -> None:
+        """`apprise`: whether the operator lets people use any service of Apprise."""
         self._database = database
         self._random = random
+        self._apprise = apprise
 
     def kinds(self) -> Mapping[str, ChannelKind[Any]]:
-        """The kinds that there are, for forms and docs."""
+        """The kinds that there are."""
         return KINDS
+
+    def offered(self) -> Mapping[str, ChannelKind[Any]]:
+        """The kinds that people may add here."""
+        return {name: kind for name, kind in KINDS.items() if self._apprise or kind is not APPRISE}
 
     def create(self, workspace_id: int, kind: str, name: str, settings: Mapping[str, Any], now: int) -> Channel:
         """A new channel, enabled. Raises InvalidInput naming the field."""
-        parsed = parse_settings(kind_named(kind).settings, settings, self._random)
+        chosen = kind_named(kind)
+        if kind not in self.offered():
+            raise InvalidInput(f"channel kind {kind!r}", "is not allowed here.", NOT_ALLOWED)
+        parsed = parse_settings(chosen.settings, settings, self._random)
         row = ChannelRow(
             workspace_id=workspace_id,
             kind=kind,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cliffwatch.errors import InvalidInput
+from cliffwatch.notify.channels.apprise import APPRISE
 from cliffwatch.notify.channels.contract import ChannelKind
 from cliffwatch.notify.channels.discord import DISCORD
 from cliffwatch.notify.channels.email import EMAIL
@@ -16,7 +17,7 @@ from cliffwatch.notify.channels.teams import TEAMS
 from cliffwatch.notify.channels.telegram import TELEGRAM
 from cliffwatch.notify.channels.webhook import WEBHOOK
 
-_ALL: tuple[ChannelKind[Any], ...] = (EMAIL, SLACK, TEAMS, DISCORD, TELEGRAM, PAGERDUTY, OPSGENIE, WEBHOOK)
+_ALL: tuple[ChannelKind[Any], ...] = (EMAIL, SLACK, TEAMS, DISCORD, TELEGRAM, PAGERDUTY, OPSGENIE, WEBHOOK, APPRISE)
 KINDS: Mapping[str, ChannelKind[Any]] = {kind.kind: kind for kind in _ALL}
 
 

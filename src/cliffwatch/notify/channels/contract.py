@@ -34,6 +34,7 @@ class Transports:
     mail: MailSettings
     allow_private: bool = False  # whether channels may reach private and loopback addresses
     timeout_seconds: float = 15.0  # for one attempt, from the name's lookup to the answer
+    apprise: bool = False  # whether the operator lets people use any service of Apprise
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def channels(visit: Reading) -> Response:
 @router.get("/channels/new")
 def new_channel(visit: Administering, kind: str = "") -> Response:
     if not kind:
-        kinds = visit.services.channels.kinds()
+        kinds = visit.services.channels.offered()
         return visit.page("channel_new.html", kinds=[views.kind_view(each) for each in kinds.values()])
     chosen = _kind(visit, kind)
     values = {"to": visit.person.email} if kind == "email" else {}
