@@ -12,10 +12,11 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 from tests.notify.conftest import HOUR, T0, Desk
 
+from cliffwatch.addresses import is_public
 from cliffwatch.errors import InvalidInput
 from cliffwatch.notify.channels.http import answer_of
 from cliffwatch.notify.channels.webhook import WebhookSettings
-from cliffwatch.notify.outbound import Blocked, Reply, is_public, post
+from cliffwatch.notify.outbound import Blocked, Reply, post
 
 
 def now_ms() -> int:

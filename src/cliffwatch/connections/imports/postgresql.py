@@ -10,10 +10,10 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+from cliffwatch.addresses import is_public
 from cliffwatch.connections.imports.model import Chunk, Cursor
 from cliffwatch.connections.imports.shape import PostgresDialect, Table, message_sql, quote, wanted
 from cliffwatch.errors import InvalidInput, Unavailable
-from cliffwatch.notify.outbound import is_public
 
 ROWS = 5_000
 DIALECT = PostgresDialect()

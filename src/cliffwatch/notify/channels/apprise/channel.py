@@ -47,7 +47,7 @@ class AppriseSettings:
 
     def checked(self, random: RandomBytes) -> AppriseSettings:  # noqa: ARG002 - part of the contract
         needed("url", self.url, "ntfy://topic")
-        scheme, separator, rest = self.url.partition("://")
+        scheme, separator, _ = self.url.partition("://")
         if not separator or not scheme.replace("+", "").isalnum():
             raise InvalidInput("channel setting 'url'", "must be an Apprise URL.", "For example: ntfy://topic")
         return self
