@@ -76,8 +76,10 @@ def edit(visit: Administering, channel_id: int, posted: PostedForm) -> Response:
     channel = visit.services.channels.get(visit.workspace_id, channel_id)
     kind = _kind(visit, channel.kind)
     values, name = _values(kind, posted), posted.text("name")
+    kept = {secret for secret in views.secrets_of(channel) if not values.get(secret)}
+    given = {setting: value for setting, value in values.items() if setting not in kept}
     try:
-        visit.services.channels.update(visit.workspace_id, channel_id, name=name, settings=values, quiet=_quiet(posted))
+        visit.services.channels.update(visit.workspace_id, channel_id, name=name, settings=given, quiet=_quiet(posted))
     except InvalidInput as error:
         return _form(visit, kind, channel, name, values, _errors(error, kind), 422, posted)
     visit.audit("channel.update", f"channel:{channel_id}", name=name)
@@ -186,7 +188,7 @@ def _form(
         channel_name=channel.name if channel else "",
         action=f"/channels/{channel.id}" if channel else "/channels",
         form={"name": name},
-        fields=views.fields(kind, values),
+        fields=views.fields(kind, values, views.secrets_of(channel) if channel else frozenset()),
         quiet=_quiet_shown(channel, posted),
         days=DAYS,
         errors=errors,

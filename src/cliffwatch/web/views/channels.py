@@ -56,17 +56,23 @@ class Field:
     many: bool
 
 
-def fields(kind: ChannelKind[Any], values: Mapping[str, str]) -> tuple[Field, ...]:
-    """The form of a kind, derived from its settings dataclass."""
+KEPT = "Leave it empty to keep what is set."
+
+
+def fields(kind: ChannelKind[Any], values: Mapping[str, str], kept: frozenset[str] = frozenset()) -> tuple[Field, ...]:
+    """The form of a kind, derived from its settings dataclass. `kept`: secrets that are set, and stay where nothing is
+    typed; they are never shown again."""
     hints = typing.get_type_hints(kind.settings)
     return tuple(
         Field(
             field.name,
             str(field.metadata.get("label", field.name)),
-            str(field.metadata.get("help", "")),
+            KEPT if field.name in kept else str(field.metadata.get("help", "")),
             values.get(field.name, _default(field)),
-            str(field.metadata.get("placeholder", "")),
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
+            "••••••••" if field.name in kept else str(field.metadata.get("placeholder", "")),
+            field.name not in kept
+            and field.default is dataclasses.MISSING
+            and field.default_factory is dataclasses.MISSING,
             bool(field.metadata.get("secret")),
             typing.get_origin(hints[field.name]) is tuple,
         )
@@ -79,12 +85,23 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 
 def values_of(channel: Channel) -> dict[str, str]:
-    """A channel's settings as its form shows them."""
+    """A channel's settings as its form shows them; what is secret is left out."""
     found = {}
     for field in dataclasses.fields(channel.settings):
+        if field.metadata.get("secret"):
+            continue
         value = getattr(channel.settings, field.name)
         found[field.name] = "\n".join(value) if isinstance(value, tuple) else str(value)
     return found
+
+
+def secrets_of(channel: Channel) -> frozenset[str]:
+    """The secrets that are set, by the names of their settings."""
+    return frozenset(
+        field.name
+        for field in dataclasses.fields(channel.settings)
+        if field.metadata.get("secret") and getattr(channel.settings, field.name)
+    )
 
 
 @dataclass(frozen=True, slots=True)
