@@ -344,3 +344,8 @@ def test_every_chat_gets_what_was_not_watched_as_text(office: Office, receiver, 
     assert "App" in said
     assert "no data stream measures this source" in said
     assert ("What was not watched" in said) or kind == "webhook"
+
+
+def test_a_week_until_now_does_not_end_at_the_hour_it_began(office: Office) -> None:
+    message = office.digests.preview(1, DigestKind.WEEKLY, at("2026-11-24T15:30"))
+    assert dict(message.facts)["Period"] == "Tue 17 Nov, 15:30 to today, 15:30"

@@ -67,12 +67,18 @@ def _short(digest: Digest) -> str:
 def _facts(digest: Digest, zone: ZoneInfo, now: int) -> tuple[tuple[str, str], ...]:
     period, watched = digest.period, digest.watching
     rows = [
-        ("Period", f"{when(period.start_ms, zone, now)} to {when(period.end_ms, zone, now)}"),
+        ("Period", f"{when(period.start_ms, zone, now)} to {_until(period.end_ms, zone, now)}"),
         ("Watched", f"{watched.series:,} series in {_count(watched.streams, 'data stream')}"),
         ("Last run", when(watched.last_run_ms, zone, now) if watched.last_run_ms else "none yet"),
         ("Goes on", _count(digest.open_now, "incident")),
     ]
     return tuple(rows)
+
+
+def _until(ms: int, zone: ZoneInfo, now: int) -> str:
+    """With its day, also when that is today: a week does not end at the hour it began."""
+    said = when(ms, zone, now)
+    return said if "," in said else f"today, {said}"
 
 
 def _sections(digest: Digest, now: int, base: str) -> list[Section]:

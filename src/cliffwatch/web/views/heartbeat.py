@@ -39,7 +39,7 @@ def heartbeat(watching: Watching, outages: Sequence[Outage], zone: tzinfo, now: 
         moment(watching.next_run_ms),
         tuple(
             OutageView(
-                one.text,
+                one.text if one.text.endswith(".") else f"{one.text}.",
                 formats.moment(one.began_ms, zone, now),
                 f"/channels/{one.channel_id}" if one.channel_id is not None else "",
             )
