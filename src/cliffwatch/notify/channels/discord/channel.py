@@ -6,13 +6,14 @@ In a forum channel each incident becomes a thread, and updates stay in it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Transports
+from cliffwatch.notify.channels.contract import Answer, Letter, Transports
 from cliffwatch.notify.channels.http import ask, ask_json, document_of, form_with_picture, judged
+from cliffwatch.notify.channels.settings import AtSecretAddress, secret_address
 from cliffwatch.notify.message import Item, Purpose, Section
-from cliffwatch.notify.outbound import Reply, check_url
+from cliffwatch.notify.outbound import Reply
 from cliffwatch.notify.render import chart_png, label, paragraphs
 
 WANTS_THREAD = 220001
@@ -28,20 +29,12 @@ MAX_DESCRIPTION, MAX_EMBED = 4_000, 5_800
 
 
 @dataclass(frozen=True, slots=True)
-class DiscordSettings:
-    url: str = field(
-        repr=False,
-        metadata={
-            "label": "Webhook address",
-            "help": "In Discord: channel settings, Integrations, Webhooks. In a forum each incident gets a thread.",
-            "placeholder": "https://discord.com/api/webhooks/…",
-            "secret": True,
-        },
+class DiscordSettings(AtSecretAddress):
+    url: str = secret_address(
+        "Webhook address",
+        "In Discord: channel settings, Integrations, Webhooks. In a forum each incident gets a thread.",
+        "https://discord.com/api/webhooks/…",
     )
-
-    def checked(self, random: RandomBytes) -> DiscordSettings:  # noqa: ARG002 - part of the contract
-        check_url("channel setting 'url'", self.url)
-        return self
 
 
 class Discord:

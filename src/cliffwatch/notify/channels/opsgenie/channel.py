@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from cliffwatch.errors import InvalidInput
-from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Transports
-from cliffwatch.notify.channels.http import ask_json, document_of, judged, needed
+from cliffwatch.notify.channels.contract import Answer, Letter, Transports
+from cliffwatch.notify.channels.http import ask_json, document_of, judged
+from cliffwatch.notify.channels.settings import AtPager
 from cliffwatch.notify.message import Purpose
-from cliffwatch.notify.outbound import check_url
 from cliffwatch.notify.render import label, paragraphs, plain_text
 
 API = "https://api.opsgenie.com"
@@ -20,7 +19,10 @@ PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
 
 
 @dataclass(frozen=True, slots=True)
-class OpsgenieSettings:
+class OpsgenieSettings(AtPager):
+    KEY = ("api_key", "a1b2c3d4-…")
+    LEVEL = ("priority", PRIORITIES)
+
     api_key: str = field(
         repr=False,
         metadata={"label": "API key", "help": "Of an API integration with the right to create alerts.", "secret": True},
@@ -29,13 +31,6 @@ class OpsgenieSettings:
     api_url: str = field(
         default=API, metadata={"label": "API address", "help": "https://api.eu.opsgenie.com for the EU."}
     )
-
-    def checked(self, random: RandomBytes) -> OpsgenieSettings:  # noqa: ARG002 - part of the contract
-        check_url("channel setting 'api_url'", self.api_url)
-        needed("api_key", self.api_key, "a1b2c3d4-…")
-        if self.priority not in PRIORITIES:
-            raise InvalidInput("channel setting 'priority'", "is not known.", f"Use: {', '.join(PRIORITIES)}.")
-        return self
 
 
 class Opsgenie:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from cliffwatch.errors import InvalidInput
-from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Transports
-from cliffwatch.notify.channels.http import ask_json, document_of, judged, needed
+from cliffwatch.notify.channels.contract import Answer, Letter, Transports
+from cliffwatch.notify.channels.http import ask_json, document_of, judged
+from cliffwatch.notify.channels.settings import AtPager
 from cliffwatch.notify.message import Purpose, iso
-from cliffwatch.notify.outbound import check_url
 from cliffwatch.notify.render import paragraphs, words_of
 
 API = "https://events.pagerduty.com"
@@ -20,7 +19,10 @@ SEVERITIES = ("critical", "error", "warning", "info")
 
 
 @dataclass(frozen=True, slots=True)
-class PagerdutySettings:
+class PagerdutySettings(AtPager):
+    KEY = ("routing_key", "R0UT1NGK3Y…")
+    LEVEL = ("severity", SEVERITIES)
+
     routing_key: str = field(
         repr=False,
         metadata={
@@ -33,13 +35,6 @@ class PagerdutySettings:
     api_url: str = field(
         default=API, metadata={"label": "API address", "help": "https://events.eu.pagerduty.com for the EU."}
     )
-
-    def checked(self, random: RandomBytes) -> PagerdutySettings:  # noqa: ARG002 - part of the contract
-        check_url("channel setting 'api_url'", self.api_url)
-        needed("routing_key", self.routing_key, "R0UT1NGK3Y…")
-        if self.severity not in SEVERITIES:
-            raise InvalidInput("channel setting 'severity'", "is not known.", f"Use: {', '.join(SEVERITIES)}.")
-        return self
 
 
 class Pagerduty:

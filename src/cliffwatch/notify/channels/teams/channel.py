@@ -7,13 +7,13 @@ webhooks-and-connectors/how-to/connectors-using). A workflow's answer names no m
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from cliffwatch.notify.channels.contract import Answer, Letter, RandomBytes, Transports
+from cliffwatch.notify.channels.contract import Answer, Letter, Transports
 from cliffwatch.notify.channels.http import ask_json, judged
+from cliffwatch.notify.channels.settings import AtSecretAddress, secret_address
 from cliffwatch.notify.message import Item, Purpose
-from cliffwatch.notify.outbound import check_url
 from cliffwatch.notify.render import chart_png, label, paragraphs
 
 MAX_PICTURE_BYTES = 15_000
@@ -22,20 +22,12 @@ _STYLES = {Purpose.OPENED: "attention", Purpose.UPDATED: "warning", Purpose.TROU
 
 
 @dataclass(frozen=True, slots=True)
-class TeamsSettings:
-    url: str = field(
-        repr=False,
-        metadata={
-            "label": "Workflow address",
-            "help": "In Teams: channel, Workflows, “Send webhook alerts to a channel”, copy the address.",
-            "placeholder": "https://….logic.azure.com/workflows/…",
-            "secret": True,
-        },
+class TeamsSettings(AtSecretAddress):
+    url: str = secret_address(
+        "Workflow address",
+        "In Teams: channel, Workflows, “Send webhook alerts to a channel”, copy the address.",
+        "https://….logic.azure.com/workflows/…",
     )
-
-    def checked(self, random: RandomBytes) -> TeamsSettings:  # noqa: ARG002 - part of the contract
-        check_url("channel setting 'url'", self.url)
-        return self
 
 
 class Teams:
