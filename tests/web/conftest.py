@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 
 from cliffwatch.accounts import SESSION_COOKIE, Identity, Role
 from cliffwatch.app import Application, listen
+from cliffwatch.engage import ComputationKind
 from cliffwatch.explain import Leaves, explain, sentence, to_json
 from cliffwatch.incidents import AnomalyReport, Cause
 from cliffwatch.ingest import Source
@@ -156,6 +157,13 @@ def furnish(house: House) -> None:
     services.routing.save_policy(workspace, name="Shop on call", steps=steps, repeats=1, now=NOW)
     house.owner, house.source, house.stream = owner, source, stream
     house.connected = receive_from_segment(house, workspace)
+    engage = services.engage
+    query = "event('Order Completed').within(30 days).count() >= 1"
+    audience, trait = ComputationKind.AUDIENCE, ComputationKind.TRAIT
+    engage.create(workspace, audience, "Recent buyers", query, NOW, anonymous=True, watched=False)
+    spent = "event('Order Completed').sum(property('revenue'))"
+    engage.create(workspace, trait, "Total spent", spent, NOW, anonymous=True, watched=False)
+    engage.compute()
 
 
 def send_history(house: House, write_key: str) -> None:

@@ -87,6 +87,12 @@ PAGES = {
     "audit log without a match": "/settings/audit?actor=nobody",
     "your account": "/settings/account",
     "new workspace": "/workspaces/new",
+    "audiences": "/audiences",
+    "new audience": "/audiences/new",
+    "new computed trait": "/audiences/new?kind=trait",
+    "audience": "/audiences/1",
+    "edit an audience": "/audiences/1/edit",
+    "computed trait": "/audiences/2",
 }
 
 

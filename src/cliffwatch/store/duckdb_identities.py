@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -17,8 +17,7 @@ Key = tuple[str, str]
 """(kind, id)"""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Link:
+class Link(NamedTuple):
     """What one event says about ids: in order of arrival, and of `rank` among those that arrived together."""
 
     arrived_ms: int

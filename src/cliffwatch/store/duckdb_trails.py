@@ -41,6 +41,7 @@ _HOUR_MS = 3_600_000
 NAME = ("name",)
 _NEXT_PASS = -1
 """The number of what happened between two passes: the next one makes it its own."""
+_OWN_FORGOTTEN = "UPDATE merges SET pass = ? WHERE workspace_id = ? AND pass = ?"
 
 
 class DuckDBTrails(Trails):
@@ -69,13 +70,15 @@ class DuckDBTrails(Trails):
         if not len(events) and not identify:
             return Filled(0, 0, 0)
         workspace, added, people, merged = trails[0].workspace_id, 0, 0, 0
-        with self._file.transaction() as writer, registered(writer, events):
-            if identify:
-                forgotten = "workspace_id = ? AND pass = ?"
-                run(writer, f"UPDATE merges SET pass = ? WHERE {forgotten}", [number, workspace, _NEXT_PASS])  # noqa: S608
-                people, merged = learn(writer, workspace, number)
-            for trail in trails:
-                if trail.kind:
+        wanted = [trail for trail in trails if trail.kind] if len(events) else []
+        with self._file.transaction() as writer:
+            with registered(writer, events):
+                if identify:
+                    run(writer, _OWN_FORGOTTEN, [number, workspace, _NEXT_PASS])
+                    people, merged = learn(writer, workspace, number)
+                done_by = table_of(writer, _done_by_sql(workspace)) if wanted else events
+            with registered(writer, done_by):
+                for trail in wanted:
                     added += int(run(writer, _insert_sql(trail, from_ms, number, again=again))[0][0])
         return Filled(added, people, merged)
 
@@ -255,13 +258,17 @@ def _insert_sql(trail: Trail, from_ms: int, number: int, *, again: bool) -> str:
         if again
         else ""
     )
-    of = f"SELECT id, person FROM identities WHERE workspace_id = {int(trail.workspace_id)} AND kind ="  # noqa: S608
     sources = ", ".join(str(int(source)) for source in trail.source_ids) or "NULL"
     return f"""INSERT INTO trails
-        SELECT {int(trail.workspace_id)}, {int(trail.id)}, coalesce(u.person, a.person), s.ts, s.received_at,
-            s.message_hash, s.source_id, {vals}, {nums}, {int(number)}
+        SELECT {int(trail.workspace_id)}, {int(trail.id)}, s.person, s.ts, s.received_at, s.message_hash, s.source_id,
+            {vals}, {nums}, {int(number)}
         FROM incoming AS s
+        WHERE {_is_of(trail, "s")} AND s.source_id IN ({sources}) AND s.person IS NOT NULL{known}"""  # noqa: S608
+
+
+def _done_by_sql(workspace_id: int) -> str:
+    """The incoming events with the person who did each: looked up once for all trails."""
+    of = f"SELECT id, person FROM identities WHERE workspace_id = {int(workspace_id)} AND kind ="  # noqa: S608
+    return f"""SELECT s.* EXCLUDE (user_id, anonymous_id), coalesce(u.person, a.person) AS person FROM incoming AS s
         LEFT JOIN ({of} 'user_id') AS u ON u.id = s.user_id AND s.user_id <> ''
-        LEFT JOIN ({of} 'anonymous_id') AS a ON a.id = s.anonymous_id AND s.anonymous_id <> ''
-        WHERE {_is_of(trail, "s")}
-            AND s.source_id IN ({sources}) AND coalesce(u.person, a.person) IS NOT NULL{known}"""  # noqa: S608
+        LEFT JOIN ({of} 'anonymous_id') AS a ON a.id = s.anonymous_id AND s.anonymous_id <> ''"""  # noqa: S608

@@ -67,6 +67,7 @@ def shell(
         NavItem("/", "Home", "house", path == "/"),
         NavItem("/incidents", "Incidents", "bell", path.startswith("/incidents"), _open(live)),
         NavItem("/streams", "Data streams", "chart-line", path in ("/streams", "/streams/new")),
+        NavItem("/audiences", "Audiences", "users", path.startswith("/audiences")),
         NavItem("/annotations", "Own events", "flag", path.startswith("/annotations")),
         NavItem("/integrations", "Integrations", "layout-grid", path.startswith(("/integrations", "/connections"))),
         NavItem("/sources", "Sources", "plug", path.startswith(("/sources", "/destinations"))),

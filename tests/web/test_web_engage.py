@@ -1,0 +1,153 @@
+"""The pages of audiences and computed traits, in a real browser, over a server whose engage runs."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.web.conftest import NOW, VIEWER, House
+
+from cliffwatch.engage import ComputationKind
+from cliffwatch.engage.language import parse_audience, parse_trait, show
+from cliffwatch.web.views import engage_form as form
+
+_names = itertools.count(1)
+QUERY = "event('Order Completed').within(30 days).count() >= 1"
+
+
+def _name() -> str:
+    return f"Engage page {next(_names)}"
+
+
+@pytest.fixture(scope="module")
+def buyers(house: House) -> int:
+    """The audience of the shop's buyers that the house has from its beginning."""
+    found = house.services.engage.computations.list(house.owner.workspace.id)
+    return next(one.id for one in found if one.name == "Recent buyers")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        QUERY,
+        "NOT event('Order Completed').count() >= 1 AND trait('plan') = 'pro'",
+        "event('A').where(property('total') > 5).count() = 2 OR event('B').count() >= 1",
+        "event('A').where(property('x').exists() AND event('B').within(parent: 3 days).count() = 0)"
+        ".within(7 days).count() >= 1",
+        "event('A').where(context('page.url').contains('/p')).count() <= 3",
+    ],
+)
+def test_a_query_that_the_form_can_show_comes_back_from_it_the_same(query: str) -> None:
+    definition = parse_audience(query)
+    parts = form.decompose(definition)
+    assert parts is not None
+    assert show(form.compose(*parts)) == show(definition)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "event('A').count() > 2",
+        "event('A').within(5 hours).count() >= 1",
+        "event('A').sum(property('x')) > 3",
+        "event('A').count() >= 1 AND (event('B').count() >= 1 OR event('C').count() >= 1)",
+    ],
+)
+def test_a_query_that_says_more_than_the_form_is_left_to_the_text(query: str) -> None:
+    assert form.decompose(parse_audience(query)) is None
+
+
+def test_a_computed_trait_comes_back_from_the_form_the_same() -> None:
+    definition = parse_trait("event('A').where(property('x') = 'y').within(30 days).sum(property('total'))")
+    parts = form.decompose(definition)
+    assert parts is not None
+    assert form.compose_trait(parts[0][0]) == definition
+
+
+@pytest.mark.browser
+def test_the_form_writes_the_query_and_shows_who_that_is_before_it_is_saved(
+    house: House, browse: Callable[..., Page]
+) -> None:
+    page = browse()
+    page.goto(house.address + "/audiences/new")
+    name = _name()
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Event of condition 1").fill("Order Completed")
+    page.get_by_label("Days of condition 1").fill("3000")
+    page.get_by_label("Days of condition 1").press("Tab")
+    expect(page.get_by_label("Query", exact=True)).to_have_value(
+        "event('Order Completed').within(3000 days).count() >= 1", timeout=30_000
+    )
+    page.get_by_label("Count anonymous people too").check()
+    expect(page.locator("#preview dd").first).to_have_text(re.compile(r"^[1-9][\d,]*$"), timeout=30_000)
+    page.get_by_role("button", name="Create audience").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(name, timeout=30_000)
+    expect(page.get_by_text(f"engage_page_{name.rsplit(' ', 1)[1]}").first).to_be_visible()
+
+
+@pytest.mark.browser
+def test_an_error_in_the_text_is_shown_at_its_very_place(house: House, browse: Callable[..., Page]) -> None:
+    page = browse()
+    page.goto(house.address + "/audiences/new")
+    page.get_by_label("Query", exact=True).fill("event('A').counts() > 1")
+    page.get_by_label("Query", exact=True).press("Tab")
+    expect(page.locator("#preview mark")).to_have_text("counts", timeout=30_000)
+    expect(page.locator("#preview")).to_contain_text("At character 12")
+
+
+def test_a_query_that_cannot_be_read_is_not_saved_and_nothing_typed_is_lost(house: House) -> None:
+    answer = house.client().post("/audiences", data={"kind": "audience", "name": "Typed name", "query": "event('A'"})
+    assert answer.status_code == 422
+    assert "Typed name" in answer.text
+    assert "at character 10" in answer.text
+
+
+def test_what_was_deleted_comes_back_with_undo(house: House) -> None:
+    client, name = house.client(), _name()
+    made = house.services.engage.create(
+        house.owner.workspace.id, ComputationKind.AUDIENCE, name, QUERY, NOW, watched=False
+    )
+    gone = client.post(f"/audiences/{made.id}/delete")
+    assert name in client.get(gone.headers["location"]).text
+    assert client.get(f"/audiences/{made.id}").status_code == 404
+    client.post(f"/audiences/{made.id}/restore")
+    assert client.get(f"/audiences/{made.id}").status_code == 200
+
+
+def test_a_viewer_sees_an_audience_and_can_change_nothing(house: House, buyers: int) -> None:
+
+    client = house.client(VIEWER)
+    assert "Begin to send" not in client.get(f"/audiences/{buyers}").text
+    assert client.post(f"/audiences/{buyers}/delete").status_code == 403
+
+
+def test_members_are_listed_with_how_they_are_known(house: House, buyers: int) -> None:
+    text = house.client().get(f"/audiences/{buyers}").text
+    members = house.services.engage.members(
+        house.services.engage.computations.get(house.owner.workspace.id, buyers), limit=3
+    )
+    assert members
+    assert all(member.label in text for member in members)
+
+
+def test_a_sync_is_begun_paused_and_resumed_on_the_page(house: House, buyers: int) -> None:
+    client = house.client()
+    form_ = {"destination": "cliffwatch", "source": str(house.source.id), "mode": "identify", "per_second": "5"}
+    assert client.post(f"/audiences/{buyers}/syncs", data=form_).status_code == 303
+    (sync,) = house.services.engage.syncs.of(buyers)
+    client.post(f"/audiences/{buyers}/syncs/{sync.id}/paused", data={"paused": "yes"})
+    assert "Paused" in client.get(f"/audiences/{buyers}/live").text
+    client.post(f"/audiences/{buyers}/syncs/{sync.id}/paused", data={"paused": ""})
+    assert "First sync" in client.get(f"/audiences/{buyers}/live").text
+    client.post(f"/audiences/{buyers}/syncs/{sync.id}/delete")
+    assert house.services.engage.syncs.of(buyers) == []
+
+
+def test_a_wrong_destination_names_the_field(house: House, buyers: int) -> None:
+    form_ = {"destination": "segment", "endpoint": "nowhere", "mode": "identify", "per_second": "5"}
+    answer = house.client().post(f"/audiences/{buyers}/syncs", data=form_)
+    assert answer.status_code == 422
+    assert 'id="endpoint-error"' in answer.text
