@@ -22,7 +22,7 @@ from cliffwatch.web.visit import Administering, Reading, Visit
 router = APIRouter()
 
 MONTH_MS = 30 * 86_400_000
-MEMBERS = 50
+MEMBERS = 25
 CHANGES = 30
 
 
@@ -117,6 +117,7 @@ def _page(
             (formats.moment(done.at_ms, visit.zone, visit.now), done.size, done.entered, done.left, done.looked_at)
             for done in reversed(passes[-200:])
         ],
+        span=views.chart_span(passes, visit.zone, visit.now),
         computed=formats.moment(one.computed_ms, visit.zone, visit.now) if one.computed_ms is not None else None,
         members=[(m.label, None if m.value is True else views.value_text(m.value), m) for m in members[:MEMBERS]],
         more=members[MEMBERS - 1].person if len(members) > MEMBERS else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -197,6 +196,9 @@ def size_chart(passes: Sequence[Pass]) -> Spark:
     return spark([float(done.size) for done in passes], width=720, height=140)
 
 
-def example(one: Computation, value: Told) -> str:
-    """What is sent of a person, as JSON for people to read."""
-    return json.dumps({"type": "identify", "userId": "…", "traits": {one.key: value}}, indent=2, ensure_ascii=False)
+def chart_span(passes: Sequence[Pass], zone: tzinfo, now: int) -> tuple[Moment, Moment, str]:
+    """What stands below the picture: its first and last moment, and the least and the most people."""
+    sizes = [done.size for done in passes] or [0]
+    first, last = (passes[0].at_ms, passes[-1].at_ms) if passes else (now, now)
+    between = f"{formats.number(min(sizes))} to {formats.number(max(sizes))} people"
+    return formats.moment(first, zone, now), formats.moment(last, zone, now), between
