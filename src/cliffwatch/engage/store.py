@@ -237,7 +237,7 @@ class Computations:
                     {**change, "computation_id": computation.id, "at_ms": done.at_ms}
                     for change in changes[start : start + _AT_ONCE]
                 ]
-                session.execute(insert(ComputationChangeRow.__table__), part)
+                session.execute(insert(ComputationChangeRow.metadata.tables["computation_changes"]), part)
             if noted:
                 session.add(
                     ComputationPassRow(
