@@ -22,6 +22,8 @@ from cliffwatch.connections import PREFIX, Connections, Outgoing
 from cliffwatch.db import Database, open_keys
 from cliffwatch.db.keys import FILE_NAME
 from cliffwatch.engage import Engage
+from cliffwatch.engage.profiles import PREFIX as PROFILES
+from cliffwatch.engage.profiles import Profiles
 from cliffwatch.errors import InvalidInput
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors
@@ -95,6 +97,9 @@ class Application:
 
         pages = create_pages(self.services, lifespan=lifespan)
         pages.mount("/api/v1", create_api(self.services))
+        services = self.services
+        profiles = Profiles(services.accounts, services.engage, services.sources, services.store, services.clock)
+        pages.mount(PROFILES, profiles.application())  # before what stands above its address
         pages.mount(PREFIX, self.services.connections.application())
         return pages
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,16 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@contextmanager
+def opened(folder: Path, template: Path) -> Iterator[House]:
+    """A house in this folder."""
+    shutil.copy(template, folder / "metadata.db")
+    house = House.open(folder)
+    yield house
+    house.close()
+
+
 @pytest.fixture
 def house(tmp_path: Path, template: Path) -> Iterator[House]:
-    shutil.copy(template, tmp_path / "metadata.db")
-    opened = House.open(tmp_path)
-    yield opened
-    opened.close()
+    with opened(tmp_path, template) as made:
+        yield made

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from cliffwatch.store import arrow
-from cliffwatch.store.contract import Ints
+from cliffwatch.store.contract import ArchiveBatch, Ints
 from cliffwatch.store.duckdb_erase import erase_rows
 from cliffwatch.store.duckdb_file import DuckDBFile, registered, run, table_of
 from cliffwatch.store.duckdb_identities import learn
@@ -139,6 +139,31 @@ class DuckDBTrails(Trails):
             if root != person:
                 found[person] = root
         return found
+
+    def events(
+        self,
+        source_ids: Sequence[int],
+        user_ids: Sequence[str],
+        anonymous_ids: Sequence[str],
+        kinds: Sequence[str],
+        names: Sequence[str],
+        skip: int,
+        limit: int,
+    ) -> ArchiveBatch:
+        where = [
+            "list_contains(?::BIGINT[], source_id)",
+            """(list_contains(?::VARCHAR[], user_id)
+                OR (user_id = '' AND list_contains(?::VARCHAR[], anonymous_id)))""",
+        ]
+        values: list[Any] = [list(source_ids), list(user_ids), list(anonymous_ids)]
+        for column, wanted in (("kind", kinds), ("name", names)):
+            if wanted:
+                where.append(f"list_contains(?::VARCHAR[], {column})")
+                values.append(list(wanted))
+        sql = f"""SELECT * FROM archive WHERE {" AND ".join(where)}
+            ORDER BY ts DESC, message_hash DESC LIMIT ? OFFSET ?"""  # noqa: S608 - values are bound
+        with self._file.reader() as reader:
+            return arrow.archive_batch(table_of(reader, sql, [*values, limit, skip]))
 
     def find(self, workspace_id: int, kind: str, id_: str) -> int | None:
         with self._file.reader() as reader:

@@ -29,7 +29,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffwatch.store.contract import Ints
+from cliffwatch.store.contract import ArchiveBatch, Ints
 
 LONGEST_VALUE = 200
 
@@ -231,6 +231,20 @@ class Trails(Protocol):
 
     def kept(self, workspace_id: int, people: Ints) -> dict[int, int]:
         """Of these people those who became part of another, and whose part they are now."""
+        ...
+
+    def events(
+        self,
+        source_ids: Sequence[int],
+        user_ids: Sequence[str],
+        anonymous_ids: Sequence[str],
+        kinds: Sequence[str],
+        names: Sequence[str],
+        skip: int,
+        limit: int,
+    ) -> ArchiveBatch:
+        """Whole events of one person (by user id, else by anonymous id) of these kinds and names (empty: all), the
+        newest first by (ts, message hash), without the first `skip`."""
         ...
 
     def find(self, workspace_id: int, kind: str, id_: str) -> int | None:

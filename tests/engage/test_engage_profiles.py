@@ -1,0 +1,99 @@
+"""Segment's Profile API over HTTP: one person's traits, events and ids."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+from tests.engage.conftest import opened
+from tests.engage.house import HOUR, House
+
+from cliffwatch.accounts import Scope
+
+USERS = "/segment/profiles/v1/spaces/spa_1/collections/users/profiles"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Iterator[House]:
+    """One shop with somebody in it, for every test of this file."""
+    with opened(tmp_path_factory.mktemp("house"), template) as house:
+        house.take({"type": "track", "event": "Product Viewed", "anonymousId": "x", "properties": {"sku": "a"}})
+        emails = {"externalIds": [{"id": "ann@x", "type": "email", "collection": "users", "encoding": "none"}]}
+        house.take(
+            {"type": "identify", "anonymousId": "x", "userId": "ann", "traits": {"plan": "free"}, "context": emails}
+        )
+        house.clock.now += HOUR
+        house.take({"type": "identify", "userId": "ann", "traits": {"plan": "pro", "age": 30}})
+        house.ordered("ann", total=12)
+        house.ordered("bob", total=5)
+        house.audience("Buyers", "event('Order Completed').count() >= 1")
+        house.audience("Big Buyers", "event('Order Completed').where(property('total') > 100).count() >= 1")
+        house.trait("Total Spent", "event('Order Completed').sum(property('total'))")
+        house.step()
+        yield house
+
+
+@pytest.fixture(scope="module")
+def client(house: House) -> TestClient:
+    _, token = house.services.accounts.create_token(
+        house.workspace, None, "profiles", Scope.READ, expires_ms=None, now=house.clock.now
+    )
+    basic = base64.b64encode(f"{token}:".encode()).decode()
+    return TestClient(house.application.asgi, headers={"authorization": f"Basic {basic}"})
+
+
+def test_traits_are_the_newest_that_were_said_and_what_is_computed(client: TestClient) -> None:
+    answer = client.get(f"{USERS}/user_id:ann/traits?limit=100")
+    assert answer.status_code == 200
+    assert answer.json()["traits"] == {"age": 30, "big_buyers": False, "buyers": True, "plan": "pro", "total_spent": 12}
+
+
+def test_a_class_and_a_list_of_keys_narrow_the_traits(client: TestClient) -> None:
+    audiences = client.get(f"{USERS}/user_id:ann/traits?class=audience").json()["traits"]
+    assert audiences == {"big_buyers": False, "buyers": True}
+    assert client.get(f"{USERS}/user_id:ann/traits?include=plan,age").json()["traits"] == {"age": 30, "plan": "pro"}
+
+
+def test_somebody_is_found_by_any_of_their_ids(client: TestClient) -> None:
+    found = [
+        client.get(f"{USERS}/{one}/external_ids").json() for one in ("user_id:ann", "email:ann@x", "anonymous_id:x")
+    ]
+    assert found[0] == found[1] == found[2]
+    assert {(one["type"], one["id"]) for one in found[0]["data"]} == {
+        ("user_id", "ann"),
+        ("email", "ann@x"),
+        ("anonymous_id", "x"),
+    }
+
+
+def test_events_are_those_before_and_after_signing_in_page_by_page(client: TestClient) -> None:
+    url, names = f"{USERS}/user_id:ann/events?limit=3", []
+    first = client.get(url).json()
+    assert first["cursor"]["has_more"]
+    second = client.get(f"{url}&next={first['cursor']['next']}").json()
+    names = [event["event"] for event in [*first["data"], *second["data"]] if event["type"] == "track"]
+    assert sorted(names) == ["Order Completed", "Product Viewed"]
+    assert not second["cursor"]["has_more"]
+
+
+def test_without_a_token_nothing_is_said(house: House) -> None:
+    assert TestClient(house.application.asgi).get(f"{USERS}/user_id:ann/traits").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"{USERS}/user_id:nobody/traits", 404),
+        (f"{USERS}/ann/traits", 400),
+        (f"{USERS}/user_id:ann/traits?limit=201", 400),
+        ("/segment/profiles/v1/spaces/spa_2/collections/users/profiles/user_id:ann/traits", 404),
+        ("/segment/profiles/v1/spaces/spa_1/collections/accounts/profiles/group_id:g/traits", 404),
+    ],
+)
+def test_what_is_not_there_is_answered_with_its_cause(client: TestClient, path: str, status: int) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
