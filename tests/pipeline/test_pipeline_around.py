@@ -8,14 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from tests.pipeline.shop import DEFINITION, HOUR, MONDAY, Shop, opened
 
+from cliffwatch.db.incidents import DeliveryRow
 from cliffwatch.explain.verdict import Finding
 from cliffwatch.guidance import Annotation, AnnotationKind
 from cliffwatch.incidents import Anomaly, Incident, Subject
 from cliffwatch.ingest.arrivals import Seen
+from cliffwatch.notify.message import load
 from cliffwatch.pipeline.around import Surroundings, library_of
 from cliffwatch.pipeline.near import NearKind, of_annotation, of_anomaly, ranked, slice_fit
+from cliffwatch.spec.sender import NOBODY
 from cliffwatch.spec.verdict import Verdict
 from cliffwatch.streams import parse
 
@@ -55,7 +59,7 @@ def said(around: Surroundings) -> list[str]:
 
 def reject(shop: Shop, hours_and_counts: dict[int, int]) -> None:
     counts = {
-        (shop.stream.source_id, MONDAY + hour * HOUR, Verdict.EVENT_NOT_DEFINED): count
+        (shop.stream.source_id, MONDAY + hour * HOUR, Verdict.EVENT_NOT_DEFINED, NOBODY): count
         for hour, count in hours_and_counts.items()
     }
     with shop.services.database.write() as session:
@@ -202,3 +206,20 @@ def test_an_own_event_after_the_onset_is_hardly_a_cause() -> None:
 )
 def test_a_library_is_read_from_an_event_of_any_shape(body: str, library: str) -> None:
     assert library_of(body) == library
+
+
+def test_the_message_about_a_drop_begins_with_its_verdict(tmp_path: Path) -> None:
+    with opened(tmp_path) as shop:
+        shop.services.channels.create(shop.workspace_id, "email", "Team", {"to": "a@x.example"}, shop.clock.now)
+        shop.sell(0, START)
+        shop.run(START)
+        reject(shop, {START - 50: 2, START: 90, START + 1: 85})
+        arrive(shop, range(START), 1_000)
+        arrive(shop, range(START, START + 4), 5)
+        shop.sell(START, START + 4, 20.0)
+        shop.run(START + 4)
+        with shop.services.database.read() as session:
+            first = session.scalars(select(DeliveryRow).order_by(DeliveryRow.id)).first()
+        assert first is not None
+        assert load(first.payload["message"]).first_line.startswith("Tracking probably broke: ")
+        assert first.payload["message"]["data"]["incident"]["verdict"] == "tracking_broke"
