@@ -26,7 +26,7 @@ from cliffwatch.engage.profiles import PREFIX as PROFILES
 from cliffwatch.engage.profiles import Profiles
 from cliffwatch.errors import InvalidInput
 from cliffwatch.guidance import Guidance
-from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors
+from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.ingest.patience import PatientProtocol
 from cliffwatch.jobs import Jobs
@@ -209,6 +209,7 @@ def build_services(
         jobs=jobs,
         incidents=incidents,
         guidance=guidance,
+        moves=Moves(database),
         monitors=monitors,
         maintenance=MaintenanceWindows(database),
         routing=Routing(database),

@@ -11,7 +11,7 @@ from cliffwatch.connections import Connections
 from cliffwatch.db import Database
 from cliffwatch.engage import Engage
 from cliffwatch.guidance import Guidance
-from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors
+from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox
@@ -44,6 +44,7 @@ class Services:
     jobs: Jobs
     incidents: Incidents
     guidance: Guidance
+    moves: Moves
     monitors: Monitors
     maintenance: MaintenanceWindows
     routing: Routing

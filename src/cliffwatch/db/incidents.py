@@ -56,6 +56,70 @@ class IncidentRow(Base):
     resolved_ms: Mapped[OptionalMs]
     owner_id: Mapped[int | None] = mapped_column(reference("people.id", on_delete="SET NULL"))
     revision: Mapped[int] = mapped_column(Integer, default=0)
+    merged_into: Mapped[int | None] = mapped_column(Integer)  # number of the incident that it is part of
+
+
+class IncidentMoveRow(Base):
+    """A merge or a split by hand, with what is needed to take it back."""
+
+    __tablename__ = "incident_moves"
+
+    id: Mapped[Id]
+    workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(8))  # merge, split
+    from_id: Mapped[int] = mapped_column(reference("incidents.id"), index=True)  # where the anomalies were
+    to_id: Mapped[int] = mapped_column(reference("incidents.id"), index=True)  # where they went
+    anomaly_ids: Mapped[list[int]] = mapped_column(JSON)
+    before: Mapped[Json]  # merge: how the merged one stood, and what the surviving one was about
+    person_id: Mapped[int | None] = mapped_column(reference("people.id", on_delete="SET NULL"))
+    at_ms: Mapped[Ms]
+    undone_ms: Mapped[OptionalMs]
+
+
+class IncidentShareRow(Base):
+    """A link by which anybody may read one incident."""
+
+    __tablename__ = "incident_shares"
+
+    id: Mapped[Id]
+    workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
+    incident_id: Mapped[int] = mapped_column(reference("incidents.id"), index=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256
+    note: Mapped[Short]  # whom it is for
+    created_by: Mapped[int | None] = mapped_column(reference("people.id", on_delete="SET NULL"))
+    created_ms: Mapped[Ms]
+    expires_ms: Mapped[Ms]
+    revoked_ms: Mapped[OptionalMs]
+    opened_count: Mapped[int] = mapped_column(Integer, default=0)
+    last_opened_ms: Mapped[OptionalMs]
+
+
+class TriageRow(Base):
+    """One step over several incidents at once, with how they stood before it."""
+
+    __tablename__ = "incident_triage"
+
+    id: Mapped[Id]
+    workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
+    person_id: Mapped[int] = mapped_column(reference("people.id"), index=True)
+    action: Mapped[str] = mapped_column(String(24))
+    before: Mapped[list[Any]] = mapped_column(JSON)  # [{id, revision, columns}]
+    at_ms: Mapped[Ms]
+    undone_ms: Mapped[OptionalMs]
+
+
+class SavedFilterRow(Base):
+    """A person's own way to look at the incidents."""
+
+    __tablename__ = "saved_filters"
+    __table_args__ = (UniqueConstraint("workspace_id", "person_id", "name"),)
+
+    id: Mapped[Id]
+    workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"))
+    person_id: Mapped[int] = mapped_column(reference("people.id"))
+    name: Mapped[Short]
+    query: Mapped[Long]  # as in the page's address
+    created_ms: Mapped[Ms]
 
 
 class AnomalyRow(Base):

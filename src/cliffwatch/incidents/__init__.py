@@ -21,6 +21,7 @@ from cliffwatch.incidents.model import (
     TransitionKind,
 )
 from cliffwatch.incidents.monitors import Monitors
+from cliffwatch.incidents.moves import Move, Moves
 from cliffwatch.incidents.store import Incidents
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "MaintenanceWindows",
     "Monitor",
     "Monitors",
+    "Move",
+    "Moves",
     "QuietReason",
     "Rule",
     "Subject",

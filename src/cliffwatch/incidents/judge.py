@@ -187,19 +187,45 @@ class Story:
         )
 
     @property
+    def about(self) -> tuple[Slice, ...]:
+        """The slices that it is about, with those of incidents that were merged into it."""
+        return (self.causes[:ABOUT] or (self.incident.slice,)) + self.incident.also_about
+
+    @property
     def span(self) -> tuple[int, int]:
         """From its first surprising window to its last, or for ever while it goes on."""
         return min(self.onsets.values(), default=0), FOREVER_MS if self.ongoing else self.last_ms
 
 
 def home_in_stream(reports: Sequence[AnomalyReport], stories: Sequence[Story]) -> Story | None:
-    """The story of the same stream that a cluster belongs to by what is seen of it alone: the oldest live one, or the
-    newest resolved one whose headline series breaks out again within two windows."""
-    for story in sorted(stories, key=lambda story: story.incident.number):
-        if story.incident.state.live and _near(reports, story) and any(_continues_story(r, story) for r in reports):
-            return story
+    """The story of the same stream that a cluster belongs to by what is seen of it alone: the nearest of kin among
+    live ones (there may be several when a person split one), of those the oldest; or the newest resolved one whose
+    headline series breaks out again within two windows."""
+    alive = [
+        story
+        for story in stories
+        if story.incident.state.live and _near(reports, story) and any(_continues_story(r, story) for r in reports)
+    ]
+    if len(alive) == 1:
+        return alive[0]
+    if alive:
+        return min(alive, key=lambda story: (-_kinship(reports, story), story.incident.number))
     again = [story for story in stories if _breaks_out_again(reports, story)]
     return max(again, key=lambda story: story.incident.number, default=None)
+
+
+def _kinship(reports: Sequence[AnomalyReport], story: Story) -> int:
+    """How much a story has in common with a cluster: the same series, the same measure and slice value, the measure."""
+    series = {member.series for member in story.members}
+    if any(report.series in series for report in reports):
+        return 3
+    values: dict[tuple[int, str], set[tuple[str, str]]] = {}
+    for member in story.members:
+        values.setdefault((member.stream_id, member.measure), set()).update(member.slice)
+    known = [(report, values.get((report.stream_id, report.measure))) for report in reports]
+    if any(found and found & set(report.slice) for report, found in known):
+        return 2
+    return int(any(found is not None for _, found in known))
 
 
 def home_by_cause(reports: Sequence[AnomalyReport], stories: Sequence[Story], causes: Sequence[Slice]) -> Story | None:
@@ -238,8 +264,7 @@ def _continues_story(report: AnomalyReport, story: Story) -> bool:
         return False
     if abs(report.start_ms - onset_ms) <= ONSET_WINDOWS * report.window_ms:
         return True
-    about = story.causes[:ABOUT] or (story.incident.slice,)
-    return not report.slice or any(not slice_ or set(slice_) & set(report.slice) for slice_ in about)
+    return not report.slice or any(not slice_ or set(slice_) & set(report.slice) for slice_ in story.about)
 
 
 def _near(reports: Sequence[AnomalyReport], story: Story) -> bool:
@@ -253,7 +278,7 @@ def _near(reports: Sequence[AnomalyReport], story: Story) -> bool:
 def _related(reports: Sequence[AnomalyReport], story: Story, causes: Sequence[Slice]) -> bool:
     first, incident = lead(reports), story.incident
     mine = _pairs(first.slice, causes[:ABOUT]) | marks_of(reports)
-    theirs = _pairs(incident.slice, story.causes[:ABOUT]) | story.marks
+    theirs = _pairs(incident.slice, story.about) | story.marks
     if first.stream_id in story.onsets:
         return bool(mine & theirs)
     if not story.directions & {report.direction for report in reports}:

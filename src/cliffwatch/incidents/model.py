@@ -20,6 +20,7 @@ class IncidentState(enum.StrEnum):
     FALSE_ALARM = "false_alarm"
     EXPECTED = "expected"
     NEW_NORMAL = "new_normal"
+    MERGED = "merged"  # a person made it part of another incident
 
     @property
     def live(self) -> bool:
@@ -56,6 +57,9 @@ class TransitionKind(enum.StrEnum):
     NEW_NORMAL = "new_normal"
     COMMENTED = "commented"
     ASSIGNED = "assigned"
+    MERGED = "merged"  # a person made it part of another
+    SEPARATED = "separated"  # and took that back
+    SPLIT = "split"  # a person took a part of it out, into an incident of its own
 
 
 SeriesKey = tuple[int, str, Slice]
@@ -239,6 +243,8 @@ class Incident:
     monitors: tuple[int, ...] = ()  # ids of the monitors that let it through: their policies say who is told
     provisional: bool = False  # its headline's window is still open
     silence: str = ""  # what was silent: "source", "event", or "" when that is not known
+    merged_into: int | None = None  # number of the incident that it is part of
+    also_about: tuple[Slice, ...] = ()  # what the incidents were about that were merged into it
 
     @property
     def subject(self) -> Subject:

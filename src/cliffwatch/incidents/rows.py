@@ -104,6 +104,8 @@ def incident_of(row: Row[Any], people: Mapping[int, str]) -> Incident:
         monitors=tuple(kept.get("monitors", ())),
         provisional=kept.get("provisional", False),
         silence=kept.get("silence", ""),
+        merged_into=row.merged_into,
+        also_about=tuple(make_slice(slice_) for slice_ in kept.get("also_about", ())),
     )
 
 
@@ -131,6 +133,7 @@ def incident_columns(incident: Incident) -> dict[str, Any]:
             "monitors": list(incident.monitors),
             "provisional": incident.provisional,
             "silence": incident.silence,
+            "also_about": [dict(slice_) for slice_ in incident.also_about],
         },
         "actual": incident.actual,
         "expected": incident.expected,
@@ -144,6 +147,7 @@ def incident_columns(incident: Incident) -> dict[str, Any]:
         "resolved_ms": incident.resolved_ms,
         "owner_id": incident.owner_id,
         "revision": incident.revision,
+        "merged_into": incident.merged_into,
     }
 
 

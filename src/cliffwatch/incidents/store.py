@@ -188,10 +188,15 @@ class Incidents:
         stream_id: int | None = None,
         limit: int = 100,
     ) -> Found:
-        """Incidents of a workspace, the newest first. `stream_id`: those with an anomaly in that stream."""
+        """Incidents of a workspace, the newest first. `stream_id`: those with an anomaly in that stream.
+
+        Without `states`: all but those that are part of another one.
+        """
         conditions: list[ColumnElement[bool]] = [IncidentRow.workspace_id == workspace_id]
         if states is not None:
             conditions.append(IncidentRow.state.in_([state.value for state in states]))
+        else:
+            conditions.append(IncidentRow.state != IncidentState.MERGED.value)
         if stream_id is not None:
             of_stream = select(AnomalyRow.incident_id).where(
                 AnomalyRow.stream_id == stream_id, AnomalyRow.incident_id.is_not(None)
@@ -212,6 +217,12 @@ class Incidents:
         """One incident. Raises NotFound."""
         with self._database.read() as session:
             row = _row(session, workspace_id, number)
+            return incident_of(row, names(session, [row]))
+
+    def surviving(self, workspace_id: int, number: int) -> Incident:
+        """The incident, or the one that it was made part of. Raises NotFound."""
+        with self._database.read() as session:
+            row = _surviving_row(session, workspace_id, number)
             return incident_of(row, names(session, [row]))
 
     def open_count(self, workspace_id: int) -> int:
@@ -359,7 +370,7 @@ class Incidents:
         **extra: Any,
     ) -> Acted:
         with self._database.write() as session:
-            row = _row(session, workspace_id, number, lock=True)
+            row = _surviving_row(session, workspace_id, number, lock=True)
             transition = step(incident_of(row, names(session, [row])))
             if person.id is None and not transition.note:
                 transition = replace(transition, note=f"{person.name}.")
@@ -388,6 +399,14 @@ class Incidents:
         if name is None:
             raise InvalidInput("owner", "must be a member of this workspace.", "Invite the person first.")
         return name
+
+
+def _surviving_row(session: Session, workspace_id: int, number: int, *, lock: bool = False) -> Row[Any]:
+    """What is done to an incident that is part of another one is done to that one: links of its messages still act."""
+    row = _row(session, workspace_id, number, lock=lock)
+    while row.merged_into is not None:
+        row = _row(session, workspace_id, row.merged_into, lock=lock)
+    return row
 
 
 def _row(session: Session, workspace_id: int, number: int, *, lock: bool = False) -> Row[Any]:

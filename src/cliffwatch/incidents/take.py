@@ -225,6 +225,7 @@ class Take:
         horizon = min(r.start_ms - _REACH_WINDOWS * r.window_ms for r in reports)
         return self._load(
             IncidentRow.workspace_id == self._workspace_id,
+            IncidentRow.state != IncidentState.MERGED.value,
             or_(
                 IncidentRow.state.in_(LIVE_STATES),
                 IncidentRow.last_window_ms >= horizon,

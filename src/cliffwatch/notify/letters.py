@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.orm import Session
 
 from cliffwatch.db.incidents import ChannelRow, DeliveryRow, IncidentRow
 from cliffwatch.db.people import MembershipRow, PersonRow, WorkspaceRow
 from cliffwatch.errors import NotFound
 from cliffwatch.incidents.model import Incident, IncidentState, Transition, TransitionKind
+from cliffwatch.incidents.moves import family
 from cliffwatch.incidents.rows import INCIDENT_COLUMNS, incident_of
 from cliffwatch.notify.channels import kind_named
 from cliffwatch.notify.chart import ChartData
 from cliffwatch.notify.links import Links
-from cliffwatch.notify.message import PURPOSES, Message, about, dump, trial
-from cliffwatch.notify.routing import Told, concerned, unanswered
+from cliffwatch.notify.message import PURPOSES, Message, Purpose, about, dump, trial
+from cliffwatch.notify.routing import Told, concerned, resume, unanswered
 from cliffwatch.notify.store import Channel, channel_of
 
 PENDING, SENT, FAILED, SKIPPED = "pending", "sent", "failed", "skipped"
@@ -81,11 +83,20 @@ class Letters:
         (by id) whether tracking broke or business fell; where it says nothing, what was told last still holds.
         """
         session.flush()
-        told = [t for t in transitions if t.significant and t.kind in PURPOSES]
         said = verdicts or {}
-        return sum(
-            self._tell(session, t, concerned(session, t, now), now, verdict=said.get(t.incident.id)) for t in told
-        )
+        written = 0
+        for step in transitions:
+            if step.kind is TransitionKind.MERGED:
+                if step.incident.merged_into is not None:
+                    written += self._merge_threads(session, step, now)
+            elif step.kind is TransitionKind.SEPARATED:
+                _separate_threads(session, step.incident)
+                resume(session, step.incident, now)
+            elif step.significant and step.kind in PURPOSES:
+                written += self._tell(
+                    session, step, concerned(session, step, now), now, verdict=said.get(step.incident.id)
+                )
+        return written
 
     def escalate(self, session: Session, now: int) -> int:
         """Letters to whoever is next, for incidents that nobody has acknowledged in time; how many are new."""
@@ -139,16 +150,16 @@ class Letters:
             return 0
         if PURPOSES[transition.kind].ends:
             _skip_held(session, incident.id, now)
-        subject, threads, last = _told_before(session, incident.id)
+        threads = _threads(session, incident.id)
         message = about(
             transition,
             workspace_name=workspace.name,
             time_zone=workspace.time_zone,
-            subject=subject,
+            subject=threads.subject,
             base_url=self._base_url,
             now=now,
             chart=self._charts(incident, workspace.time_zone) if self._charts else None,
-            verdict=last if verdict is None else verdict,
+            verdict=threads.verdict if verdict is None else verdict,
         )
         ids = [one.channel_id for one in told]
         channels = {
@@ -158,12 +169,59 @@ class Letters:
         for one in told:
             channel = channels[one.channel_id]
             for target in kind_named(channel.kind).targets(channel.settings):
-                thread = _token(self._base_url, incident.id, incident.opened_ms, channel.id, target)
+                own = _token(self._base_url, incident.id, incident.opened_ms, channel.id, target)
                 key = f"{incident.id}:{incident.revision}:{channel.id}:{target}{suffix}"
-                begins = thread not in threads
+                thread, subject = threads.of(channel.id, target, own)
+                begins = thread not in threads.known
                 actions = self._actions(session, incident, channel, target, now)
                 slip = Slip(key, target, thread, begins, incident.id, one.not_before_ms, one.urgent, actions)
-                written += self._write(session, channel, message, slip, now)
+                said = replace(message, subject=subject or message.subject)
+                written += self._write(session, channel, said, slip, now)
+        return written
+
+    def _merge_threads(self, session: Session, step: Transition, now: int) -> int:
+        """What was told of an incident belongs to the one that it became part of.
+
+        Where people heard of both, the thread that ends says where the story goes on, and what still waits to leave
+        of it is dropped; where they heard only of this one, its thread goes on with the news of the other.
+        """
+        gone = step.incident
+        target_id = session.scalar(
+            select(IncidentRow.id).where(
+                IncidentRow.workspace_id == gone.workspace_id, IncidentRow.number == gone.merged_into
+            )
+        )
+        if target_id is None:
+            raise NotFound(f"incident {gone.merged_into}", "does not exist in this workspace.")
+        workspace = session.get_one(WorkspaceRow, gone.workspace_id)
+        both = {(row.channel_id, row.target) for row in _lines(session, target_id)}
+        last: dict[tuple[int, str], Row[Any]] = {}
+        for row in _lines(session, gone.id):
+            if (row.channel_id, row.target) in both and row.state == PENDING and row.attempts == 0:
+                said = f"Not needed: it is part of #{gone.merged_into}, of which this channel was told."
+                drop = update(DeliveryRow).where(DeliveryRow.id == row.id, DeliveryRow.attempts == 0)
+                session.execute(drop.values(state=SKIPPED, answer=said))
+            elif (row.channel_id, row.target) in both:
+                last[row.channel_id, row.target] = row
+        written = 0
+        for (channel_id, target), row in last.items():
+            if Purpose(row.purpose).ends:
+                continue
+            channel = channel_of(session.get_one(ChannelRow, channel_id))
+            message = about(
+                replace(step, incident=replace(gone, headline=step.note)),
+                workspace_name=workspace.name,
+                time_zone=workspace.time_zone,
+                subject=row.subject,
+                base_url=self._base_url,
+                now=now,
+                chart=None,
+            )
+            message = replace(message, note="", url=f"{self._base_url}/incidents/{gone.merged_into}")
+            key = f"{gone.id}:{gone.revision}:{channel_id}:{target}"
+            slip = Slip(key, target, row.thread, False, gone.id, now)
+            written += self._write(session, channel, message, slip, now)
+        session.execute(update(DeliveryRow).where(DeliveryRow.incident_id == gone.id).values(incident_id=target_id))
         return written
 
     def _actions(
@@ -191,7 +249,7 @@ class Letters:
         )
 
     def _write(self, session: Session, channel: Channel, message: Message, slip: Slip, now: int) -> int:
-        key = slip.key if len(slip.key) <= 200 else f"sha256:{hashlib.sha256(slip.key.encode()).hexdigest()}"
+        key = slip.key if len(slip.key) <= 200 else _shortened(slip.key)
         if session.scalar(select(DeliveryRow.id).where(DeliveryRow.key == key)) is not None:
             return 0
         payload = {
@@ -232,18 +290,65 @@ def _skip_held(session: Session, incident_id: int, now: int) -> None:
     session.execute(update(DeliveryRow).where(*held).values(state=SKIPPED, answer=said))
 
 
-def _told_before(session: Session, incident_id: int) -> tuple[str | None, set[str], str]:
-    """The subject under which the incident was first told (mail programs keep a thread by it), its threads, and the
-    verdict that was told last."""
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Where an incident was told. `subject` is what it was first told under: mail programs keep a thread by it."""
+
+    subject: str | None
+    verdict: str  # that was told last
+    known: frozenset[str]
+    merged: Mapping[tuple[int, str], tuple[str, str]]  # by channel and target: thread and subject of what it took on
+
+    def of(self, channel_id: int, target: str, own: str) -> tuple[str, str | None]:
+        """A channel's thread: its own, else one that it took on, with that one's subject."""
+        if own not in self.known and (channel_id, target) in self.merged:
+            return self.merged[channel_id, target]
+        return own, None
+
+
+def _threads(session: Session, incident_id: int) -> Threads:
+    rows = _lines(session, incident_id)
+    own = [row for row in rows if row.key.startswith(f"{incident_id}:")]
+    merged: dict[tuple[int, str], tuple[str, str]] = {}
+    for row in rows:
+        if row not in own:
+            merged.setdefault((row.channel_id, row.target), (row.thread, row.subject))
+    subject = own[0].subject if own else None
+    verdict = (rows[-1].verdict or "") if rows else ""
+    return Threads(subject, verdict, frozenset(row.thread for row in rows), merged)
+
+
+def _lines(session: Session, incident_id: int) -> Sequence[Row[Any]]:
+    """What was told of an incident, in order, without what was dropped."""
     query = (
-        select(SUBJECT, THREAD, VERDICT)
+        select(
+            DeliveryRow.id,
+            DeliveryRow.key,
+            DeliveryRow.channel_id,
+            DeliveryRow.state,
+            DeliveryRow.attempts,
+            DeliveryRow.purpose,
+            TARGET.label("target"),
+            THREAD.label("thread"),
+            SUBJECT.label("subject"),
+            VERDICT.label("verdict"),
+        )
         .where(DeliveryRow.incident_id == incident_id, DeliveryRow.state != SKIPPED)
         .order_by(DeliveryRow.id)
     )
-    rows = list(session.execute(query))
-    if not rows:
-        return None, set(), ""
-    return rows[0][0], {thread for _, thread, _ in rows}, rows[-1][2] or ""
+    return session.execute(query).all()
+
+
+def _separate_threads(session: Session, incident: Incident) -> None:
+    """An incident that is on its own again has its letters back: their keys say whose they are."""
+    for one in family(session, incident.workspace_id, incident.number):
+        theirs = (DeliveryRow.key >= f"{one}:", DeliveryRow.key < f"{one};")  # ";" follows ":"
+        session.execute(update(DeliveryRow).where(*theirs).values(incident_id=incident.id))
+
+
+def _shortened(key: str) -> str:
+    """A key that is too long for its column: it still begins with the incident's id."""
+    return f"{key.split(':', 1)[0]}:sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _token(*parts: object) -> str:

@@ -46,6 +46,7 @@ PURPOSES = {
     TransitionKind.UPDATED: Purpose.UPDATED,
     TransitionKind.RESOLVED: Purpose.RESOLVED,
     TransitionKind.RETRACTED: Purpose.RETRACTED,
+    TransitionKind.MERGED: Purpose.RESOLVED,  # closes a thread whose story goes on in another
 }
 """Which steps people are told, where they are significant."""
 

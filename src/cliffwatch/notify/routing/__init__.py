@@ -5,7 +5,7 @@ Never sends anything, and never lets an incident reach nobody because of a rule:
 every channel is told.
 """
 
-from cliffwatch.notify.routing.escalate import Told, Unanswered, concerned, unanswered
+from cliffwatch.notify.routing.escalate import Told, Unanswered, concerned, resume, unanswered
 from cliffwatch.notify.routing.model import Override, Policy, QuietHours, Rotation, Step
 from cliffwatch.notify.routing.plan import Planned, Reach, Recipient, plan
 from cliffwatch.notify.routing.store import Routing
@@ -24,5 +24,6 @@ __all__ = [
     "Unanswered",
     "concerned",
     "plan",
+    "resume",
     "unanswered",
 ]

@@ -20,6 +20,7 @@ from cliffwatch.db.people import WorkspaceRow
 from cliffwatch.db.routing import EscalationRow, PolicyRow
 from cliffwatch.incidents.headline import duration
 from cliffwatch.incidents.model import Incident, IncidentState, Transition, TransitionKind
+from cliffwatch.incidents.moves import family
 from cliffwatch.notify.routing.clock import quiet_until
 from cliffwatch.notify.routing.model import Policy
 from cliffwatch.notify.routing.plan import Reach, Recipient, everybody, recipients, wait_ms
@@ -73,10 +74,8 @@ def unanswered(session: Session, now: int) -> list[Unanswered]:
     due = (
         select(
             EscalationRow,
-            IncidentRow.state,
-            IncidentRow.opened_ms,
-            IncidentRow.snoozed_until_ms,
             IncidentRow.workspace_id,
+            IncidentRow.number,
         )
         .join(IncidentRow, IncidentRow.id == EscalationRow.incident_id)
         .where(EscalationRow.due_ms <= now)
@@ -84,18 +83,51 @@ def unanswered(session: Session, now: int) -> list[Unanswered]:
         .with_for_update(of=EscalationRow)
     )
     found = []
-    for row, state, opened_ms, snoozed_until_ms, workspace_id in session.execute(due).all():
+    for row, workspace_id, number in session.execute(due).all():
+        about = _surviving(session, workspace_id, number)
+        if about.id != row.incident_id and _has_begun(session, about.id, row.policy_id):
+            row.due_ms = None
+            continue
+        state = about.state
         if state == IncidentState.SNOOZED.value:
-            row.due_ms = max(snoozed_until_ms or 0, now + 60_000)
+            row.due_ms = max(about.snoozed_until_ms or 0, now + 60_000)
         elif state != IncidentState.OPEN.value:
             row.due_ms = None
         else:
             policy = policy_of(session.get_one(PolicyRow, row.policy_id))
             told = _advance(row, policy, _reach(session, workspace_id), now)
-            note = f"Nobody has acknowledged it for {duration(now - opened_ms)}."
+            note = f"Nobody has acknowledged it for {duration(now - about.opened_ms)}."
             if told:
-                found.append(Unanswered(row.incident_id, row.step, told, note))
+                found.append(Unanswered(about.id, row.step, told, note))
     return found
+
+
+def resume(session: Session, incident: Incident, now: int) -> None:
+    """Go on with the policies of an incident that is on its own again, each after its next wait."""
+    if incident.state is not IncidentState.OPEN:
+        return
+    for row in session.scalars(
+        select(EscalationRow).where(EscalationRow.incident_id == incident.id, EscalationRow.due_ms.is_(None))
+    ):
+        policy = policy_of(session.get_one(PolicyRow, row.policy_id))
+        if policy.step(row.step + 1) is not None:
+            row.due_ms = now + wait_ms(policy, row.step + 1)
+
+
+def _surviving(session: Session, workspace_id: int, number: int) -> IncidentRow:
+    """The incident that another one became part of, however often that happened."""
+    while True:
+        row = session.scalars(
+            select(IncidentRow).where(IncidentRow.workspace_id == workspace_id, IncidentRow.number == number)
+        ).one()
+        if row.merged_into is None:
+            return row
+        number = row.merged_into
+
+
+def _has_begun(session: Session, incident_id: int, policy_id: int) -> bool:
+    own = select(EscalationRow.id).where(EscalationRow.incident_id == incident_id, EscalationRow.policy_id == policy_id)
+    return session.scalar(own) is not None
 
 
 def _policies(session: Session, incident: Incident) -> set[int | None]:
@@ -110,7 +142,8 @@ def _begin(
     """Begin with the first step of each policy that has not begun, or of all `again`."""
     if again:
         session.execute(delete(EscalationRow).where(EscalationRow.incident_id == incident.id))
-    begun = set(session.scalars(select(EscalationRow.policy_id).where(EscalationRow.incident_id == incident.id)))
+    kin = family(session, incident.workspace_id, incident.number)
+    begun = set(session.scalars(select(EscalationRow.policy_id).where(EscalationRow.incident_id.in_(kin))))
     told: list[Told] = []
     for policy_id in sorted(one for one in wanted if one is not None and one not in begun):
         row = EscalationRow(incident_id=incident.id, policy_id=policy_id, step=-1, due_ms=None)

@@ -33,7 +33,7 @@ class LinkUser:
 def ask(request: Request, services: Installed, token: str) -> Response:
     """Changes nothing: programs that look into mails open every link."""
     link = services.links.read(token, services.clock())
-    incident = services.incidents.get(link.workspace_id, link.number)
+    incident = services.incidents.surviving(link.workspace_id, link.number)
     return _page(request, services, link, incident, done="")
 
 
