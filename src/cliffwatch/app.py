@@ -26,7 +26,7 @@ from cliffwatch.engage.profiles import PREFIX as PROFILES
 from cliffwatch.engage.profiles import Profiles
 from cliffwatch.errors import InvalidInput
 from cliffwatch.guidance import Guidance
-from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves
+from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves, Shares
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.ingest.patience import PatientProtocol
 from cliffwatch.jobs import Jobs
@@ -210,6 +210,7 @@ def build_services(
         incidents=incidents,
         guidance=guidance,
         moves=Moves(database),
+        shares=Shares(database),
         monitors=monitors,
         maintenance=MaintenanceWindows(database),
         routing=Routing(database),

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,21 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield house
 
 
+@pytest.fixture(scope="session")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A furnished server whose incidents tests may change: it has ten more of them, #2 to #11, one per country."""
+    with running(tmp_path_factory.mktemp("busy")) as house:
+        furnish(house)
+        assert house.owner is not None
+        assert house.stream is not None
+        for i, country in enumerate(("AT", "BE", "CH", "CZ", "DK", "ES", "FI", "GB", "HU", "IE")):
+            slice_ = (("properties.country", country),)
+            begun = NOW - NOW % HOUR - (100 - 8 * i) * HOUR
+            fall = {"start_ms": begun, "slice": slice_, "actual": 1200.0 + i, "expected": 2400.0}
+            take_report(house, house.stream, replace(revenue_dip(house.owner, house.stream), **fall))
+        yield house
+
+
 def furnish(house: House) -> None:
     services = house.services
     owner = services.accounts.set_up(
@@ -147,6 +162,7 @@ def furnish(house: House) -> None:
     while services.pipeline.work():
         pass
     services.channels.create(workspace, "email", "Team inbox", {"to": [OWNER]}, NOW)
+    house.owner, house.source, house.stream = owner, source, stream
     open_incident(house, owner, stream)
     assert services.outbox.deliver_due(NOW).sent == 1
     pager = services.channels.create(workspace, "webhook", "Pager", {"url": "https://hooks.example/x"}, NOW)
@@ -155,7 +171,6 @@ def furnish(house: House) -> None:
     rotation = services.routing.save_rotation(workspace, name="Primary", people=people, now=NOW, **shifts)
     steps = [{"channels": [pager.id]}, {"after_minutes": 15, "rotations": [rotation.id], "urgent": True}]
     services.routing.save_policy(workspace, name="Shop on call", steps=steps, repeats=1, now=NOW)
-    house.owner, house.source, house.stream = owner, source, stream
     house.connected = receive_from_segment(house, workspace)
     engage = services.engage
     query = "event('Order Completed').within(30 days).count() >= 1"
@@ -215,7 +230,32 @@ def open_incident(house: House, owner: Identity, stream: Stream) -> None:
     leaves = Leaves.from_columns(
         {"properties.country": countries, "properties.app_version": versions}, actual, expected
     )
-    report = AnomalyReport(
+    report = revenue_dip(owner, stream, float(actual.sum()), float(expected.sum()))
+    explanation = explain(leaves)
+    cause = Cause(to_json(explanation), sentence(explanation, measure="Revenue"))
+    take_report(house, stream, report, cause)
+
+
+def take_report(house: House, stream: Stream, report: AnomalyReport, cause: Cause | None = None) -> None:
+    """A report into an incident, and its messages."""
+    assert house.owner is not None
+    workspace = house.owner.workspace
+    with house.services.database.write() as session:
+        transitions = house.services.incidents.take(
+            session,
+            workspace,
+            [report],
+            lambda _: cause,
+            NOW,
+            stream_id=stream.id,
+            window_end_ms=report.start_ms + HOUR,
+        )
+        house.services.outbox.enqueue(session, transitions, NOW)
+
+
+def revenue_dip(owner: Identity, stream: Stream, actual: float = 690.0, expected: float = 1000.0) -> AnomalyReport:
+    """Revenue's total, below expected for three hours, and going on."""
+    return AnomalyReport(
         workspace_id=owner.workspace.id,
         stream_id=stream.id,
         measure=REVENUE,
@@ -227,19 +267,12 @@ def open_incident(house: House, owner: Identity, stream: Stream) -> None:
         start_ms=NOW - NOW % HOUR - 3 * HOUR,
         end_ms=NOW - NOW % HOUR,
         ongoing=True,
-        actual=float(actual.sum()),
-        expected=float(expected.sum()),
+        actual=actual,
+        expected=expected,
         score=-7.0,
         stream_name=stream.name,
         additive=True,
     )
-    explanation = explain(leaves)
-    cause = Cause(to_json(explanation), sentence(explanation, measure="Revenue"))
-    with house.services.database.write() as session:
-        transitions = house.services.incidents.take(
-            session, owner.workspace, [report], lambda _: cause, NOW, stream_id=stream.id, window_end_ms=report.end_ms
-        )
-        house.services.outbox.enqueue(session, transitions, NOW)
 
 
 class Heard:
@@ -296,3 +329,26 @@ def browse(contexts: Callable[[str, int, str | None], BrowserContext]) -> Iterat
     yield open_page
     for page in pages:
         page.close()
+
+
+@pytest.fixture
+def browse_busy(chromium: Browser, busy: House) -> Iterator[Browse]:
+    """`browse_busy(theme="light", width=1440)`: a page of the owner of the busy house."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(theme: str = "light", width: int = 1440) -> Page:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=theme,  # type: ignore[arg-type]
+            reduced_motion="reduce",
+            locale="en-GB",
+        )
+        context.set_default_timeout(15_000)
+        cookie = {"name": SESSION_COOKIE, "value": busy.cookie(OWNER), "url": busy.address}
+        context.add_cookies([cookie])  # type: ignore[list-item]
+        contexts.append(context)
+        return context.new_page()
+
+    yield open_page
+    for one in contexts:
+        one.close()

@@ -65,7 +65,8 @@ def test_the_facts_say_since_when_and_how_much() -> None:
     found = {fact.label: (fact.value, fact.note) for fact in views.facts(incident(), BERLIN, NOW)}
     assert found == {
         "Since": ("12:30", "3 hours long"),
-        "Actual": ("€230 an hour", "expected €333 an hour"),
+        "Actual": ("€690", "€230 an hour"),
+        "Expected": ("€1,000", "€333 an hour"),
         "Change": ("−31 %", "31 % below expected"),
         "Impact so far": ("€310", "less in total"),
     }

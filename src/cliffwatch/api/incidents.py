@@ -15,7 +15,7 @@ from cliffwatch.api.paging import DEFAULT_LIMIT, Cursor, Limit, newest_first
 from cliffwatch.api.series import AnomalyShown, anomaly_shown
 from cliffwatch.api.shapes import MAX_ID, Body, GivenMoment, Id, Moment, Number, Page, Shown, Text, finite
 from cliffwatch.explain.verdict import Finding
-from cliffwatch.incidents import Incident, IncidentState, Transition
+from cliffwatch.incidents import Incident, IncidentState, Transition, numbers
 from cliffwatch.incidents.lifecycle import MAX_COMMENT
 from cliffwatch.pipeline.around import Surroundings
 from cliffwatch.pipeline.near import NearKind
@@ -45,6 +45,9 @@ class IncidentShown(Shown):
     actual: Number
     expected: Number
     impact: Annotated[Number, Field(description="Actual minus expected so far, in the measure's unit.")]
+    relative: Annotated[Number | None, Field(description="`impact` as a fraction of `expected`.")]
+    loss: Annotated[Number | None, Field(description="`impact` where values add up; null where they do not.")]
+    duration_ms: Annotated[int, Field(description="From the first surprising window to the end of the last one.")]
     score: Number
     started_at: Moment
     ended_at: Moment | None
@@ -55,6 +58,7 @@ class IncidentShown(Shown):
     resolved_at: Moment | None
     owner: str | None
     revision: int
+    merged_into: Annotated[int | None, Field(description="Number of the incident that this one is part of.")]
 
 
 class TimelineEntryShown(Shown):
@@ -122,7 +126,7 @@ class Comment(Body):
 
 
 States = Annotated[
-    list[IncidentState] | None, Query(max_length=7, description="Only incidents in one of these states.")
+    list[IncidentState] | None, Query(max_length=8, description="Only incidents in one of these states.")
 ]
 OfStream = Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only those with an anomaly in this stream.")]
 
@@ -271,6 +275,7 @@ def detail(services: Services, incident: Incident) -> IncidentDetail:
 
 
 def fields(incident: Incident) -> dict[str, Any]:
+    told = numbers(incident)
     return {
         "number": incident.number,
         "state": incident.state,
@@ -284,8 +289,12 @@ def fields(incident: Incident) -> dict[str, Any]:
         "slice": dict(incident.slice),
         "kind": incident.kind,
         "direction": incident.direction,
-        "actual": incident.actual,
-        "expected": incident.expected,
+        "actual": told.actual,
+        "expected": told.expected,
+        "relative": told.relative,
+        "loss": told.loss,
+        "duration_ms": told.duration_ms,
+        "merged_into": incident.merged_into,
         "impact": incident.impact,
         "score": incident.score,
         "started_at": incident.started_ms,

@@ -22,6 +22,8 @@ from cliffwatch.incidents.model import (
 )
 from cliffwatch.incidents.monitors import Monitors
 from cliffwatch.incidents.moves import Move, Moves
+from cliffwatch.incidents.numbers import Numbers, numbers
+from cliffwatch.incidents.shares import Share, Shares
 from cliffwatch.incidents.store import Incidents
 
 __all__ = [
@@ -37,10 +39,14 @@ __all__ = [
     "Monitors",
     "Move",
     "Moves",
+    "Numbers",
     "QuietReason",
     "Rule",
+    "Share",
+    "Shares",
     "Subject",
     "TimelineEntry",
     "Transition",
     "TransitionKind",
+    "numbers",
 ]

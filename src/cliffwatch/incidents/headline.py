@@ -180,7 +180,7 @@ def loss(incident: Incident) -> str:
     if not incident.additive or incident.impact == 0:
         return ""
     side = "less" if incident.impact < 0 else "more"
-    return f"{quantity(abs(incident.impact), incident.unit, digits=3)} {side} in total"
+    return f"{quantity(abs(incident.impact), incident.unit)} {side} in total"
 
 
 def rate(incident: Incident, value: float) -> str:

@@ -239,7 +239,7 @@ class Moves:
 
 def family(session: Session, workspace_id: int, number: int) -> list[int]:
     """Ids of an incident and of all that are part of it."""
-    numbers, found = [number], []
+    numbers, found = [number], list[int]()
     while numbers:
         of_number = IncidentRow.number.in_(numbers) if not found else IncidentRow.merged_into.in_(numbers)
         rows = list(

@@ -11,16 +11,13 @@ from zoneinfo import ZoneInfo
 
 from cliffwatch.explain.verdict import Finding
 from cliffwatch.incidents.headline import (
-    change,
-    duration,
     is_money,
     name_of,
-    quantity,
-    rate,
     slice_phrase,
     when,
 )
 from cliffwatch.incidents.model import Incident, Transition, TransitionKind
+from cliffwatch.incidents.numbers import numbers
 from cliffwatch.notify.chart import ChartData
 
 
@@ -152,28 +149,26 @@ def trial(channel_name: str, *, workspace_name: str, time_zone: str, base_url: s
 
 def facts(incident: Incident, zone: ZoneInfo, now: int) -> tuple[tuple[str, str], ...]:
     """The few numbers that a person asks for next, in words."""
-    unit, relative = incident.unit, incident.relative
-    end = incident.ended_ms or incident.last_window_ms
-    lasted = duration(max(end - incident.started_ms, 0))
-    difference = quantity(incident.impact, unit)
-    if incident.impact > 0:
-        difference = f"+{difference}"
-    if relative is not None and abs(relative) < 2:
-        difference += f" ({change(relative)})"
+    told = numbers(incident)
+    difference = told.loss_words or told.change_words
+    if told.loss_words and told.change_words and told.relative is not None and abs(told.relative) < 2:
+        difference += f" ({told.change_words})"
+    since = "Since" if incident.ended_ms is None else "From"
     rows = [
-        ("Actual", quantity(incident.actual, unit)),
-        ("Expected", quantity(incident.expected, unit)),
-        ("Difference", difference),
-        ("Since" if incident.ended_ms is None else "From", f"{when(incident.started_ms, zone, now)}, {lasted}"),
+        ("Actual", _with_rate(incident, told.actual_words, told.actual_rate)),
+        ("Expected", _with_rate(incident, told.expected_words, told.expected_rate)),
+        ("Difference", difference or "none"),
+        (since, f"{when(incident.started_ms, zone, now)}, {told.duration_words}"),
         ("Where", slice_phrase(incident.slice) or f"All of {name_of(incident.measure_name, ())}"),
         ("Stream", incident.stream_name),
     ]
-    if incident.additive and not is_money(unit):
-        rows[0] = ("Actual", f"{quantity(incident.actual, unit)} ({rate(incident, incident.actual)})")
-        rows[1] = ("Expected", f"{quantity(incident.expected, unit)} ({rate(incident, incident.expected)})")
     if incident.owner:
         rows.append(("Owner", incident.owner))
     return tuple(rows)
+
+
+def _with_rate(incident: Incident, words: str, per: str) -> str:
+    return f"{words} ({per})" if per and not is_money(incident.unit) else words
 
 
 def data_of(incident: Incident, workspace_name: str, url: str, note: str, verdict: str = "") -> dict[str, Any]:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from cliffwatch.incidents import headline
 from cliffwatch.incidents.headline import duration, is_money, number, percent
+from cliffwatch.incidents.numbers import PERCENT, shown_unit
 
 __all__ = [
     "PERCENT",
@@ -29,10 +30,6 @@ __all__ = [
     "span",
     "zone_of",
 ]
-
-PERCENT = "%"
-"""The unit of a ratio of like to like (orders per checkout): 0.952 is read as 95.2 %."""
-_SHARES = tuple((f"ratio({name}(", f"/{name}(") for name in ("count", "users"))
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 
@@ -113,13 +110,6 @@ def compact(value: float, unit: str | None = None) -> str:
             text = f"{scaled:,.{digits}f}".removesuffix(".0") + letter
             return _with_unit(text, unit)
     return quantity(value, unit)
-
-
-def shown_unit(measure_key: str, unit: str | None) -> str | None:
-    """The unit in which a measure is read: its own, or percent for a ratio of like to like."""
-    if unit or not any(measure_key.startswith(top) and bottom in measure_key for top, bottom in _SHARES):
-        return unit
-    return PERCENT
 
 
 def quantity(value: float, unit: str | None, digits: int | None = None) -> str:

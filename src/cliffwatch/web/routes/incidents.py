@@ -11,13 +11,16 @@ from starlette.responses import Response
 
 from cliffwatch.errors import CliffwatchError, InvalidInput, NotFound
 from cliffwatch.incidents import Incident, IncidentState, Transition
+from cliffwatch.incidents.markdown import file_name
 from cliffwatch.notify import Delivery
+from cliffwatch.pipeline.export import incident_markdown
 from cliffwatch.streams.model import Slice, Stream, slice_key
 from cliffwatch.web import formats, points
 from cliffwatch.web.forms import PostedForm
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views import heatmap, links, series
 from cliffwatch.web.views import incidents as views
+from cliffwatch.web.views import moved as moved_view
 from cliffwatch.web.views.around import near_row, suspect, verdict_view
 from cliffwatch.web.visit import Editing, Reading, Visit
 
@@ -25,6 +28,8 @@ router = APIRouter(prefix="/incidents")
 
 BEFORE_MS = 3 * formats.DAY_MS
 AFTER_MS = formats.DAY_MS // 2
+MOST_OTHERS = 60
+"""So many other incidents are offered to merge into: the newest."""
 
 
 @router.get("")
@@ -45,6 +50,9 @@ def incident_list(visit: Reading, show: str = "live") -> Response:
 def incident_page(visit: Reading, number: int) -> Response:
     services = visit.services
     incident = services.incidents.get(visit.workspace_id, number)
+    if incident.merged_into is not None:
+        told = f"#{number} is part of #{incident.merged_into}."
+        return see_other(f"/incidents/{incident.merged_into}", told)
     stream = _stream(visit, incident)
     of = views.explained(incident)
     link = links.slice_link(
@@ -70,6 +78,13 @@ def incident_page(visit: Reading, number: int) -> Response:
         timeline=_timeline(visit, incident),
         members=[(member.person.id, member.person.name) for member in services.accounts.members(visit.workspace_id)],
         owner_id=incident.owner_id,
+        moves=[moved_view.line(one, visit.zone, visit.now) for one in services.moves.of(incident)],
+        parts=moved_view.parts(incident, services.incidents.anomalies(incident.id)),
+        others=moved_view.others(incident, services.incidents.list(visit.workspace_id, limit=MOST_OTHERS)),
+        shares=len([one for one in services.shares.list(visit.workspace_id, number) if one.works(visit.now)]),
+        markdown=incident_markdown(
+            services.incidents, services.around, incident, visit.zone, visit.now, f"{visit.address}/incidents/{number}"
+        ),
         link=f"{visit.address}/incidents/{number}",
     )
 
@@ -144,6 +159,59 @@ def _act(visit: Visit, number: int, step: Callable[..., Acted], told: str, **mor
     return see_other(here, told)
 
 
+@router.post("/{number}/merge")
+def merge(visit: Editing, number: int, posted: PostedForm) -> Response:
+    into = posted.number("into")
+    if into is None:
+        return see_other(f"/incidents/{number}", "Choose the incident that it is part of.", tone="bad")
+    services = visit.services
+    try:
+        with services.database.write() as session:
+            steps = services.moves.merge(session, visit.workspace_id, number, into, visit.person, visit.now)
+            services.outbox.enqueue(session, steps, visit.now)
+    except CliffwatchError as error:
+        return see_other(f"/incidents/{number}", str(error), tone="bad")
+    visit.audit("incident.merge", f"incident:{number}", into=into)
+    return see_other(f"/incidents/{into}", f"#{number} is part of this incident now. Undo stands beside the owner.")
+
+
+@router.post("/{number}/split")
+def split(visit: Editing, number: int, posted: PostedForm) -> Response:
+    chosen = [int(one) for part in posted.all("series") for one in part.split(",") if one.isdigit()]
+    services = visit.services
+    try:
+        with services.database.write() as session:
+            new, steps = services.moves.split(session, visit.workspace_id, number, chosen, visit.person, visit.now)
+            services.outbox.enqueue(session, steps, visit.now)
+    except CliffwatchError as error:
+        return see_other(f"/incidents/{number}", str(error), tone="bad")
+    visit.audit("incident.split", f"incident:{number}", new=new.number)
+    return see_other(f"/incidents/{new.number}", f"Split off from #{number}. Undo stands beside the owner.")
+
+
+@router.post("/{number}/moves/{move_id}/undo")
+def undo_move(visit: Editing, number: int, move_id: int) -> Response:
+    services = visit.services
+    try:
+        with services.database.write() as session:
+            steps = services.moves.undo(session, visit.workspace_id, move_id, visit.person, visit.now)
+            services.outbox.enqueue(session, steps, visit.now)
+    except CliffwatchError as error:
+        return see_other(f"/incidents/{number}", str(error), tone="bad")
+    visit.audit("incident.undo_move", f"incident:{number}", move=move_id)
+    return see_other(f"/incidents/{number}", "Taken back.")
+
+
+@router.get("/{number}/export.md")
+def export(visit: Reading, number: int) -> Response:
+    """The incident as a Markdown file."""
+    incident = visit.services.incidents.get(visit.workspace_id, number)
+    url = f"{visit.address}/incidents/{number}"
+    text = incident_markdown(visit.services.incidents, visit.services.around, incident, visit.zone, visit.now, url)
+    named = {"content-disposition": f'attachment; filename="{file_name(incident)}"'}
+    return Response(text, media_type="text/markdown; charset=utf-8", headers=named)
+
+
 def _stream(visit: Visit, incident: Incident) -> Stream | None:
     """The incident's stream; None when it was deleted."""
     try:
@@ -162,14 +230,14 @@ def _status_note(visit: Visit, incident: Incident) -> str:
     return ""
 
 
-def _window(incident: Incident, now: int) -> tuple[int, int]:
+def chart_window(incident: Incident, now: int) -> tuple[int, int]:
     """The time around the incident that chart and heat map show."""
     end = incident.ended_ms if incident.ended_ms is not None else now
     return incident.started_ms - BEFORE_MS, min(end + AFTER_MS, now)
 
 
 def _chart(visit: Visit, incident: Incident, stream: Stream | None) -> dict[str, Any]:
-    start, end = _window(incident, visit.now)
+    start, end = chart_window(incident, visit.now)
     name = f"{incident.measure_name}, {series.slice_words(incident.slice)}"
     query = {"measure": incident.measure, "slice": slice_key(incident.slice), "start": start, "end": end}
     return {
@@ -187,7 +255,7 @@ def _heat(visit: Visit, incident: Incident, stream: Stream | None) -> heatmap.He
     measure = next((one for one in stream.definition.measures if one.key == incident.measure), None)
     if measure is None:
         return None
-    start, end = _window(incident, visit.now)
+    start, end = chart_window(incident, visit.now)
     found = points.read(visit.services.store, stream.id, start, end, measure.key)
     paths = [dimension.path for dimension in stream.definition.dimensions]
     link = links.slice_link(stream.id, measure.key, start, end, visit.zone, visit.now)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 
 from cliffwatch.incidents import Anomaly, Incident, IncidentState, TimelineEntry
-from cliffwatch.incidents.headline import change, loss, rate, slice_phrase
+from cliffwatch.incidents.headline import loss, slice_phrase
+from cliffwatch.incidents.numbers import numbers
 from cliffwatch.streams.model import Slice, make_slice
 from cliffwatch.web import formats
 from cliffwatch.web.formats import Moment
@@ -34,6 +34,7 @@ STATES: Mapping[IncidentState, Badge] = {
     IncidentState.FALSE_ALARM: Badge("False alarm", "", "bell-off"),
     IncidentState.EXPECTED: Badge("Expected", "", "calendar-check"),
     IncidentState.NEW_NORMAL: Badge("New normal", "", "check-check"),
+    IncidentState.MERGED: Badge("Merged", "", "link"),
 }
 
 FILTERS: Sequence[tuple[str, str, tuple[IncidentState, ...] | None]] = (
@@ -78,7 +79,7 @@ def line(incident: Incident, zone: tzinfo, now: int) -> IncidentLine:
         incident.state.live,
         incident.stream_name,
         formats.moment(incident.started_ms, zone, now),
-        lasted(incident, now),
+        lasted(incident),
         short_change(incident.relative),
         loss(incident),
         incident.direction,
@@ -93,10 +94,9 @@ def cause_words(incident: Incident) -> str:
     return rest[:1].upper() + rest[1:] if rest and head.startswith(incident.measure_name) else incident.cause
 
 
-def lasted(incident: Incident, now: int) -> str:
+def lasted(incident: Incident) -> str:
     """How long it has gone on, or went on."""
-    end = incident.ended_ms if incident.ended_ms is not None else (incident.resolved_ms or now)
-    return formats.duration(max(end - incident.started_ms, 0))
+    return numbers(incident).duration_words
 
 
 def streams_of(incident: Incident) -> set[int]:
@@ -140,23 +140,16 @@ class Fact:
 
 def facts(incident: Incident, zone: tzinfo, now: int) -> tuple[Fact, ...]:
     """Since when, and how much: the figures under the headline."""
-    relative = incident.relative
-    known = not math.isnan(incident.actual)
-    unit = formats.shown_unit(incident.measure, incident.unit)
-
-    def told(value: float) -> str:
-        if math.isnan(value):
-            return "no value"
-        return formats.quantity(value, unit) if unit == formats.PERCENT else rate(incident, value)
-
+    told = numbers(incident)
     found = [
-        Fact("Since", formats.moment(incident.started_ms, zone, now).text, f"{lasted(incident, now)} long"),
-        Fact("Actual", told(incident.actual), f"expected {told(incident.expected)}"),
+        Fact("Since", formats.moment(incident.started_ms, zone, now).text, f"{told.duration_words} long"),
+        Fact("Actual", told.actual_words, told.actual_rate if told.actual_rate != told.actual_words else ""),
+        Fact("Expected", told.expected_words, told.expected_rate if told.expected_rate != told.expected_words else ""),
     ]
-    if known and relative is not None:
-        found.append(Fact("Change", short_change(relative), change(relative)))
-    if text := loss(incident):
-        amount, _, rest = text.partition(" ")
+    if told.relative is not None:
+        found.append(Fact("Change", short_change(told.relative), told.change_words))
+    if told.loss_words:
+        amount, _, rest = told.loss_words.partition(" ")
         found.append(Fact("Impact so far" if incident.state.live else "Impact", amount, rest))
     return tuple(found)
 
@@ -224,6 +217,10 @@ _STEPS: Mapping[str, tuple[str, str, str]] = {
     "new_normal": ("check-check", "", "marked it as the new normal"),
     "commented": ("message-square", "", "commented"),
     "assigned": ("user", "", "assigned it"),
+    "merged": ("link", "", "merged incidents"),
+    "separated": ("rotate-ccw", "", "took a merge back"),
+    "split": ("copy", "", "split the incident"),
+    "undone": ("rotate-ccw", "", "took a step back"),
     "cause": ("target", "accent", "Cause found"),
     "joined": ("plus", "", "Another series joined"),
     "withdrawn": ("rotate-ccw", "", "A series was taken back by late events"),

@@ -15,6 +15,10 @@ document.addEventListener("click", (event) => {
     button.closest("details.menu")?.removeAttribute("open");
     return document.querySelector(button.dataset.open)?.showModal();
   }
+  if (button?.matches("[data-print]")) {
+    button.closest("details.menu")?.removeAttribute("open");
+    return window.print();
+  }
   if (button?.matches("[data-close]")) return button.closest("dialog")?.close();
   if (button?.matches("[data-dismiss]")) return button.closest("[data-flash]")?.remove();
   if (button?.matches("[data-add]")) return addRow(button);

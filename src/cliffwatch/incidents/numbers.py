@@ -1,0 +1,78 @@
+"""What an incident amounts to: the one place of the numbers that pages, API, messages and exports show. Pure.
+
+Whoever shows actual, expected, loss or duration takes them from here, as number or in words, so that a message never
+says something else than the page it leads to.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cliffwatch.incidents.headline import change, duration, loss, quantity, rate
+from cliffwatch.incidents.model import Incident
+
+PERCENT = "%"
+"""The unit of a ratio of like to like (orders per checkout): 0.952 is read as 95.2 %."""
+_SHARES = tuple((f"ratio({name}(", f"/{name}(") for name in ("count", "users"))
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Figures and how they read.
+
+    `actual` and `expected` speak of the whole story so far: totals where values add up, means over time otherwise.
+    `loss` is actual minus expected in the measure's unit where values add up, None otherwise. `duration_ms` runs from
+    the first surprising window to the end of the last one that was measured.
+    """
+
+    actual: float
+    expected: float
+    loss: float | None
+    relative: float | None
+    duration_ms: int
+    actual_words: str  # "€690"
+    expected_words: str
+    actual_rate: str  # "€230 an hour"; "" where a total needs none
+    expected_rate: str
+    change_words: str  # "31 % below expected"; "" where nothing was expected
+    loss_words: str  # "€310 less in total"; "" where values do not add up
+    duration_words: str  # "3 hours"
+
+
+def numbers(incident: Incident) -> Numbers:
+    """What the incident amounts to so far."""
+    end_ms = incident.ended_ms if incident.ended_ms is not None else incident.last_window_ms
+    duration_ms = max(end_ms - incident.started_ms, 0)
+    known = math.isfinite(incident.actual)
+    relative = incident.relative if known else None
+    rated = incident.additive and known
+    return Numbers(
+        actual=incident.actual,
+        expected=incident.expected,
+        loss=incident.impact if rated else None,
+        relative=relative,
+        duration_ms=duration_ms,
+        actual_words=reading(incident, incident.actual),
+        expected_words=reading(incident, incident.expected),
+        actual_rate=rate(incident, incident.actual) if rated else "",
+        expected_rate=rate(incident, incident.expected) if rated else "",
+        change_words=change(relative) if relative is not None else "",
+        loss_words=loss(incident) if rated else "",
+        duration_words=duration(duration_ms),
+    )
+
+
+def reading(incident: Incident, value: float) -> str:
+    """A value of the incident's measure as people read it: "€690", "95.2 %", "no value"."""
+    unit = shown_unit(incident.measure, incident.unit)
+    if unit == PERCENT and math.isfinite(value):
+        return f"{value * 100:,.1f}".removesuffix(".0") + " %"
+    return quantity(value, unit)
+
+
+def shown_unit(measure_key: str, unit: str | None) -> str | None:
+    """The unit in which a measure is read: its own, or percent for a ratio of like to like."""
+    if unit or not any(measure_key.startswith(top) and bottom in measure_key for top, bottom in _SHARES):
+        return unit
+    return PERCENT
