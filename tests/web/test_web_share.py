@@ -51,7 +51,7 @@ def test_the_links_chart_shows_the_headline_series_alone(busy: House, link: str)
     assert drawn == busy.client(None).get(f"{link}/series.json").json()
 
 
-@pytest.mark.parametrize("token", ["x", "a" * 43, "../incidents/1"])
+@pytest.mark.parametrize("token", ["x", "a" * 43, "%00"])
 def test_a_guessed_token_shows_nothing(busy: House, token: str) -> None:
     assert busy.client(None).get(f"/shared/{token}").status_code == 404
 
@@ -106,7 +106,7 @@ def test_a_markdown_export_is_a_file_with_the_story(busy: House) -> None:
     answer = busy.client().get("/incidents/1/export.md")
     assert answer.headers["content-disposition"] == 'attachment; filename="incident-1-revenue.md"'
     assert answer.text.startswith("# Revenue is 31 % below expected")
-    assert [line for line in answer.text.splitlines() if line.startswith("## ")][0] == "## Why"
+    assert next(line for line in answer.text.splitlines() if line.startswith("## ")) == "## Why"
 
 
 def test_a_printed_incident_is_a_pdf_without_navigation(busy: House, browse_busy: Browse) -> None:

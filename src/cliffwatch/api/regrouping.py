@@ -96,9 +96,8 @@ def router(services: Services) -> APIRouter:
         """The whole story as a document: figures, why, what else moved, and what was done."""
         incident = services.incidents.get(who.workspace.id, number)
         url = f"{services.settings.effective_base_url.rstrip('/')}/incidents/{number}"
-        text = incident_markdown(
-            services.incidents, services.around, incident, ZoneInfo(who.workspace.time_zone), services.clock(), url
-        )
+        zone, now = ZoneInfo(who.workspace.time_zone), services.clock()
+        text = incident_markdown(services.incidents, services.around, incident, zone, now, url)
         named = {"content-disposition": f'attachment; filename="{file_name(incident)}"'}
         return Response(text, media_type="text/markdown; charset=utf-8", headers=named)
 

@@ -58,6 +58,7 @@ def incident_page(visit: Reading, number: int) -> Response:
     link = links.slice_link(
         of.stream_id, of.measure, incident.started_ms, incident.last_window_ms, visit.zone, visit.now
     )
+    address = f"{visit.address}/incidents/{number}"
     moved = views.also_moved(incident, services.incidents.anomalies(incident.id), visit.zone, visit.now)
     around = services.around.look(incident)
     return visit.page(
@@ -82,10 +83,9 @@ def incident_page(visit: Reading, number: int) -> Response:
         parts=moved_view.parts(incident, services.incidents.anomalies(incident.id)),
         others=moved_view.others(incident, services.incidents.list(visit.workspace_id, limit=MOST_OTHERS)),
         shares=len([one for one in services.shares.list(visit.workspace_id, number) if one.works(visit.now)]),
-        markdown=incident_markdown(
-            services.incidents, services.around, incident, visit.zone, visit.now, f"{visit.address}/incidents/{number}"
+        markdown=incident_markdown(services.incidents, services.around, incident, visit.zone, visit.now, address),
         ),
-        link=f"{visit.address}/incidents/{number}",
+        link=address,
     )
 
 

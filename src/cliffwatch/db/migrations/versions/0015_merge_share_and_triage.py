@@ -1,6 +1,6 @@
 """Incidents: merges and splits by hand, share links, steps over several at once, saved filters.
 
-Revision: 0013, after 0012.
+Revision: 0015, after 0014.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
