@@ -84,7 +84,6 @@ def incident_page(visit: Reading, number: int) -> Response:
         others=moved_view.others(incident, services.incidents.list(visit.workspace_id, limit=MOST_OTHERS)),
         shares=len([one for one in services.shares.list(visit.workspace_id, number) if one.works(visit.now)]),
         markdown=incident_markdown(services.incidents, services.around, incident, visit.zone, visit.now, address),
-        ),
         link=address,
     )
 
