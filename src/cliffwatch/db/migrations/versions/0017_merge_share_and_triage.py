@@ -1,6 +1,6 @@
 """Incidents: merges and splits by hand, share links, steps over several at once, saved filters.
 
-Revision: 0015, after 0014.
+Revision: 0017, after 0016.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0015"
-down_revision = "0014"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
