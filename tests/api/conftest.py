@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
@@ -19,6 +20,7 @@ from cliffwatch.accounts import SESSION_COOKIE, Identity, Role, Scope
 from cliffwatch.api import Rate, create_api
 from cliffwatch.app import build_services
 from cliffwatch.db import Database
+from cliffwatch.db.incidents import AnomalyRow
 from cliffwatch.guidance import AnnotationKind
 from cliffwatch.incidents import AnomalyReport, Cause
 from cliffwatch.ingest import Source
@@ -83,6 +85,8 @@ class Place:
             "stream_id": self.stream.id,
             "channel_id": self.channel.id,
             "number": self.incident,
+            "move_id": 1,
+            "share_id": 1,
             "label_id": self.label,
             "annotation_id": self.annotation,
             **self.routing,
@@ -267,6 +271,20 @@ def dip(services: Services, owner: Identity, stream: Stream, start_ms: int) -> N
             stream_id=stream.id,
             window_end_ms=start_ms + HOUR,
         )
+
+
+def company(world: World) -> None:
+    """Another incident beside the home's first, and a second series in that one: to merge, and to split."""
+    home = world.home
+    dip(world.services, home.owner, home.stream, T0 + 400 * HOUR)
+    with world.services.database.write() as session:
+        first = session.scalars(select(AnomalyRow).where(AnomalyRow.workspace_id == home.id).order_by(AnomalyRow.id))
+        told = first.first()
+        assert told is not None
+        same = {
+            name: getattr(told, name) for name in AnomalyRow.__table__.columns.keys() if name not in ("id", "slice")
+        }
+        session.add(AnomalyRow(**same, slice='{"properties.country":"DE"}'))
 
 
 def points(stream_id: int) -> PointBatch:

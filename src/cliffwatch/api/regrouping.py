@@ -28,13 +28,13 @@ Number = Annotated[int, Field(ge=1, le=MAX_ID)]
 class Merge(Body):
     """The incident that this one is part of."""
 
-    into: Annotated[Number, Field(examples=[3])]
+    into: Annotated[Number, Field(examples=[2])]
 
 
 class Split(Body):
     """What becomes an incident of its own. The rest of each anomaly's series comes along."""
 
-    anomaly_ids: Annotated[list[Number], Field(min_length=1, max_length=1000, examples=[[12, 15]])]
+    anomaly_ids: Annotated[list[Number], Field(min_length=1, max_length=1000, examples=[[1]])]
 
 
 class MoveShown(Shown):
