@@ -281,9 +281,8 @@ def company(world: World) -> None:
         first = session.scalars(select(AnomalyRow).where(AnomalyRow.workspace_id == home.id).order_by(AnomalyRow.id))
         told = first.first()
         assert told is not None
-        same = {
-            name: getattr(told, name) for name in AnomalyRow.__table__.columns.keys() if name not in ("id", "slice")
-        }
+        columns = [column.name for column in AnomalyRow.__table__.c if column.name not in ("id", "slice")]
+        same = {name: getattr(told, name) for name in columns}
         session.add(AnomalyRow(**same, slice='{"properties.country":"DE"}'))
 
 

@@ -132,6 +132,8 @@ def create_pages(services: Services, *, lifespan: Lifespan | None = None) -> Fas
 PUBLIC = frozenset(
     {
         "/act/{token}",
+        "/shared/{token}",
+        "/shared/{token}/series.json",
         "/appearance",
         "/join/{token}",
         "/sign-in",
