@@ -26,7 +26,7 @@ from cliffwatch.engage.profiles import PREFIX as PROFILES
 from cliffwatch.engage.profiles import Profiles
 from cliffwatch.errors import InvalidInput
 from cliffwatch.guidance import Guidance
-from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves, Shares
+from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves, Shares, Triage
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.ingest.patience import PatientProtocol
 from cliffwatch.jobs import Jobs
@@ -211,6 +211,7 @@ def build_services(
         guidance=guidance,
         moves=Moves(database),
         shares=Shares(database),
+        triage=Triage(),
         monitors=monitors,
         maintenance=MaintenanceWindows(database),
         routing=Routing(database),

@@ -11,7 +11,7 @@ from cliffwatch.connections import Connections
 from cliffwatch.db import Database
 from cliffwatch.engage import Engage
 from cliffwatch.guidance import Guidance
-from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves, Shares
+from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves, Shares, Triage
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox
@@ -46,6 +46,7 @@ class Services:
     guidance: Guidance
     moves: Moves
     shares: Shares
+    triage: Triage
     monitors: Monitors
     maintenance: MaintenanceWindows
     routing: Routing

@@ -25,6 +25,7 @@ from cliffwatch.incidents.moves import Move, Moves
 from cliffwatch.incidents.numbers import Numbers, numbers
 from cliffwatch.incidents.shares import Share, Shares
 from cliffwatch.incidents.store import Incidents
+from cliffwatch.incidents.triage import Triage
 
 __all__ = [
     "Anomaly",
@@ -48,5 +49,6 @@ __all__ = [
     "TimelineEntry",
     "Transition",
     "TransitionKind",
+    "Triage",
     "numbers",
 ]

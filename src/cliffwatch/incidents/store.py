@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Row, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
@@ -187,10 +187,12 @@ class Incidents:
         states: Sequence[IncidentState] | None = None,
         stream_id: int | None = None,
         limit: int = 100,
+        before: tuple[int, int] | None = None,
     ) -> Found:
         """Incidents of a workspace, the newest first. `stream_id`: those with an anomaly in that stream.
 
-        Without `states`: all but those that are part of another one.
+        `before` is (opened_ms, number) of the last one seen: what comes in meanwhile stands before it, so that nothing
+        is shown twice. Without `states`: all but those that are part of another one.
         """
         conditions: list[ColumnElement[bool]] = [IncidentRow.workspace_id == workspace_id]
         if states is not None:
@@ -202,6 +204,10 @@ class Incidents:
                 AnomalyRow.stream_id == stream_id, AnomalyRow.incident_id.is_not(None)
             )
             conditions.append((IncidentRow.stream_id == stream_id) | IncidentRow.id.in_(of_stream))
+        if before is not None:
+            opened_ms, number = before
+            older = and_(IncidentRow.opened_ms == opened_ms, IncidentRow.number < number)
+            conditions.append(or_(IncidentRow.opened_ms < opened_ms, older))
         query = (
             select(*INCIDENT_COLUMNS)
             .where(*conditions)

@@ -29,21 +29,74 @@ router = APIRouter(prefix="/incidents")
 BEFORE_MS = 3 * formats.DAY_MS
 AFTER_MS = formats.DAY_MS // 2
 MOST_OTHERS = 60
+PER_PAGE = 50
+TRIAGED = {
+    "acknowledge": "acknowledged",
+    "snooze": "snoozed for 4 hours",
+    "resolve": "resolved",
+    "false-alarm": "marked as false alarm",
+    "expected": "marked as expected",
+}
 """So many other incidents are offered to merge into: the newest."""
 
 
 @router.get("")
-def incident_list(visit: Reading, show: str = "live") -> Response:
+def incident_list(
+    visit: Reading, show: str = "live", before: str = "", size: int = PER_PAGE, undo: int = 0
+) -> Response:
     states = {key: wanted for key, _, wanted in views.FILTERS}
     show = show if show in states else "live"
-    found = visit.services.incidents.list(visit.workspace_id, states=states[show])
+    size = min(max(size, 1), PER_PAGE)
+    opened, _, last = before.partition(".")
+    since = (int(opened), int(last)) if opened.isdigit() and last.isdigit() and len(before) < 30 else None
+    found = visit.services.incidents.list(visit.workspace_id, states=states[show], limit=size + 1, before=since)
+    more = f"{found[size - 1].opened_ms}.{found[size - 1].number}" if len(found) > size else ""
     live = len(visit.services.incidents.list(visit.workspace_id, states=views.LIVE))
     return visit.page(
         "incidents.html",
         show=show,
         filters=[(key, label, live if key == "live" else 0) for key, label, _ in views.FILTERS],
-        lines=[views.line(incident, visit.zone, visit.now) for incident in found],
+        lines=[views.line(incident, visit.zone, visit.now) for incident in found[:size]],
+        older=f"/incidents?{urlencode({'show': show, 'size': size, 'before': more})}" if more else "",
+        newest=since is None,
+        undo=undo if 0 < undo < 2**53 else 0,
     )
+
+
+@router.post("/triage")
+def triage(visit: Editing, posted: PostedForm) -> Response:
+    """One step with all that were chosen; the answer offers to take it back."""
+    services, step, show = visit.services, posted.text("step"), posted.text("show")
+    here = f"/incidents?show={show}" if show in {key for key, _, _ in views.FILTERS} else "/incidents"
+    numbers = [int(one) for one in posted.all("number") if one.isdigit() and len(one) < 10]
+    try:
+        with services.database.write() as session:
+            done = services.triage.act(session, visit.workspace_id, numbers, step, visit.person, visit.now)
+            services.outbox.enqueue(session, done.transitions, visit.now)
+    except CliffwatchError as error:
+        return see_other(here, str(error), tone="bad")
+    visit.audit(f"incident.{step}", "incidents", numbers=list(done.done))
+    told = f"{formats.plural(len(done.done), 'incident')} {TRIAGED[step]}."
+    if done.refused:
+        told += f" {len(done.refused)} could not be: {done.refused[0][1]}"
+    if not done.done:
+        return see_other(here, told, tone="bad")
+    return see_other(f"{here}{'&' if '?' in here else '?'}undo={done.id}", told)
+
+
+@router.post("/triage/{triage_id}/undo")
+def undo_triage(visit: Editing, triage_id: int) -> Response:
+    services = visit.services
+    try:
+        with services.database.write() as session:
+            back, left = services.triage.undo(session, visit.workspace_id, triage_id, visit.person, visit.now)
+    except CliffwatchError as error:
+        return see_other("/incidents", str(error), tone="bad")
+    visit.audit("incident.undo", "incidents", numbers=list(back))
+    told = f"{formats.plural(len(back), 'incident')} as before."
+    if left:
+        told += f" {formats.plural(len(left), 'incident')} changed since and stayed."
+    return see_other("/incidents", told)
 
 
 @router.get("/{number}")

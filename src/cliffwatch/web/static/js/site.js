@@ -4,6 +4,7 @@ import { enhanceCombos } from "./combobox.js";
 import { watchLive } from "./live.js";
 import { addRow, removeRow } from "./repeat.js";
 import { drawCharts } from "./chart.js";
+import { watchTriage } from "./triage.js";
 
 document.addEventListener("click", (event) => {
   const target = event.target instanceof Element ? event.target : null;
@@ -145,6 +146,7 @@ function enhance() {
   enhanceCombos();
   drawCharts();
   watchLive();
+  watchTriage();
   for (const heat of document.querySelectorAll(".heat-wrap")) heat.scrollLeft = heat.scrollWidth; // now is at the right
 }
 document.addEventListener("htmx:after:swap", enhance);

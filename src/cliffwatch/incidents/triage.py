@@ -1,0 +1,134 @@
+"""One step over several incidents at once, and how it is taken back. The only writer of `incident_triage`.
+
+Each incident takes the step or refuses it by its own state; what the others do is no matter. Undo brings back what
+nobody has touched since, and leaves the rest as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.orm import Session
+
+from cliffwatch.db.incidents import IncidentRow, TimelineRow, TriageRow
+from cliffwatch.db.people import WorkspaceRow
+from cliffwatch.errors import Conflict, InvalidInput, NotFound
+from cliffwatch.incidents import lifecycle
+from cliffwatch.incidents.model import Incident, IncidentState, Transition
+from cliffwatch.incidents.rows import INCIDENT_COLUMNS, incident_columns, incident_of
+from cliffwatch.incidents.take import names
+
+if TYPE_CHECKING:
+    from cliffwatch.accounts import Person
+
+MOST = 200
+Step = Callable[[Incident], Transition]
+
+
+@dataclass(frozen=True, slots=True)
+class Triaged:
+    """What came of a step: which incidents took it, and why others did not."""
+
+    id: int  # to take it back by
+    done: tuple[int, ...]
+    refused: tuple[tuple[int, str], ...]
+    transitions: tuple[Transition, ...]
+
+
+class Triage:
+    """Acknowledge, snooze, resolve or mark several incidents, in the caller's transaction."""
+
+    def act(
+        self,
+        session: Session,
+        workspace_id: int,
+        numbers: Sequence[int],
+        action: str,
+        person: Person,
+        now: int,
+        until_ms: int | None = None,
+    ) -> Triaged:
+        """Take the step with each. Raises InvalidInput for an unknown step, none or too many incidents."""
+        step = self._step(action, person, now, until_ms)
+        wanted = list(dict.fromkeys(numbers))
+        if not 1 <= len(wanted) <= MOST:
+            raise InvalidInput("incidents", f"must be between 1 and {MOST}.", "Choose some.")
+        session.scalar(select(WorkspaceRow.id).where(WorkspaceRow.id == workspace_id).with_for_update())
+        before, done, refused, transitions = [], [], [], []
+        for row in _rows(session, workspace_id, wanted):
+            incident = incident_of(row, names(session, [row]))
+            try:
+                if incident.state is IncidentState.MERGED:
+                    raise Conflict(f"incident {row.number}", f"is part of #{incident.merged_into}.")
+                transition = step(incident)
+            except Conflict as error:
+                refused.append((row.number, str(error)))
+                continue
+            columns = incident_columns(incident) | {"acknowledged_by": row.acknowledged_by}
+            before.append({"id": row.id, "revision": transition.incident.revision, "columns": columns})
+            more = {"acknowledged_by": person.id} if action == "acknowledge" else {}
+            _save(session, row.id, incident_columns(transition.incident) | more)
+            _line(session, row.id, now, transition.kind.value, person, transition.note)
+            done.append(row.number)
+            transitions.append(transition)
+        kept = TriageRow(workspace_id=workspace_id, person_id=person.id, action=action, before=before, at_ms=now)
+        session.add(kept)
+        session.flush()
+        return Triaged(kept.id, tuple(done), tuple(refused), tuple(transitions))
+
+    def undo(
+        self, session: Session, workspace_id: int, triage_id: int, person: Person, now: int
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Take a step of one's own back: (numbers that are as before, numbers that somebody touched since).
+
+        Raises NotFound, or Conflict when it was taken back already.
+        """
+        kept = session.get(TriageRow, triage_id)
+        if kept is None or kept.workspace_id != workspace_id or kept.person_id != person.id:
+            raise NotFound(f"step {triage_id}", "is not one of yours.")
+        if kept.undone_ms is not None:
+            raise Conflict("This step", "was taken back already.")
+        kept.undone_ms = now
+        back, left = [], []
+        for item in kept.before:
+            row = session.execute(select(*INCIDENT_COLUMNS).where(IncidentRow.id == item["id"])).one()
+            if row.revision != item["revision"]:
+                left.append(row.number)
+                continue
+            _save(session, row.id, {**item["columns"], "revision": row.revision + 1})
+            _line(session, row.id, now, "undone", person, "")
+            back.append(row.number)
+        return tuple(back), tuple(left)
+
+    @staticmethod
+    def _step(action: str, person: Person, now: int, until_ms: int | None) -> Step:
+        def snooze(incident: Incident) -> Transition:
+            return lifecycle.snooze(incident, now, until_ms or now + 4 * 3_600_000)
+
+        steps: Mapping[str, Step] = {
+            "acknowledge": lambda incident: lifecycle.acknowledge(incident, now, person.name),
+            "snooze": snooze,
+            "resolve": lambda incident: lifecycle.resolve(incident, now, person.name),
+            "false-alarm": lambda incident: lifecycle.false_alarm(incident, now),
+            "expected": lambda incident: lifecycle.expected(incident, now),
+        }
+        if action not in steps:
+            raise InvalidInput(f"step {action!r}", "is not known.", f"Choose one of {', '.join(steps)}.")
+        return steps[action]
+
+
+def _rows(session: Session, workspace_id: int, numbers: Sequence[int]) -> list[Row[Any]]:
+    query = select(*INCIDENT_COLUMNS).where(IncidentRow.workspace_id == workspace_id, IncidentRow.number.in_(numbers))
+    return list(session.execute(query.order_by(IncidentRow.number)))
+
+
+def _save(session: Session, incident_id: int, columns: Mapping[str, Any]) -> None:
+    session.execute(update(IncidentRow).where(IncidentRow.id == incident_id).values(**columns))
+
+
+def _line(session: Session, incident_id: int, now: int, action: str, person: Person, text: str) -> None:
+    line = {"at_ms": now, "action": action, "person_id": person.id, "text": text}
+    session.add(TimelineRow(incident_id=incident_id, **line))
