@@ -52,7 +52,7 @@ def die_at(point: str) -> None:
     setattr(owner, name, dying)
 
 
-def first(folder: Path, point: str) -> None:
+def prepare(folder: Path) -> None:
     house = House.open(folder)
     house.ordered("ann")
     house.ordered("bob")
@@ -60,12 +60,17 @@ def first(folder: Path, point: str) -> None:
     house.step()
     house.clock.now += 31 * DAY
     house.ordered("cid")
+    house.close()
+
+
+def first(folder: Path, point: str) -> None:
+    house = House.open(folder, NOW + 31 * DAY + HOUR)
     die_at(point)
     house.step()
 
 
 def second(folder: Path, start: int) -> None:
-    house = House.open(folder, start + 31 * DAY + HOUR)
+    house = House.open(folder, start + 31 * DAY + 2 * HOUR)
     house.services.ingest.wait_absorbed(60)
     house.step()
     house.step(3 * HOUR)
@@ -96,11 +101,13 @@ def in_child(work: Callable[[], None]) -> int:
 def main() -> None:
 
     root, template = Path(sys.argv[1]), Path(sys.argv[2])
-    found = {}
-    for point in [f"{when} {what}" for what in STEPS for when in ("before", "after")]:
+    prepared, found = root / "prepared", {}
+    prepared.mkdir()
+    shutil.copy(template, prepared / "metadata.db")
+    assert in_child(lambda: prepare(prepared)) == 0
+    for point in ["before fill", *(f"after {what}" for what in STEPS)]:  # before a step is after the one before it
         folder = root / point.replace(" ", "-")
-        folder.mkdir()
-        shutil.copy(template, folder / "metadata.db")
+        shutil.copytree(prepared, folder)
         ended = in_child(lambda folder=folder, point=point: first(folder, point))  # type: ignore[misc]
         assert ended == -signal.SIGKILL, f"{point}: it ended with {ended}"
         ended = in_child(lambda folder=folder: second(folder, NOW))  # type: ignore[misc]

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, expect
+from tests.engage.conftest import opened
+from tests.engage.house import DAY, EMAIL, HOUR, PASSWORD, House
 
 from cliffwatch.accounts import SESSION_COOKIE
 from cliffwatch.app import listen
-from tests.engage.conftest import opened
-from tests.engage.house import DAY, EMAIL, HOUR, PASSWORD, House
 
 QUERY = "event('Order Completed').within(30 days).count() >= 1"
 

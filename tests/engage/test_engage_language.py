@@ -44,13 +44,13 @@ def test_a_documented_computed_trait_is_taken_and_printed_back_with_the_same_mea
     assert parse_trait(show(definition)) == definition
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(audiences)
 def test_any_audience_printed_and_parsed_again_is_the_same(definition: Condition) -> None:
     assert parse_audience(show(definition)) == definition
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(computed_traits)
 def test_any_computed_trait_printed_and_parsed_again_is_the_same(definition: Reduce) -> None:
     assert parse_trait(show(definition)) == definition

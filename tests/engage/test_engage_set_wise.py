@@ -40,7 +40,7 @@ def _room() -> tuple[int, int, tuple[int, int]]:
     return workspace, workspace * 10, (workspace * 10 + 1, workspace * 10 + 2)
 
 
-@_cases(120)
+@_cases(90)
 @given(history=histories(), definition=audiences)
 def test_an_audience_has_exactly_the_members_that_counting_person_by_person_finds(
     store: EventStore, history: list[Happened], definition: Condition
@@ -57,7 +57,7 @@ def test_an_audience_has_exactly_the_members_that_counting_person_by_person_find
     assert found == {person: naive.holds(definition, person) for person in naive.world.everybody()}
 
 
-@_cases(100)
+@_cases(70)
 @given(history=histories(), definition=computed_traits)
 def test_a_computed_trait_has_exactly_the_values_that_counting_person_by_person_finds(
     store: EventStore, history: list[Happened], definition: Reduce
@@ -76,7 +76,7 @@ def test_a_computed_trait_has_exactly_the_values_that_counting_person_by_person_
         assert got == (pytest.approx(expected) if isinstance(expected, float) else expected)
 
 
-@_cases(50)
+@_cases(40)
 @given(
     history=histories(), definition=audiences, cuts=st.lists(st.integers(0, 160), max_size=5), late=st.integers(0, 90)
 )

@@ -22,6 +22,8 @@ from cliffwatch.store.trails import Trail, Trails
 
 SLICE = 300_000
 """Events that are filled in at once, about: what bounds the memory and the time that the store is held."""
+IDENTITIES_ONLY = 4 * SLICE
+"""The same where no trail is filled yet, so that only ids are read: each look at all ids costs the same."""
 OVERLAP_MS = 10 * 60_000
 _HOUR_MS = 3_600_000
 
@@ -67,7 +69,10 @@ class Spaces:
         fresh = self._trails.arrivals(sources, start)
         old = self._trails.arrivals(sources, 0) if new else []
         end = max([mark, *(newest + 1 for _, _, newest in fresh)])
-        recent = slices(fresh, start, end) or [(start, start + 1)]  # also where nothing came: people are forgotten
+        most = SLICE if trails else IDENTITIES_ONLY
+        recent = slices(fresh, start, end, most) or [
+            (start, start + 1)
+        ]  # also where nothing came: people are forgotten
         todo = [(part, False) for part in recent] + [(part, True) for part in slices(old, 0, end)]
         nobody = Trail(0, workspace_id, sources, "", None, ())
         rows = merged = 0
@@ -122,16 +127,18 @@ class Spaces:
         return ready, missing
 
 
-def slices(arrivals: Sequence[tuple[int, int, int]], from_ms: int, to_ms: int) -> list[tuple[int, int]]:
-    """Stretches of time that tile what arrived in [from_ms, to_ms), each of about SLICE events at most."""
+def slices(
+    arrivals: Sequence[tuple[int, int, int]], from_ms: int, to_ms: int, most: int = SLICE
+) -> list[tuple[int, int]]:
+    """Stretches of time that tile what arrived in [from_ms, to_ms), each of about `most` events."""
     found: list[tuple[int, int]] = []
     start, held_events = from_ms, 0
     for hour, count, _ in arrivals:
-        if held_events and held_events + count > SLICE:
+        if held_events and held_events + count > most:
             found.append((start, max(hour, start)))
             start, held_events = max(hour, start), 0
-        if count > SLICE:
-            parts = -(-count // SLICE)
+        if count > most:
+            parts = -(-count // most)
             cuts = [hour + _HOUR_MS * part // parts for part in range(1, parts)]
             for cut in (cut for cut in cuts if start < cut < to_ms):
                 found.append((start, cut))

@@ -176,7 +176,8 @@ def _ids(writer: duckdb.DuckDBPyConnection, workspace_id: int) -> list[Link]:
         LEFT JOIN ({of} 'user_id') AS u ON u.id = pairs.user_id
         LEFT JOIN ({of} 'anonymous_id') AS a ON a.id = pairs.anonymous_id
         WHERE (pairs.user_id <> '' AND u.person IS NULL) OR (pairs.anonymous_id <> '' AND a.person IS NULL)
-            OR (u.person <> a.person AND a.person NOT IN (SELECT person FROM ({of} 'user_id')))""",  # noqa: S608
+            OR (u.person <> a.person AND NOT EXISTS (
+                SELECT 1 FROM ({of} 'user_id') AS owners WHERE owners.person = a.person))""",  # noqa: S608
     )
     return [Link(int(arrived), 0, user_id, anonymous_id) for arrived, user_id, anonymous_id in rows]
 
