@@ -81,6 +81,7 @@ def test_and_binds_tighter_than_or() -> None:
         ("event('A').within(parent: 5 days).count() > 0", "parent", "within an event that is within"),
         ("trait('a') = ‘x’", "‘x’", "quotes are straight"),
         ("trait('a", "'a", "no closing quote"),
+        ("trait('a..b').exists()", "'a..b'", "names joined by dots"),
         ("trait('a') > ", None, "expected here, not the end"),
         ("event('A').where(property('a..b') = 1).count() > 0", "'a..b'", "names joined by dots"),
     ],

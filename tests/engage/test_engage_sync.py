@@ -128,6 +128,16 @@ def test_an_audience_can_refer_to_another_by_its_key(house: House) -> None:
     assert house.members(made) == {"b"}
 
 
+def test_a_trait_in_an_events_filter_is_what_identifies_said_even_where_it_is_a_computation_too(house: House) -> None:
+    house.take({"type": "identify", "userId": "ann", "traits": {"avg_spent": 5}})
+    house.ordered("ann", total=9)
+    house.trait("Avg Spent", "event('Order Completed').avg(property('total'))")
+    query = "event('Order Completed').where(property('total') > trait('avg_spent')).count() >= 1"
+    made = house.audience("Above", query)
+    house.step()
+    assert house.members(made) == {"ann"}
+
+
 def test_a_changed_query_sends_what_differs_from_what_was_told(house: House) -> None:
     house.ordered("ann", total=10)
     house.ordered("bob", total=90)

@@ -152,9 +152,10 @@ class Passes:
             self.evaluate(one, definition, evaluator, layout, keys, here)
         except LeaseLost:
             raise
-        except CliffwatchError as error:
-            log.warning("computation_failed", computation=one.computation_id, error=str(error))
-            self._computations.fail(one.id, here, str(error), self._clock() + RETRY_MS)
+        except Exception as error:  # a fault of one definition must not keep the others from being computed
+            known = isinstance(error, CliffwatchError)
+            log.warning("computation_failed", computation=one.computation_id, error=str(error), exc_info=not known)
+            self._computations.fail(one.id, here, str(error) or type(error).__name__, self._clock() + RETRY_MS)
 
     def evaluate(
         self,

@@ -74,11 +74,14 @@ def path_of(event_name: str, value: Property) -> Path:
 
 
 def needs(definition: Definition, computed: Collection[str] = ()) -> dict[TrailKey, frozenset[Path]]:
-    """The trails that a definition looks at, and the paths of each. `computed` are keys of other computations."""
+    """The trails that a definition looks at, and the paths of each. `computed` are keys of other computations, which
+    are looked up where a condition on people names them; in an event's filter a trait is what identifies said."""
     found: dict[TrailKey, set[Path]] = {}
-    for key in traits(definition):
-        if key not in computed:
-            found.setdefault(_IDENTIFY, set()).add(_trait_path(key))
+    outer = [] if isinstance(definition, Reduce) else compares(definition)
+    looked_up = {one.value.key for one in outer if isinstance(one.value, Trait) and one.value.key in computed}
+    said = {key for reduce in reduces(definition) for key in traits(reduce)}
+    for key in {*traits(definition)} - looked_up | said:
+        found.setdefault(_IDENTIFY, set()).add(_trait_path(key))
     for reduce in reduces(definition):
         paths = found.setdefault(key_of(reduce.events.name), set())
         if reduce.of is not None:

@@ -122,7 +122,10 @@ class _Parser:
             return self._reduced(depth)
         if token.is_word("trait"):
             self._next += 1
-            return Trait(self._text_argument("the key of a trait"))
+            place = self.position + 1
+            key = self._text_argument("the key of a trait")
+            self._check_path(key, place)
+            return Trait(key)
         if token.is_word("property") or token.is_word("context"):
             return self._property()
         if token.is_word("entity"):
@@ -143,12 +146,15 @@ class _Parser:
         parent = self._parent()
         place = self.position
         path = self._string("a path such as 'total'")
+        self._check_path(path, place)
+        self._expect(")")
+        return Property(path, "properties" if token.is_word("property") else "context", parent)
+
+    def _check_path(self, path: str, place: int) -> None:
         try:
             split_path(path)
         except InvalidInput as error:
             raise InvalidQuery(self._text, place, f"a path {error.rule[:-1]}") from error
-        self._expect(")")
-        return Property(path, "properties" if token.is_word("property") else "context", parent)
 
     def _parent(self) -> bool:
         if not self._peek().is_word("parent"):
