@@ -109,7 +109,12 @@ def pages(page: Page, address: str) -> dict[str, str]:
         found |= {"policy-plan": plan, "policy": plan.removesuffix("/plan")}
     found |= {"settings": "/settings/workspace", "members": "/settings/members", "tokens": "/settings/tokens"}
     found |= {"not-found": "/nowhere", "annotations": "/annotations", "privacy": "/settings/privacy"}
-    found |= {"audit": "/settings/audit", "account": "/settings/account", "workspace-new": "/workspaces/new"}
+    found |= {
+        "audit": "/settings/audit",
+        "data-map": "/settings/privacy/map",
+        "account": "/settings/account",
+        "workspace-new": "/workspaces/new",
+    }
     found |= {"apps": "/settings/apps", "integrations": "/integrations", "integrations-none": "/integrations?q=nothing"}
     found |= {f"start-{key}": f"/integrations/{key}" for key in INTEGRATIONS}
     if stream := first(page, f"{address}/streams", r"^/streams/\d+$"):

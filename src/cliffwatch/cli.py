@@ -121,6 +121,20 @@ def admin_create(data_dir: Path | None, email: str, name: str, password: str, wo
         click.echo(f"Created {email}, administrator of the workspace “{home.name}”.")
 
 
+@admin.command("reset")
+@DATA_DIR
+@click.option("--email", prompt=True, help="Whose account it is.")
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="The new one.")
+@clear_errors
+def admin_reset(data_dir: Path | None, email: str, password: str) -> None:
+    """Give somebody who cannot sign in a new password; their second factor goes, and so do their sessions."""
+    from cliffwatch.app import opened_accounts
+
+    with opened_accounts(load_settings(data_dir=data_dir)) as accounts:
+        accounts.personal.reset(email, password, system_clock())
+    click.echo(f"{email} signs in with the new password. Ask them to set up a second factor again.")
+
+
 @main.group()
 def secrets() -> None:
     """The key that secrets at rest are sealed with."""

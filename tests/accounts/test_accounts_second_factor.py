@@ -210,6 +210,17 @@ def test_sessions_are_listed_and_ended_one_by_one(accounts: Accounts) -> None:
     assert accounts.session(here, NOW) is not None
 
 
+def test_the_operator_lets_somebody_in_who_lost_phone_and_password(accounts: Accounts) -> None:
+    turn_on(accounts)
+    waiting = sign_in(accounts)
+    accounts.personal.reset(EMAIL.upper(), "nine quiet lanterns", NOW)
+    assert accounts.personal.waits_for_code(waiting, NOW) is None
+    assert accounts.session(accounts.sign_in(EMAIL, "nine quiet lanterns", now=NOW, **BROWSER), NOW) is not None
+    assert ("person.reset", "system") in [(entry.action, entry.actor) for entry in accounts.audit_log(1)]
+    with pytest.raises(NotFound, match="belongs to nobody"):
+        accounts.personal.reset("nobody@shop.example", "nine quiet lanterns", NOW)
+
+
 def test_somebody_elses_session_is_not_ended(accounts: Accounts) -> None:
     here = sign_in(accounts)
     ada = accounts.create_person(1, "ada@shop.example", "Ada", "nine quiet lanterns", robin(accounts).role, NOW)

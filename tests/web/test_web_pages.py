@@ -65,6 +65,8 @@ PAGES = {
     "connected source, settings": "/sources/{connected}?tab=settings",
     "connected source, privacy": "/sources/{connected}?tab=privacy",
     "deleting people": "/settings/privacy",
+    "data map": "/settings/privacy/map",
+    "single sign-on": "/settings/single-sign-on",
     "source, catalogue": "/sources/{source}?tab=catalogue",
     "channels": "/channels",
     "new channel": "/channels/new",

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from cliffwatch.accounts import audit, factors, sessions, totp
+from cliffwatch.accounts.checks import normal_email
 from cliffwatch.accounts.factors import FactorState
 from cliffwatch.accounts.model import Identity, Person
 from cliffwatch.accounts.passwords import check_password, hash_password, verify_password
@@ -18,7 +19,7 @@ from cliffwatch.accounts.rows import person_of
 from cliffwatch.accounts.throttle import Throttle
 from cliffwatch.accounts.tokens import fingerprint
 from cliffwatch.db import Database
-from cliffwatch.db.people import PersonRow, SessionRow
+from cliffwatch.db.people import MembershipRow, PersonRow, SessionRow
 from cliffwatch.errors import InvalidInput, NotFound
 
 FRESH_MS = 15 * 60_000
@@ -156,6 +157,23 @@ class Personal:
             session.execute(delete(SessionRow).where(SessionRow.person_id == person.id, others))
             _note(session, who, "person.change_password", address, now)
         self._throttle.succeeded(_code_key(person.id), address)
+
+    def reset(self, email: str, password: str, now: int) -> None:
+        """For the operator: a new password, no second factor, no session. Raises NotFound, InvalidInput."""
+        with self._database.read() as session:
+            row = session.scalar(select(PersonRow).where(PersonRow.email == normal_email(email), ~PersonRow.is_service))
+        if row is None:
+            raise NotFound(f"E-mail {email}", "belongs to nobody here.", "See who is there under Settings, Members.")
+        check_password(password, email=row.email, personal=(row.name,))
+        encoded = hash_password(password)
+        with self._database.write() as session:
+            person = person_row(session, row.id)
+            person.password_hash = encoded
+            factors.disable(session, person)
+            session.execute(delete(SessionRow).where(SessionRow.person_id == row.id))
+            home = session.scalar(select(func.min(MembershipRow.workspace_id)).where(MembershipRow.person_id == row.id))
+            subject = f"person:{row.id}"
+            audit.record(session, home, audit.SYSTEM, "person.reset", subject, {"email": row.email}, "", now)
 
     def sessions(self, person_id: int, token: str, now: int) -> list[OpenSession]:
         """Where a person is signed in, the one seen last first."""

@@ -21,6 +21,7 @@ from cliffwatch.accounts import Forbidden, Permission, TooManyAttempts
 from cliffwatch.connections import NotAuthorised, RemoteRefused
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound, Unavailable
 from cliffwatch.services import Services
+from cliffwatch.web.bodies import SmallBodies
 from cliffwatch.web.render import STATIC, render, see_other
 from cliffwatch.web.routes import (
     account,
@@ -119,6 +120,7 @@ def create_pages(services: Services, *, lifespan: Lifespan | None = None) -> Fas
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.services = services
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
+    app.add_middleware(SmallBodies)
     app.add_middleware(SameOrigin)
     app.add_middleware(SecurityHeaders)
     app.mount("/static", KeptFiles(directory=STATIC))
@@ -195,6 +197,7 @@ _STATUS: MutableMapping[type[CliffwatchError], tuple[int, str]] = {
 _HTTP = {
     404: ("This page does not exist", "The address may be mistyped, or what it showed was deleted."),
     405: ("This address does not take that", "Go back and use the buttons of the page."),
+    408: ("That took too long", "Send it again."),
     413: ("That was too much at once", "Send less."),
 }
 

@@ -9,6 +9,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.web import formats
 from cliffwatch.web.forms import PostedForm, said
 from cliffwatch.web.render import see_other
+from cliffwatch.web.views.data_map import DATA_MAP, Held
 from cliffwatch.web.visit import Administering, Proven, Visit
 
 router = APIRouter(prefix="/settings/privacy")
@@ -24,6 +25,27 @@ def deletions(visit: Administering) -> Response:
 @router.get("/list")
 def listed(visit: Administering) -> Response:
     return visit.part("parts/deletions.html", deletions=_lines(visit))
+
+
+@router.get("/map")
+def data_map(visit: Administering) -> Response:
+    """What is stored about whom, with what this workspace has chosen."""
+    ingest = visit.services.ingest
+    sources = [
+        {
+            "id": source.id,
+            "name": source.name,
+            "kept": formats.plural(source.archive_days, "day") if source.archive_days else "not at all",
+            "rules": ", ".join(
+                f"{rule.path} ({rule.action})" for rule in ingest.rules.list(visit.workspace_id, source.id)
+            ),
+        }
+        for source in visit.services.sources.list(visit.workspace_id)
+    ]
+    groups: dict[str, list[Held]] = {}
+    for held in DATA_MAP:
+        groups.setdefault(held.whose, []).append(held)
+    return visit.page("data_map.html", sources=sources, groups=list(groups.items()))
 
 
 @router.post("")
