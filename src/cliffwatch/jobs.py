@@ -49,23 +49,31 @@ class Jobs:
 
     def enqueue(self, session: Session, kind: str, key: str, payload: Mapping[str, Any], due_ms: int, now: int) -> bool:
         """Add a job in the caller's transaction; False when one with this key exists already."""
+        return bool(self.enqueue_all(session, kind, {key: payload}, due_ms, now))
+
+    def enqueue_all(
+        self, session: Session, kind: str, payloads: Mapping[str, Mapping[str, Any]], due_ms: int, now: int
+    ) -> set[str]:
+        """Add jobs (key -> payload) in the caller's transaction; returns the keys that did not exist yet."""
         insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
-        row = {
-            "kind": kind,
-            "key": key,
-            "payload": dict(payload),
-            "state": "queued",
-            "due_ms": due_ms,
-            "lease_until_ms": 0,
-            "fence": 0,
-            "attempts": 0,
-            "progress": 0.0,
-            "error": "",
-            "created_ms": now,
-        }
-        result = session.execute(insert(JobRow).values(**row).on_conflict_do_nothing(index_elements=["key"]))
-        assert isinstance(result, CursorResult)
-        return result.rowcount == 1
+        statement = insert(JobRow).on_conflict_do_nothing(index_elements=["key"]).returning(JobRow.key)
+        rows = [
+            {
+                "kind": kind,
+                "key": key,
+                "payload": dict(payload),
+                "state": "queued",
+                "due_ms": due_ms,
+                "lease_until_ms": 0,
+                "fence": 0,
+                "attempts": 0,
+                "progress": 0.0,
+                "error": "",
+                "created_ms": now,
+            }
+            for key, payload in payloads.items()
+        ]
+        return set(session.scalars(statement, rows)) if rows else set()
 
     def claim(self, kinds: Sequence[str], now: int, lease_ms: int, limit: int = 1) -> list[Job]:
         """Claim due jobs, the oldest first. Their leases end at `now + lease_ms` unless renewed.

@@ -98,6 +98,16 @@ def test_the_most_frequent_values_are_those_of_the_time_that_is_asked_for(store:
     assert store.top_values(TopQuery(7, 1, T0, T0 + HOUR, 9, 0.1)).facts == 0
 
 
+def test_many_streams_are_answered_as_each_is_alone(store: EventStore) -> None:
+    countries = ["DE"] * 5 + ["US"] * 3 + ["FR"] * 3 + ["IT"]
+    for stream in (1, 2, 3):
+        mine = [country for i, country in enumerate(countries) if i % 3 != stream]
+        store.write(None, facts(*[Fact(T0 + i, i, stream=stream, country=country) for i, country in enumerate(mine)]))
+    asked = [TopQuery(stream, 1, T0, T0 + HOUR, 2, share) for share in (0.01, 0.3) for stream in (3, 1, 9, 2)]
+    assert store.top_values_of(asked) == [store.top_values(query) for query in asked]
+    assert [found.facts for found in store.top_values_of(asked[:4])] == [12, 8, 0, 8]
+
+
 def test_spans_are_given_for_the_streams_that_have_facts(store: EventStore) -> None:
     store.write(None, facts(Fact(T0, 1), Fact(T0 + 5, 2), Fact(T0 + 9, 3, stream=2), Fact(T0, 4, stream=3)))
     assert store.fact_spans([1, 2, 9]) == {1: (T0, T0 + 5), 2: (T0 + 9, T0 + 9)}

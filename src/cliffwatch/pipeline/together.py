@@ -18,7 +18,7 @@ from cliffwatch.pipeline.judging import TAIL
 from cliffwatch.store import EventStore, PointBatch, PointQuery, SliceQuery, SliceTable
 from cliffwatch.streams import Stream, Window
 from cliffwatch.streams.aggregate import question
-from cliffwatch.streams.governor import monitored
+from cliffwatch.streams.governor import monitored_of
 
 
 class Together:
@@ -89,8 +89,9 @@ class Together:
 
     def _ask(self, due: Sequence[tuple[Stream, Window]]) -> None:
         alike: dict[tuple[object, ...], list[SliceQuery]] = {}
-        for stream, window in due:
-            query = question(stream, [window], monitored(self.as_store, stream, window.end_ms))
+        values = monitored_of(self.as_store, [(stream, window.end_ms) for stream, window in due])
+        for (stream, window), of_stream in zip(due, values, strict=True):
+            query = question(stream, [window], of_stream)
             alike.setdefault((query.edges_ms, query.aggregates), []).append(query)
         for queries in alike.values():
             self._tables |= asked_together(self._store, queries)

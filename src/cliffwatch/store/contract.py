@@ -341,6 +341,10 @@ class EventStore(Protocol):
 
     def top_values(self, query: TopQuery) -> TopValues: ...
 
+    def top_values_of(self, queries: Sequence[TopQuery]) -> list[TopValues]:
+        """What `top_values` gives of each: streams that are due together are asked for together."""
+        ...
+
     def fact_spans(self, stream_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
         """Stream id -> first and last `ts_ms` of its facts, for those that have any."""
         ...

@@ -162,10 +162,14 @@ class DuckDBStore(EventStore):
         return plan.join_slices(tables)
 
     def top_values(self, query: TopQuery) -> TopValues:
-        plan.check_top(query)
+        return self.top_values_of([query])[0]
+
+    def top_values_of(self, queries: Sequence[TopQuery]) -> list[TopValues]:
+        for query in queries:
+            plan.check_top(query)
         with self._file.reader() as reader:
             reader.begin()
-            found = duckdb_slices.top_values(reader, query)
+            found = duckdb_slices.top_values_of(reader, queries)
             reader.commit()
         return found
 

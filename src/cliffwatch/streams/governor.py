@@ -9,7 +9,7 @@ asks for; what is beyond is part of `(other)`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -32,6 +32,8 @@ JOIN_FACTS = 50
 JOIN_WINDOWS = 3
 
 Values = dict[str, tuple[str, ...]]
+Search = Generator[Sequence[TopQuery], Sequence[TopValues], tuple[Values, bool]]
+"""Asks for the most frequent values some times; returns the monitored ones, and whether they are worth keeping."""
 
 
 @dataclass
@@ -59,17 +61,37 @@ def monitored(store: EventStore, stream: Stream, until_ms: int) -> Mapping[str, 
     They are chosen for the day (UTC) that holds `until_ms`; of a stream that has not seen a whole day yet, from all
     that there is.
     """
+    return monitored_of(store, [(stream, until_ms)])[0]
+
+
+def monitored_of(store: EventStore, due: Sequence[tuple[Stream, int]]) -> list[Mapping[str, tuple[str, ...]]]:
+    """`monitored` of each stream; what must be searched for is searched for all of them together."""
     of_store = _chosen.setdefault(store, {})
-    known = of_store.get(stream.facts_id)
-    asked = (until_ms - until_ms % DAY_MS, stream.definition)
-    if known is None or known.asked != asked:
-        values, steady = _ranked(store, stream, until_ms)
-        known = _Chosen(asked, values)
-        if steady:
-            of_store[stream.facts_id] = known
-    elif known.to_search:
-        known.values = _joined(store, stream, until_ms, known)
-    return known.values
+    searches: dict[int, Search] = {}
+    for at, (stream, until_ms) in enumerate(due):
+        known = of_store.get(stream.facts_id)
+        if known is None or known.asked != _asked(stream, until_ms):
+            searches[at] = _ranked(stream, until_ms)
+        elif known.to_search:
+            searches[at] = _joined(stream, until_ms, known)
+    found = dict(zip(searches, _searched(store, [*searches.values()]), strict=True))
+    answers: list[Mapping[str, tuple[str, ...]]] = []
+    for at, (stream, until_ms) in enumerate(due):
+        known = of_store.get(stream.facts_id)
+        if at in found:
+            values, keeps = found[at]
+            if known is None or known.asked != _asked(stream, until_ms):
+                known = _Chosen(_asked(stream, until_ms), values)
+            known.values = values
+            if keeps:
+                of_store[stream.facts_id] = known
+        assert known is not None
+        answers.append(known.values)
+    return answers
+
+
+def _asked(stream: Stream, until_ms: int) -> tuple[int, Definition]:
+    return until_ms - until_ms % DAY_MS, stream.definition
 
 
 def chosen_now(store: EventStore, stream: Stream) -> Mapping[str, tuple[str, ...]]:
@@ -96,21 +118,45 @@ def most_values(definition: Definition, top: int) -> int:
     return max(1, min(top, slices // max(len(definition.dimensions), 1) - 1))
 
 
-def _ranked(store: EventStore, stream: Stream, until_ms: int) -> tuple[Values, bool]:
+def _searched(store: EventStore, searches: Sequence[Search]) -> list[tuple[Values, bool]]:
+    """What the searches find; whatever they ask at the same step is asked at once."""
+    found: dict[int, tuple[Values, bool]] = {}
+    answers: dict[int, Sequence[TopValues] | None] = dict.fromkeys(range(len(searches)))
+    while answers:
+        asked: dict[int, Sequence[TopQuery]] = {}
+        for at, answer in answers.items():
+            try:
+                asked[at] = next(searches[at]) if answer is None else searches[at].send(answer)
+            except StopIteration as end:
+                found[at] = end.value
+        queries = [query for of_one in asked.values() for query in of_one]
+        got = iter(store.top_values_of(queries) if queries else ())
+        answers = {at: [next(got) for _ in of_one] for at, of_one in asked.items()}
+    return [found[at] for at in range(len(searches))]
+
+
+def _ranked(stream: Stream, until_ms: int) -> Search:
     """The monitored values, and whether they hold all day."""
     definition = stream.definition
     midnight = until_ms - until_ms % DAY_MS
     look_back_ms = max(LOOK_BACK_MS, LOOK_BACK_WINDOWS * definition.schedule.frequency_minutes * 60_000)
     chosen: Values = {}
     steady = True
-    for index, dimension in enumerate(definition.dimensions, start=1):
-        most = most_values(definition, dimension.top)
-        found = _top(store, stream, index, midnight - look_back_ms, midnight, most)
-        newest = _top(store, stream, index, midnight - DAY_MS, midnight, most)
+    tops = [most_values(definition, dimension.top) for dimension in definition.dimensions]
+
+    def during(start_ms: int, end_ms: int) -> list[TopQuery]:
+        return [_top(stream, index, start_ms, end_ms, most) for index, most in enumerate(tops, start=1)]
+
+    weeks = yield during(midnight - look_back_ms, midnight)
+    days = yield during(midnight - DAY_MS, midnight)
+    nothing = TopValues((), (), 0)
+    young = any(found.facts == newest.facts for found, newest in zip(weeks, days, strict=True))
+    now = (yield during(until_ms - look_back_ms, until_ms)) if young else weeks
+    for dimension, most, *counted in zip(definition.dimensions, tops, weeks, days, now, strict=True):
+        found, newest, until_now = counted
         if found.facts == newest.facts:  # it has not seen a whole day yet
             steady = False
-            found = _top(store, stream, index, until_ms - look_back_ms, until_ms, most)
-            newest = TopValues((), (), 0)
+            found, newest = until_now, nothing
         shares = {value: count / found.facts for value, count in zip(found.values, found.counts, strict=True)}
         for value, count in zip(newest.values, newest.counts, strict=True):
             if count >= JOIN_FACTS:
@@ -122,17 +168,21 @@ def _ranked(store: EventStore, stream: Stream, until_ms: int) -> tuple[Values, b
     return chosen, steady
 
 
-def _joined(store: EventStore, stream: Stream, until_ms: int, known: _Chosen) -> Values:
+def _joined(stream: Stream, until_ms: int, known: _Chosen) -> Search:
     """The monitored values with those that matter since a few windows."""
     since_ms = until_ms - JOIN_WINDOWS * stream.definition.schedule.frequency_minutes * 60_000
     values, wanted = dict(known.values), known.to_search
-    for index, dimension in enumerate(stream.definition.dimensions, start=1):
-        if dimension.path not in wanted:
-            continue
-        known.searched[dimension.path] = known.rest[dimension.path]
-        most = most_values(stream.definition, dimension.top)
-        found = store.top_values(TopQuery(stream.facts_id, index, since_ms, until_ms, 2 * most, JOIN_SHARE))
-        before = values[dimension.path]
+    dimensions = [
+        (index, dimension.path, 2 * most_values(stream.definition, dimension.top))
+        for index, dimension in enumerate(stream.definition.dimensions, start=1)
+        if dimension.path in wanted
+    ]
+    tops = yield [
+        TopQuery(stream.facts_id, index, since_ms, until_ms, most, JOIN_SHARE) for index, _, most in dimensions
+    ]
+    for (_, path, most), found in zip(dimensions, tops, strict=True):
+        known.searched[path] = known.rest[path]
+        before = values[path]
         new = [
             value
             for value, count in zip(found.values, found.counts, strict=True)
@@ -140,9 +190,9 @@ def _joined(store: EventStore, stream: Stream, until_ms: int, known: _Chosen) ->
         ]
         if new:
             old = [value for value in before if value != OTHER]
-            values[dimension.path] = (*[*old, *new][: 2 * most], OTHER)
-    return values
+            values[path] = (*[*old, *new][:most], OTHER)
+    return values, True
 
 
-def _top(store: EventStore, stream: Stream, dimension: int, start_ms: int, end_ms: int, most: int) -> TopValues:
-    return store.top_values(TopQuery(stream.facts_id, dimension, start_ms, end_ms, most + 1, MINIMUM_SHARE))
+def _top(stream: Stream, dimension: int, start_ms: int, end_ms: int, most: int) -> TopQuery:
+    return TopQuery(stream.facts_id, dimension, start_ms, end_ms, most + 1, MINIMUM_SHARE)

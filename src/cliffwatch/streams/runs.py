@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
@@ -28,6 +28,7 @@ ON_THE_WAY_MS = 1_000
 LEARNED_EVENTS = 1_000
 """With fewer events, lateness is not known yet; then a tenth of the window is waited, up to a minute."""
 LONGEST_GUESS_MS = 60_000
+_ASKED_AT_ONCE = 500
 AT_ONCE = 200
 """Windows of one stream that one pass makes due: after a long stop the rest follow in the next passes."""
 
@@ -80,42 +81,59 @@ class Runs:
         with self._database.read() as session:
             if session.scalar(select(StreamRow.id).where(due).limit(1)) is None:
                 return 0
-        planned = 0
         with self._database.write() as session:
             query = select(StreamRow).where(due, StreamRow.state == StreamState.ACTIVE.value).with_for_update()
-            for row in session.scalars(query):
-                planned += self._plan(session, row, now)
-        return planned
+            windows = [(row.id, window) for row in session.scalars(query) for window in self._over(row, now)]
+            return self._add(session, windows, now)
 
-    def _plan(self, session: Session, row: StreamRow, now: int) -> int:
+    def _over(self, row: StreamRow, now: int) -> list[Window]:
+        """The windows that are over and settled; the stream goes on behind them."""
         schedule = parse_stored(row.definition).schedule
         assert row.next_window_ms is not None
         window = window_of(schedule, row.next_window_ms)
         wait_ms = self.settling(row.source_id, schedule).ms
-        planned = passed = 0
-        while window.end_ms + wait_ms <= now and passed < AT_ONCE:
-            planned += self._add(session, row, window, now)
+        over: list[Window] = []
+        while window.end_ms + wait_ms <= now and len(over) < AT_ONCE:
+            over.append(window)
             window = window_of(schedule, window.end_ms)
-            passed += 1
         row.next_window_ms = window.start_ms
         row.next_due_ms = window.end_ms + wait_ms
-        return planned
+        return over
 
-    def _add(self, session: Session, stream: StreamRow, window: Window, now: int) -> bool:
-        """A run and its job, unless this window has had one. A run of an older schedule gives its place up."""
-        key = f"run:{stream.id}:{window.start_ms}:{window.end_ms}"
-        payload = {"stream_id": stream.id, "start_ms": window.start_ms, "end_ms": window.end_ms}
-        if not self._jobs.enqueue(session, RUN, key, payload, now, now):
-            return False
-        known = select(RunRow).where(RunRow.stream_id == stream.id, RunRow.window_start_ms == window.start_ms)
-        row = session.scalar(known)
-        if row is None:
-            row = RunRow(stream_id=stream.id, window_start_ms=window.start_ms)
-            session.add(row)
-        row.window_end_ms = window.end_ms
-        row.state, row.step, row.error = "queued", "aggregate", ""
-        row.started_ms = row.finished_ms = None
-        return True
+    def _add(self, session: Session, windows: Sequence[tuple[int, Window]], now: int) -> int:
+        """A run and its job for each (stream id, window) that has had none; how many these are. A run of an older
+        schedule gives its place up."""
+        keys = {
+            f"run:{stream_id}:{window.start_ms}:{window.end_ms}": (stream_id, window) for stream_id, window in windows
+        }
+        payloads = {
+            key: {"stream_id": stream_id, "start_ms": window.start_ms, "end_ms": window.end_ms}
+            for key, (stream_id, window) in keys.items()
+        }
+        added = self._jobs.enqueue_all(session, RUN, payloads, now, now)
+        new = [of_key for key, of_key in keys.items() if key in added]
+        known = self._known(session, new)
+        for stream_id, window in new:
+            row = known.get((stream_id, window.start_ms))
+            if row is None:
+                row = RunRow(stream_id=stream_id, window_start_ms=window.start_ms)
+                session.add(row)
+            row.window_end_ms = window.end_ms
+            row.state, row.step, row.error = "queued", "aggregate", ""
+            row.started_ms = row.finished_ms = None
+        return len(new)
+
+    def _known(self, session: Session, windows: Sequence[tuple[int, Window]]) -> dict[tuple[int, int], RunRow]:
+        """Runs of these streams that begin with these windows."""
+        found: dict[tuple[int, int], RunRow] = {}
+        for first in range(0, len(windows), _ASKED_AT_ONCE):
+            part = windows[first : first + _ASKED_AT_ONCE]
+            query = select(RunRow).where(
+                RunRow.stream_id.in_({stream_id for stream_id, _ in part}),
+                RunRow.window_start_ms.in_({window.start_ms for _, window in part}),
+            )
+            found |= {(row.stream_id, row.window_start_ms): row for row in session.scalars(query)}
+        return found
 
     def activate(self, session: Session, stream: Stream, now: int) -> None:
         """Put a back-filled stream to work: its next run is that of the window that is open now."""
