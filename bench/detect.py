@@ -29,6 +29,7 @@ from cliffwatch.detect import Grid, Measure, Sensitivity, State, advance, anomal
 from cliffwatch.detect.table import run
 from corpus import load
 from detect_peers import available
+from detect_runs import runs
 from detect_slices import slices
 
 HOUR_MS = 3_600_000
@@ -68,6 +69,7 @@ def main() -> None:
     if arguments.quiet_series:
         console.print(budgets(arguments.quiet_series, arguments.quiet_seed))
         console.print(slices(arguments.quiet_seed))
+        console.print(runs([100, 1_000], arguments.quiet_seed))
     if arguments.speed_series:
         console.print(speed(arguments.speed_series))
     if arguments.many_series:

@@ -18,7 +18,8 @@ from rich.table import Table
 
 from cliffwatch.app import build_services
 from cliffwatch.db import Database
-from cliffwatch.guidance import Sensitivity
+from cliffwatch.detect import Directions
+from cliffwatch.guidance import Filters, Sensitivity
 from cliffwatch.settings import Settings
 from cliffwatch.store import FactBatch, open_store
 from cliffwatch.streams import parse
@@ -26,7 +27,7 @@ from cliffwatch.streams import parse
 HOUR = 3_600_000
 WEEK = 168 * HOUR
 START = 1_790_553_600_000
-PROMISES = (1.0, 3.0, 7.0)
+SETTINGS = tuple((promise, directions) for promise in (1.0, 3.0, 7.0) for directions in Directions)
 VALUES = 8
 LEVEL = 120.0
 
@@ -36,21 +37,23 @@ def main() -> None:
     parser.add_argument("--weeks", type=int, default=11)
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
-    sent = dict.fromkeys(PROMISES, 0)
+    sent = dict.fromkeys(SETTINGS, 0)
     weeks = 0.0
     for seed in range(arguments.seeds):
         with tempfile.TemporaryDirectory() as folder:
             found, judged = quiet_stream(Path(folder), arguments.weeks, seed)
-        sent = {promise: sent[promise] + found[promise] for promise in PROMISES}
+        sent = {setting: sent[setting] + found[setting] for setting in SETTINGS}
         weeks += judged
-    table = Table("promised a week", "sent a week", "ratio", title=f"{weeks:.0f} quiet weeks", title_justify="left")
-    for promise in PROMISES:
-        rate = sent[promise] / weeks
-        table.add_row(f"{promise:g}", f"{rate:.2f}", f"{rate / promise:.2f}")
+    table = Table(
+        "promised a week", "directions", "sent a week", "ratio", title=f"{weeks:.0f} quiet weeks", title_justify="left"
+    )
+    for promise, directions in SETTINGS:
+        rate = sent[promise, directions] / weeks
+        table.add_row(f"{promise:g}", directions.value, f"{rate:.2f}", f"{rate / promise:.2f}")
     Console().print(table)
 
 
-def quiet_stream(folder: Path, weeks: int, seed: int) -> tuple[dict[float, int], float]:
+def quiet_stream(folder: Path, weeks: int, seed: int) -> tuple[dict[tuple[float, Directions], int], float]:
     """Alerts that each promise would have sent on one stream, and over how many weeks."""
     now = START + weeks * WEEK
     settings = Settings(data_dir=folder)
@@ -73,12 +76,14 @@ def quiet_stream(folder: Path, weeks: int, seed: int) -> tuple[dict[float, int],
     while services.pipeline.work():
         pass
     tried = {
-        promise: services.pipeline.backtest(stream, Sensitivity(alerts_per_week=promise), START + WEEK, now).tally
-        for promise in PROMISES
+        (promise, directions): services.pipeline.backtest(
+            stream, Sensitivity(promise, Filters(directions=directions)), START + WEEK, now
+        ).tally
+        for promise, directions in SETTINGS
     }
     services.store.close()
     database.close()
-    return {promise: tally.alerts for promise, tally in tried.items()}, tried[PROMISES[0]].weeks
+    return {setting: tally.alerts for setting, tally in tried.items()}, tried[SETTINGS[0]].weeks
 
 
 def facts(facts_id: int, weeks: int, seed: int) -> FactBatch:

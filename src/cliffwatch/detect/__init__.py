@@ -8,10 +8,11 @@ the network, never looks at a point's future, and never sees a window that is no
 What else it may be told: own events (`Grid.events`: campaigns, releases; the effect of each kind is learned from those
 before, and while a kind is unknown the band is wide), the number of events or the denominator under each value
 (`weights`), which series descends from which (`parents`: a slice takes what it does not know of its rhythm from them),
-and a `sensitivity` for each series instead of one for all.
+and a `sensitivity` for each series instead of one for all. `in_company` judges the series of one run together.
 """
 
 from cliffwatch.detect.classify import anomalies
+from cliffwatch.detect.company import in_company
 from cliffwatch.detect.judge import discoveries, threshold
 from cliffwatch.detect.model import (
     AnomalyKind,
@@ -46,6 +47,7 @@ __all__ = [
     "begin",
     "discoveries",
     "explain_point",
+    "in_company",
     "score",
     "threshold",
 ]

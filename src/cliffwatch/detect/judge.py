@@ -15,14 +15,19 @@ from cliffwatch.detect.tails import normal_quantile
 WINDOWS_PER_ALERT = 1.05  # a false alert of short windows lasts so long on average, measured on quiet series
 
 
-def threshold(sensitivity: Sensitivity, step_ms: int) -> float:
-    """The |score| from which a point is surprising, so that a quiet series keeps its budget of alerts.
+def chance(sensitivity: Sensitivity, step_ms: int) -> float:
+    """How often a window of a quiet series may be flagged, so that the series keeps its budget of alerts.
 
     The budget counts alerts, not points: consecutive surprises are one alert.
     """
     together = WINDOWS_PER_ALERT if step_ms < 20 * HOUR_MS else 1.0
-    chance = min(sensitivity.false_alerts_per_series_week * together * step_ms / WEEK_MS, 0.5)
-    return -normal_quantile(chance / 2) * sensitivity.width
+    return min(sensitivity.false_alerts_per_series_week * together * step_ms / WEEK_MS, 0.5)
+
+
+def threshold(sensitivity: Sensitivity, step_ms: int) -> float:
+    """The |score| from which a point is surprising; who wants to hear of one direction spends all on that."""
+    sides = 2 if sensitivity.directions is Directions.BOTH else 1
+    return -normal_quantile(chance(sensitivity, step_ms) / sides) * sensitivity.width
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Reason(enum.StrEnum):
     """Why a point was flagged or not; every point has exactly one."""
 
     SURPRISING = "surprising"
+    TOGETHER = "together"
     WITHIN_BAND = "within_band"
     LEARNING = "learning"
     MISSING = "missing"

@@ -23,6 +23,7 @@ SMALL = 0.005  # of an expectation: parts below are not drawn
 NAMES = {"event": "own events", "drift": "recent windows"}
 WHY = {
     Reason.SURPRISING: "flagged",
+    Reason.TOGETHER: "flagged with others",
     Reason.WITHIN_BAND: "within the usual band",
     Reason.LEARNING: "still being learned",
     Reason.MISSING: "without a value",

@@ -15,6 +15,8 @@ from cliffwatch.detect.state import FAMILIES, State
 
 WORDS = {
     Reason.SURPRISING: "It was flagged: {actual} is {side} the {expected} that was expected ({relative}).",
+    Reason.TOGETHER: "It was flagged because it changed with others of its stream; by itself it lies within its usual "
+    "band, {lower} to {upper}.",
     Reason.WITHIN_BAND: "It was not flagged: {actual} lies within the usual band, {lower} to {upper}.",
     Reason.LEARNING: "It was not judged: the series is still learning its rhythm.",
     Reason.MISSING: "There is no value in this window, so nothing was judged.",
@@ -59,11 +61,12 @@ def explain_point(
     sensitivity: Sensitivity = DEFAULT,
     parents: Ints | None = None,
     state: State | None = None,
+    joined: bool = False,
 ) -> PointExplanation:
     """Explain the point (series, window) of a matrix; arguments as for `score`.
 
     Replays only that series and those it descends from, up to the window; from `state` on, where the memory of that
-    series (alone, without parents) is given.
+    series (alone, without parents) is given. `joined` says that it was flagged in company, if not by itself.
     """
     kinds = [measures] * len(values) if isinstance(measures, Measure) else list(measures)
     line = _lineage(series, parents)
@@ -80,7 +83,7 @@ def explain_point(
         state=state,
     )
     newest = {name: float(part[0, -1]) for name, part in parts.items()}
-    return _explain(float(matrix[0, -1]), scored, newest, FAMILIES[kinds[series]].log, sensitivity)
+    return _explain(float(matrix[0, -1]), scored, newest, FAMILIES[kinds[series]].log, sensitivity, joined=joined)
 
 
 def _lineage(series: int, parents: Ints | None) -> list[int]:
@@ -91,7 +94,7 @@ def _lineage(series: int, parents: Ints | None) -> list[int]:
 
 
 def _explain(
-    actual: float, scored: Scored, newest: dict[str, float], relative: bool, wish: Sensitivity
+    actual: float, scored: Scored, newest: dict[str, float], relative: bool, wish: Sensitivity, *, joined: bool
 ) -> PointExplanation:
     last = (0, -1)
     expected, lower, upper, point = (
@@ -99,6 +102,8 @@ def _explain(
     )
     newest_only = Scored(*(getattr(scored, field.name)[:1, -1:] for field in fields(Scored)))
     why = Reason(str(reasons(np.array([[actual]]), newest_only, wish)[0, 0]))
+    if joined and why is Reason.WITHIN_BAND:
+        why = Reason.TOGETHER
     neutral = 1.0 if relative else 0.0
     parts = tuple(
         Part(name, effect, relative and name != "level")

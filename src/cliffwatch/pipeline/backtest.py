@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffwatch.detect import anomalies
+from cliffwatch.detect import anomalies, in_company
 from cliffwatch.detect.backtest import Alert, Said, Tally, tally
 from cliffwatch.guidance import Advice, Label, MarkKind, Sensitivity
 from cliffwatch.incidents import AnomalyReport
@@ -86,6 +86,7 @@ def backtest(
     matrix = Collected(series, tuple(grid), stored.values[rows], stored.weights[rows])
     wishes = setting.sensitivities(series)
     _, scored, _ = replay(setting, setting.begun(series), matrix, wishes)
+    scored = replace(scored, flagged=in_company(matrix.values, scored, wishes, setting.step_ms))
     noises = [noise_of(stream, key) for key, _ in series]
     judged = Judged(matrix, scored, tuple(anomalies(matrix.values, setting.grid(grid), scored, noises, wishes)))
     reports = [r for r in to_reports(stream, judged, since_ms=start_ms) if r.start_ms >= start_ms]

@@ -8,12 +8,12 @@ replayed from the stored points, which gives the same numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cliffwatch.detect import Scored, Sensitivity, State, anomalies
+from cliffwatch.detect import Scored, Sensitivity, State, anomalies, in_company
 from cliffwatch.guidance import Advice
 from cliffwatch.pipeline.memory import Memories, Memory, kept_ends
 from cliffwatch.pipeline.replaying import (
@@ -101,6 +101,8 @@ def bring_up_to_date(
     _, scored, kept = replay(setting, state, columns_of(matrix, behind - first, None), wishes, set(ends))
     verdicts = verdicts_of(stored, newest.series)
     _put(verdicts, scored, slice(None), first_fresh - first, first_fresh - behind)
+    together = in_company(matrix.values, verdicts, wishes, setting.step_ms, first_fresh - first)
+    verdicts = replace(verdicts, flagged=together)
     _write(store, stream, matrix, verdicts, revisions, first_fresh - first)
     if past is not None:
         told = side_by_side([before, cut(scored, strangers, 0, first_fresh - behind)], len(strangers))

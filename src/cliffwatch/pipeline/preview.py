@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cliffwatch.detect import anomalies
+from cliffwatch.detect import anomalies, in_company
 from cliffwatch.errors import CliffwatchError
 from cliffwatch.guidance import Advice
 from cliffwatch.incidents import AnomalyReport, Monitor
@@ -139,6 +139,7 @@ def judge(setting: Setting, matrix: Collected) -> Judged:
     """Every window scored after those before it, and the anomalies among them."""
     wishes = setting.sensitivities(matrix.series)
     _, scored, _ = replay(setting, setting.begun(matrix.series), matrix, wishes)
+    scored = replace(scored, flagged=in_company(matrix.values, scored, wishes, setting.step_ms))
     noises = [noise_of(setting.stream, key) for key, _ in matrix.series]
     return Judged(matrix, scored, tuple(anomalies(matrix.values, setting.grid(matrix.windows), scored, noises, wishes)))
 

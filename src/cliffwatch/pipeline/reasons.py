@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cliffwatch.detect import PointExplanation, explain_point
+from cliffwatch.detect.company import SINCE
 from cliffwatch.errors import NotFound
 from cliffwatch.guidance import Advice
 from cliffwatch.pipeline.judging import MOST_WINDOWS, SPAN_MS
@@ -14,7 +16,7 @@ from cliffwatch.pipeline.memory import Memories
 from cliffwatch.pipeline.replaying import Setting, columns_of, noise_of, replay
 from cliffwatch.store import EventStore
 from cliffwatch.streams.aggregate import Collected, SeriesKey
-from cliffwatch.streams.history import load_series
+from cliffwatch.streams.history import load, load_series
 from cliffwatch.streams.model import TOTAL, Stream, Window
 from cliffwatch.streams.schedule import window_of, windows
 
@@ -81,5 +83,12 @@ def why_point(
         weights=np.asarray(matrix.weights[:1, last:]),
         sensitivity=wishes[0],
         state=state,
+        joined=bool(stored.flagged[0, -1]) and _others(store, stream, span[-SINCE:], key),
     )
     return WhyPoint(window, explanation, bool(stored.flagged[0, -1]), wishes[0].width)
+
+
+def _others(store: EventStore, stream: Stream, lately: Sequence[Window], key: SeriesKey) -> bool:
+    """Whether another series was flagged in these windows."""
+    stored = load(store, stream, lately)
+    return any(bool(stored.flagged[row].any()) for row, one in enumerate(stored.series) if one != key)

@@ -101,7 +101,7 @@ def why_view(why: WhyPoint, measure: Measure, zone: tzinfo, newest_ms: int) -> W
 def _sentence(why: WhyPoint) -> str:
     """Why it was or was not flagged; what has been set or told since may judge it otherwise."""
     text = why.explanation.sentence.partition(" Expected from")[0]
-    if (why.explanation.reason is Reason.SURPRISING) == why.flagged:
+    if (why.explanation.reason in (Reason.SURPRISING, Reason.TOGETHER)) == why.flagged:
         return text
     return f"As it is set now: {text[:1].lower()}{text[1:]}"
 
