@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -24,7 +25,8 @@ class Calendar:
     hours feels none; one of at least 2 days has no weekday. `day` numbers local days; `slot` is the hour that a
     window teaches. `month` is 0 on the last day of a month, 1 on the first, else -1 (also for windows below a day:
     their memory sees too few months). `own` names the kinds of own events that a window feels, with the share of it
-    that they cover and whether one begins in it. `stretch` numbers stretches of six hours.
+    that they cover and whether one begins in it. `stretch` numbers stretches of six hours. `sums`: the hours that
+    a window lies in add up by their share of it, because the same windows lie otherwise after a clock change.
     """
 
     hours: tuple[tuple[tuple[int, float], ...], ...]
@@ -36,6 +38,7 @@ class Calendar:
     duration_h: Floats
     month: Ints
     stretch: Ints
+    sums: bool
     own: tuple[tuple[tuple[str, float, bool], ...], ...]
     has_hours: bool
     has_weekdays: bool
@@ -55,8 +58,9 @@ def calendar(grid: Grid) -> Calendar:
     has_hours, has_weekdays = step < 20 * HOUR_MS, step < 2 * DAY_MS
     holiday = _holidays(day, grid.country) if has_weekdays else np.zeros(len(grid), bool)
     slot = (local % DAY_MS) // HOUR_MS
+    sums = step == HOUR_MS and changes_by_parts(grid.time_zone)
     return Calendar(
-        hours=_hour_shares(local, step) if has_hours else ((),) * len(grid),
+        hours=_hour_shares(local, step, sums=sums) if has_hours else ((),) * len(grid),
         slot=slot,
         weekday=weekday,
         weekend=(weekday >= 5) & has_hours,
@@ -65,6 +69,7 @@ def calendar(grid: Grid) -> Calendar:
         duration_h=length / HOUR_MS,
         month=_months(day) if has_weekdays and not has_hours and grid.months else np.full(len(grid), -1),
         own=_own_events(grid),
+        sums=sums,
         stretch=(grid.end_ms - 1) // STRETCH_MS,
         has_hours=has_hours,
         has_weekdays=has_weekdays,
@@ -90,12 +95,29 @@ def local_offset_ms(at_ms: Ints, time_zone: str) -> Ints:
     return offsets[where]
 
 
-def _hour_shares(local: Ints, step: int) -> tuple[tuple[tuple[int, float], ...], ...]:
+@functools.cache
+def changes_by_parts(time_zone: str) -> bool:
+    """Whether the zone's clock changes by less than an hour (Lord Howe's by half of one), in these years."""
+    zone = ZoneInfo(time_zone)
+    offsets = {dt.datetime(2025, month, 15, tzinfo=zone).utcoffset() or dt.timedelta() for month in (1, 7)}
+    return (max(offsets) - min(offsets)) % dt.timedelta(hours=1) != dt.timedelta()
+
+
+def _hour_shares(local: Ints, step: int, *, sums: bool) -> tuple[tuple[tuple[int, float], ...], ...]:
     """Which hours of day a window feels.
 
     A frequency that divides the day meets the same hours every day: one slot is enough. Shorter windows lie
-    between the middles of two hours; a frequency such as 5 h covers other hours each day, all in equal shares.
+    between the middles of two hours; a frequency such as 5 h covers other hours each day, all in equal shares. Where
+    clocks change by parts of an hour, a window of an hour lies in two (`sums`).
     """
+    if sums:
+        start = (local - step // 2) % DAY_MS
+        return tuple(
+            ((at // HOUR_MS, 1.0),)
+            if at % HOUR_MS == 0
+            else ((at // HOUR_MS, 1 - at % HOUR_MS / HOUR_MS), ((at // HOUR_MS + 1) % 24, at % HOUR_MS / HOUR_MS))
+            for at in start.tolist()
+        )
     if step < HOUR_MS:
         position = (local % DAY_MS) / HOUR_MS - 0.5
         left = np.floor(position).astype(np.int64)

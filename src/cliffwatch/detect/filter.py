@@ -11,6 +11,7 @@ level for long enough move the level.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,8 @@ from cliffwatch.detect.surprise import (
 )
 from cliffwatch.detect.tails import relative_score, share_score
 
+Season = list[tuple[int, int, float | Floats]]
+"""(row, row of its variance, share): which parts of the season a window feels how much; some shares are per series."""
 Felt = tuple[tuple[int, float], ...]
 """(slot, share): of which events a window feels how much."""
 NOTHING = 0.05  # a sum's smallest level; the log scale has no zero
@@ -61,7 +64,7 @@ class Forecast:
     p_drift: Floats
     p_slow: Floats
     p_all: Floats  # slow parts and season
-    season: list[tuple[int, int, float]]  # row, row of its variance, share
+    season: Season
 
 
 @dataclass(slots=True)
@@ -228,16 +231,20 @@ def predict(
             parts.holiday = slow[HOLIDAY]
             centre += parts.holiday
             p_slow += cov[HOLIDAY, HOLIDAY] + 2.0 * (cov[0, HOLIDAY] + cov[day, HOLIDAY])
-    season = []
-    for slot, share in cal.hours[t]:
+    season: Season = []
+    weekend = bool(cal.weekend[t] or (cal.holiday[t] and cal.has_hours))
+    hours: Sequence[tuple[int, float | Floats]] = cal.hours[t]
+    if cal.sums and len(hours) > 1 and not linear:
+        parts.hour, hours = _added(x, cal.hours[t], weekend=weekend)
+    for slot, share in hours:
         season.append((Row.HOUR + slot, Row.P_HOUR + slot, share))
-        if cal.weekend[t] or (cal.holiday[t] and cal.has_hours):
+        if weekend:
             season.append((Row.WEEKEND + slot, Row.P_WEEKEND + slot, share))
     p_all = p_slow
     for row, p_row, share in season:
-        part = x[row] if share == 1.0 else share * x[row]
-        parts.hour = parts.hour + part
-        p_all = p_all + (x[p_row] if share == 1.0 else share * share * x[p_row])
+        if hours is cal.hours[t]:
+            parts.hour = parts.hour + (x[row] if whole(share) else share * x[row])
+        p_all = p_all + (x[p_row] if whole(share) else share * share * x[p_row])
     if season:
         centre += parts.hour
     for slot, share in events:
@@ -248,6 +255,20 @@ def predict(
         centre += parts.event
     p_drift = x[Row.P_DRIFT] * tune.rho**2 + (1 - tune.rho**2) * spread
     return Forecast(parts, centre, spread, p_drift, p_slow, p_all, season)
+
+
+def _added(
+    x: Floats, hours: Sequence[tuple[int, float]], *, weekend: bool
+) -> tuple[Floats, list[tuple[int, float | Floats]]]:
+    """The logarithm of what a window's hours add up to by their shares, and how much of it each is, per series."""
+    busy = [share * np.exp(x[Row.HOUR + at] + (x[Row.WEEKEND + at] if weekend else 0.0)) for at, share in hours]
+    total = np.sum(busy, axis=0, dtype=x.dtype)
+    return np.log(total), [(at, part / total) for (at, _), part in zip(hours, busy, strict=True)]
+
+
+def whole(share: float | Floats) -> bool:
+    """Whether a part of the season is felt in full; for most windows it is, and then it costs less."""
+    return isinstance(share, float) and share == 1.0
 
 
 def _learn(
@@ -285,9 +306,9 @@ def _learn(
         most = tune.prior_hour * x[Row.UNIT] if linear else tune.prior_hour
         for row, p_row, share in ahead.season:
             p = x[p_row]
-            k = base * p if share == 1.0 else base * (share * p)
+            k = base * p if whole(share) else base * (share * p)
             x[row] += k * left
-            p -= k * p if share == 1.0 else k * (share * p)
+            p -= k * p if whole(share) else k * (share * p)
             if row < Row.EVENT:
                 p *= forget
                 np.minimum(p, most, out=p)
@@ -379,7 +400,7 @@ def _doubt(
     unit = np.sqrt(x[Row.UNIT, who])
     more = (tune.habit * np.minimum(np.abs(gap[far]), unit)) ** 2
     for _, p_row, share in ahead.season:
-        x[p_row, who] += share * more
+        x[p_row, who] += (share[who] if isinstance(share, np.ndarray) else share) * more
     if cal.has_weekdays and not cal.has_hours:
         x[Row.P_SLOW + (WEEKDAY + int(cal.weekday[t])) * (SLOW + 1), who] += more
 

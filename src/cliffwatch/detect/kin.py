@@ -154,13 +154,14 @@ def follow_points(
     left = u[root] + drift[root]
     for row, p_row, share in ahead.season:
         before, own = x[p_row, root], x[p_row, child]
-        gained = share * before * trust[root] / base[root]
+        felt, of_root = (share[child], share[root]) if isinstance(share, np.ndarray) else (share, share)
+        gained = of_root * before * trust[root] / base[root]
         common = np.minimum(own / (_apart(x, row, child, tune) + before), 1.0)
-        moved, less = common * gained * left, common * common * (share * gained * before)
+        moved, less = common * gained * left, common * common * (of_root * gained * before)
         x[row, child] += moved
         x[p_row, child] = np.maximum(own - less, 0.0)
-        u[child] -= share * moved
-        p_all[child] -= share * share * np.minimum(less, own)
+        u[child] -= felt * moved
+        p_all[child] -= felt * felt * np.minimum(less, own)
     begun = (x[Row.TRUST, child] > 0) & (x[Row.KIN, child] < STRANGER)
     common = begun * np.minimum(ahead.p_drift[child] / ahead.spread[child], 1.0)
     moved = common * gain[root] * u[root]
