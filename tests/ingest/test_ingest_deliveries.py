@@ -258,6 +258,36 @@ def test_direct_answers_are_those_that_segment_understands(
     assert answer(TRACK, built_in.write_key)[0] == 403
 
 
+@pytest.mark.parametrize("form", ["direct", "webhook", "batch"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"Type": "track", "Event": "E", "UserID": "u", "messageid": "m-1", "Properties": {"Plan_Name": 1}},
+        {"type": "track", "event": "E", "user_id": "u", "message_id": "m-1", "properties": {"Plan_Name": 1}},
+    ],
+)
+def test_fields_of_another_casing_are_understood_and_those_of_the_company_stay_as_they_are(
+    receiving: Any,
+    connected: tuple[Source, DeliveryAddress],
+    client: httpx2.Client,
+    form: str,
+    message: dict[str, Any],
+) -> None:
+    source, address = connected
+    path = "/deliveries/direct" if form == "direct" else address.path
+    answer = client.post(path, json=[message] if form == "batch" else message, auth=(source.write_key, ""))
+    assert answer.status_code == 200
+    (event,) = receiving.stored(source)
+    told = {name: event[name] for name in ("type", "event", "userId", "messageId", "properties")}
+    assert told == {
+        "type": "track",
+        "event": "E",
+        "userId": "u",
+        "messageId": "m-1",
+        "properties": {"Plan_Name": 1},
+    }
+
+
 def test_a_full_queue_is_answered_so_that_segment_comes_back(own_server: Callable[..., Any]) -> None:
     server = own_server(max_queue_bytes=10)
     _, address = server.ingest.deliveries.create_source(server.new_source().workspace_id, "Segment", 0)

@@ -41,6 +41,12 @@ def test_a_pixels_data_is_read_in_every_form(server: Any, client: httpx2.Client,
     assert stored[0]["type"] == "track"
 
 
+def test_a_pixels_write_key_may_stand_beside_its_data(server: Any, client: httpx2.Client, source: Source) -> None:
+    data = json.dumps({"userId": "u", "event": "Email Opened"})
+    client.get("/v1/pixel/track", params={"data": data, "writeKey": source.write_key})
+    assert [event["event"] for event in server.stored(source)] == ["Email Opened"]
+
+
 def test_a_pixels_dotted_parameters_are_a_message(server: Any, client: httpx2.Client, source: Source) -> None:
     client.get(
         "/v1/pixel/page",

@@ -192,3 +192,19 @@ def test_many_senders_at_once_are_each_stored_once(server: Any, source: Source) 
     for thread in threads:
         thread.join()
     assert server.counted(source) == 8 * 15 * 10
+
+
+def test_under_load_events_are_stored_within_seconds_though_nobody_waits_for_them(
+    own_server: Callable[..., Any],
+) -> None:
+    server = own_server()
+    source = server.new_source()
+    message = b'{"type":"track","event":"E","userId":"u","properties":{"n":1}}'
+    for _ in range(3):
+        server.ingest.take(source.id, [message] * 3_000)
+        time.sleep(0.3)
+    for _ in range(200):
+        if server.store.stats().archive_rows == 9_000:
+            break
+        time.sleep(0.1)
+    assert server.store.stats().archive_rows == 9_000

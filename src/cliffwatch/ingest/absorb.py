@@ -11,6 +11,7 @@ A crash anywhere before `store.write` returns repeats the group; after it, the g
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -41,6 +42,11 @@ GATHER_SECONDS = 0.1
 BUSY_EVENTS = 2_000
 BUSY_GATHER_SECONDS = 1.0
 """After a group of so many events the next may be late: large groups cost the store a third of what small ones do."""
+WHOLE_GROUP_EVENTS = 22_000
+"""With some more than a row group of the store, it writes columns at once: without its log, and without the checkpoint
+of the log, which for a tenth of a second keeps everybody from the disk."""
+WHOLE_GATHER_SECONDS = 2.6
+"""How long a group waits that will have so many by then."""
 HOUSEKEEPING_SECONDS = 1.0
 LET_GO_MS = 60_000
 """How long the journal keeps what is absorbed when little arrives; a new segment costs a few milliseconds."""
@@ -91,6 +97,7 @@ class Absorber:
         self._cycles = Cycles()
         self._unflushed = False
         self._last_group = 0
+        self._event_bytes = 0.0  # of the last group, in the journal
         self.position = store.position(journal.name)
         self.absorbed_events = 0
         self.error = ""
@@ -159,7 +166,23 @@ class Absorber:
                 self._wake.wait(HOUSEKEEPING_SECONDS)
                 self._wake.clear()
             if 0 < self._journal.end - self.position < GROUP_BYTES:
-                self._hurry.wait(BUSY_GATHER_SECONDS if self._last_group >= BUSY_EVENTS else GATHER_SECONDS)
+                self._gather()
+
+    def _gather(self) -> None:
+        """Let more come before the next group, unless somebody waits for it."""
+        if self._last_group < BUSY_EVENTS:
+            self._hurry.wait(GATHER_SECONDS)
+            return
+        began_at, began = time.monotonic(), self._journal.end
+        if self._hurry.wait(BUSY_GATHER_SECONDS):
+            return
+        wanted = min(WHOLE_GROUP_EVENTS * self._event_bytes, GROUP_BYTES)
+        while (missing := wanted - (self._journal.end - self.position)) > 0:
+            waited = time.monotonic() - began_at
+            pace = (self._journal.end - began) / waited
+            left = WHOLE_GATHER_SECONDS - waited
+            if pace * left < missing or self._hurry.wait(min(missing / pace, left)):
+                return
 
     def _absorb_group(self) -> None:
         chunk = self._journal.read(self.position, GROUP_BYTES)
@@ -171,16 +194,18 @@ class Absorber:
         position = Position(self._journal.name, chunk.next_offset)
         digest.count_accepted(self._store.write(digest.archive, digest.facts, position))
         self._unflushed = True
-        self._remember(digest)
+        self._remember(digest, chunk.next_offset - self.position)
         self._catalogue.add(screen.observed)
         self._journal.forget(chunk.next_offset)
         with self._changed:
             self.position = chunk.next_offset
             self._changed.notify_all()
 
-    def _remember(self, digest: Digest) -> None:
+    def _remember(self, digest: Digest, size: int) -> None:
         """Count and show what is now in the store."""
         self._last_group = digest.events
+        if digest.events:
+            self._event_bytes = size / digest.events
         self.absorbed_events += digest.events
         self._tally.add_counts(digest.verdicts)
         self._catalogue.add(digest.observed)

@@ -78,12 +78,14 @@ def pixel_message(query: bytes) -> dict[str, Any]:
     Raises InvalidInput when there is none.
     """
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="replace")
-    data = dict(pairs).get("data")
-    if data is None:
+    named = dict(pairs)
+    if "data" not in named:
         return _from_pairs(pairs)
-    value = _from_data(data)
+    value = _from_data(named["data"])
     if not isinstance(value, dict):
         raise InvalidInput("Pixel data", "is not a message.", "Put one message as JSON or base64 into data=.")
+    if "writeKey" in named:  # beside the message
+        value.setdefault("writeKey", named["writeKey"])
     return value
 
 

@@ -166,6 +166,29 @@ def _not_text(value: object) -> bool:
     return value is not None and (not isinstance(value, str) or not value)
 
 
+_DELIVERED = (
+    *("type", "event", "name", "category", "userId", "anonymousId", "groupId", "previousId", "messageId", "properties"),
+    *("traits", "context", "integrations", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "projectId"),
+    *("version", "channel"),
+)
+_BY_LETTERS = {name.lower(): name for name in _DELIVERED}
+
+
+def as_spelt(message: dict[str, Any]) -> dict[str, Any]:
+    """A message of Segment's Direct form with its own fields as the Spec spells them: their casing varies
+    (segment-spec, 4.1), as `UserId` or `user_id`. A field that is there as it should be is not overwritten."""
+    if all(name in _KNOWN for name in message):
+        return message
+    spelt: dict[str, Any] = {}
+    for name, value in message.items():
+        proper = _BY_LETTERS.get(name.replace("_", "").lower(), name)
+        spelt[name if proper in message else proper] = value
+    return spelt
+
+
+_KNOWN = frozenset((*_DELIVERED, "_metadata"))
+
+
 class Request:
     """One request's common part, worked out once for all of its messages."""
 
@@ -180,6 +203,8 @@ class Request:
         """Judge one message and, when it is good, complete it in place."""
         if message.__class__ is not dict:
             return Rejection(Verdict.MESSAGE_NOT_OBJECT, message)
+        if self.arrival.delivered:
+            message = as_spelt(message)
         kind = self._kind(message)
         if kind is None:
             return Rejection(Verdict.UNKNOWN_TYPE, message)

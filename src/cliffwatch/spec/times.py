@@ -23,13 +23,14 @@ def parse_time(value: object) -> int | None:
     milliseconds or seconds (segment-spec, 1.9). The zero time 0001-01-01 counts as not set.
     """
     if isinstance(value, str):
-        return _parse_text(value)
+        return parse_text(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return _from_number(value)
 
 
-def _parse_text(text: str) -> int | None:
+def parse_text(text: str) -> int | None:
+    """`parse_time` of a text."""
     if len(text) == 24 and text[19] == "." and text[23] == "Z":  # what JavaScript writes: most of all timestamps
         second, rest = _second_ms(text[:19]), _THOUSANDTHS.get(text[20:23])
         if second is not None and rest is not None:

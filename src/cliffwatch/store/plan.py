@@ -24,6 +24,7 @@ from cliffwatch.store.contract import (
 
 Flags = NDArray[np.bool_]
 
+_SPREAD = np.int64(0x1E3779B97F4A7C15)
 _WORTH_A_CUT_MS = 600_000
 _MOST_RANGES = 8
 _DIGITS = 14
@@ -139,7 +140,7 @@ def steady(values: Floats) -> Floats:
 
 def first_of_each(owner: Ints, message_hash: Ints, *earliest: Ints) -> NDArray[np.intp]:
     """Of rows with the same owner and message, the index of the one that comes first by `earliest`; ascending."""
-    ordered = np.sort(message_hash)
+    ordered = np.sort(message_hash ^ (owner * _SPREAD))  # equal for rows with the same owner and message
     if not np.any(ordered[1:] == ordered[:-1]):  # nearly always, and eight times as quick as the full order
         return np.arange(len(message_hash))
     order = np.lexsort((*reversed(earliest), message_hash, owner))

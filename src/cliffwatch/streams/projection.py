@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from cliffwatch.spec.decode import decode_json
@@ -21,7 +22,8 @@ from cliffwatch.spec.fql import Predicate, compile_filter, filter_roots
 from cliffwatch.spec.hashing import actor_hash
 from cliffwatch.spec.model import Event, JsonValue, Kind
 from cliffwatch.spec.paths import Reader, as_dimension, as_dimensions, as_number, as_numbers, roots, split_path
-from cliffwatch.store import ArchiveBatch, FactBatch
+from cliffwatch.store import ArchiveBatch, FactBatch, arrow
+from cliffwatch.store.lists import Lists, joined_rows
 from cliffwatch.streams.model import Definition, Stream
 
 Ints = NDArray[np.int64]
@@ -54,34 +56,54 @@ class Taker:
 
     facts_id: int
     keep: Predicate | None
+    dim_places: tuple[int, ...]
+    num_places: tuple[int, ...]
     dims: Pick
     nums: Pick
 
 
-class Rows:
-    """Facts being gathered: whose they are, which event they come from, and their values."""
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Facts of one stream in columns: the numbers of their events, and their values."""
 
-    __slots__ = ("at", "dims", "facts_id", "nums")
+    facts_id: int
+    at: Ints
+    dims: Lists
+    nums: Lists
+
+
+class Rows:
+    """Facts being gathered: whose they are, which event they come from, and their values; one by one or in columns."""
+
+    __slots__ = ("at", "dims", "facts_id", "nums", "stretches")
 
     def __init__(self) -> None:
         self.facts_id: list[int] = []
         self.at: list[int] = []
         self.dims: list[Sequence[str]] = []
         self.nums: list[Sequence[float]] = []
+        self.stretches: list[Stretch] = []
 
     def batch(self, ts: Sequence[int] | Ints, message: Sequence[int] | Ints, actor: Sequence[int]) -> FactBatch | None:
         """The facts as columns; the arguments are those of the events, by their number."""
-        if not self.at:
+        stretches = self.stretches
+        if not self.at and not stretches:
             return None
-        at = np.array(self.at, dtype=np.int64)
+        ids = [np.array(self.facts_id, dtype=np.int64)]
+        ids += [np.full(len(stretch.at), stretch.facts_id, dtype=np.int64) for stretch in stretches]
+        at = np.concatenate([np.array(self.at, dtype=np.int64), *(stretch.at for stretch in stretches)])
         return FactBatch(
-            stream_id=np.array(self.facts_id, dtype=np.int64),
+            stream_id=np.concatenate(ids),
             ts_ms=np.asarray(ts, dtype=np.int64)[at],
             message_hash=np.asarray(message, dtype=np.int64)[at],
             actor_hash=np.asarray(actor, dtype=np.int64)[at],
-            dims=self.dims,
-            nums=self.nums,
+            dims=self._joined(self.dims, [stretch.dims for stretch in stretches]),
+            nums=self._joined(self.nums, [stretch.nums for stretch in stretches]),
         )
+
+    @staticmethod
+    def _joined(single: Sequence[Sequence[Any]], columns: Sequence[Lists]) -> Sequence[Sequence[Any]]:
+        return joined_rows([single, *columns] if single else columns)
 
 
 class Selection:
@@ -94,15 +116,7 @@ class Selection:
     def __init__(self, streams: Sequence[Stream]) -> None:
         self._texts = list(dict.fromkeys(d.path for stream in streams for d in stream.definition.dimensions))
         self._numbers = list(dict.fromkeys(path for stream in streams for path in numeric_paths(stream.definition)))
-        self._takers = [
-            Taker(
-                stream.facts_id,
-                compile_filter(stream.definition.filter) if stream.definition.filter else None,
-                _pick([0, *(self._texts.index(d.path) + 1 for d in stream.definition.dimensions)]),
-                _pick([self._numbers.index(path) for path in numeric_paths(stream.definition)]),
-            )
-            for stream in streams
-        ]
+        self._takers = [self._taker(stream) for stream in streams]
         self._roots = Roots(frozenset().union(*(_roots(stream.definition) for stream in streams)))
         reader = Reader([*self._texts, *self._numbers])
         self._reader = reader
@@ -110,6 +124,13 @@ class Selection:
         self._pick_numbers = _pick([reader.paths.index(path) for path in self._numbers])
         plain = all(taker.keep is None for taker in self._takers)
         self._pairs = Pairs.of([*self._texts, *self._numbers]) if plain else None
+
+    def _taker(self, stream: Stream) -> Taker:
+        definition = stream.definition
+        dims = (0, *(self._texts.index(dimension.path) + 1 for dimension in definition.dimensions))
+        nums = tuple(self._numbers.index(path) for path in numeric_paths(definition))
+        keep = compile_filter(definition.filter) if definition.filter else None
+        return Taker(stream.facts_id, keep, dims, nums, _pick(dims), _pick(nums))
 
     def take(self, rows: Rows, at: Sequence[int], names: Sequence[str], bodies: Sequence[str | bytes]) -> None:
         """Add the facts of events of this kind, given by their numbers in the group, their names and their JSON."""
@@ -124,14 +145,24 @@ class Selection:
     def _take_columns(
         self, rows: Rows, at: Sequence[int], names: Sequence[str], columns: Sequence[Sequence[JsonValue]]
     ) -> None:
-        texts = [names, *map(as_dimensions, columns[: len(self._texts)])]
-        numbers = [as_numbers(column) for column in columns[len(self._texts) :]]
+        count = len(at)
+        split = len(self._texts)
+        as_texts = [arrow.texts(column) for column in (names, *map(as_dimensions, columns[:split]))]
+        numbers = [pa.array(as_numbers(column), pa.float64()) for column in columns[split:]]
+        events = np.array(at, dtype=np.int64)
+        known: dict[tuple[pa.DataType, tuple[int, ...]], Lists] = {}  # many streams ask for the same
+
+        def beside(own: Sequence[pa.Array], kind: pa.DataType, places: tuple[int, ...]) -> Lists:
+            found = known.get((kind, places))
+            if found is None:
+                found = known[kind, places] = Lists.beside([own[place] for place in places], kind, count)
+            return found
+
         for taker in self._takers:
-            rows.facts_id += [taker.facts_id] * len(at)
-            rows.at += at
-            rows.dims += zip(*taker.dims(texts), strict=True)
-            own = taker.nums(numbers)
-            rows.nums += zip(*own, strict=True) if own else [()] * len(at)
+            dims = beside(as_texts, pa.string(), taker.dim_places)
+            rows.stretches.append(
+                Stretch(taker.facts_id, events, dims, beside(numbers, pa.float64(), taker.num_places))
+            )
 
     def _take_one(self, rows: Rows, at: int, name: str, fields: Fields) -> None:
         texts: list[str] | None = None

@@ -24,7 +24,7 @@ from cliffwatch.ingest.model import Source
 from cliffwatch.ingest.record import Mark
 from cliffwatch.ingest.routes import Route, Target
 from cliffwatch.ingest.sources import Sources
-from cliffwatch.spec.accept import MESSAGE_LIMIT, refusal
+from cliffwatch.spec.accept import MESSAGE_LIMIT, as_spelt, refusal
 from cliffwatch.spec.decode import decode_json
 from cliffwatch.spec.model import SpecType
 from cliffwatch.spec.verdict import Verdict
@@ -129,6 +129,7 @@ def _single(source: Source, body: bytes, *, direct: bool) -> tuple[bytes, Mark]:
         raise NotTaken(Verdict.BAD_REQUEST, 400, source=source, message=str(error), body=body) from error
     if not isinstance(message, dict):
         raise NotTaken(Verdict.BAD_REQUEST, 400, source=source, body=body)
+    message = as_spelt(message)
     verdict = _verdict(message)
     if verdict is not None:
         status = 501 if direct and verdict is Verdict.UNKNOWN_TYPE else 400

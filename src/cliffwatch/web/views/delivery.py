@@ -151,7 +151,9 @@ def _figures(counts: Mapping[str, int]) -> tuple[Figure, ...]:
 
     def figure(label: str, name: str, tone: str) -> Figure:
         count = counts[name]
-        share = f"{100 * count / received:.1f} %" if received else ""
+        percent = 100 * count / received if received else 0.0
+        share = f"{percent:.1f} %" if percent >= 0.1 or not count else "< 0.1 %"
+        share = share if received else ""
         return Figure(label, formats.number(count), share, tone if count else "")
 
     return (
