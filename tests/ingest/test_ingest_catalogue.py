@@ -99,6 +99,9 @@ def test_names_beyond_the_limit_are_counted_together(
     found = {item.name: item.count for item in server.catalogue.events(source.id)}
     assert len(found) == 6
     assert found[catalogue_module.OTHER_NAMES] == 45
+    assert sorted(item.name for item in server.catalogue.offered(source.id)) == [
+        f"Name {number}" for number in range(5)
+    ]
 
 
 def test_paths_beyond_the_limit_of_an_event_are_counted_and_not_listed(

@@ -22,6 +22,7 @@ from tests.web.conftest import DEFINITION, NOW, OWNER, PASSWORD, VIEWER, Browse,
 from cliffwatch.accounts import SESSION_COOKIE
 from cliffwatch.app import Application
 from cliffwatch.ingest import Source
+from cliffwatch.ingest import catalogue as catalogue_module
 from cliffwatch.settings import Settings
 from cliffwatch.streams import parse
 from cliffwatch.web import formats
@@ -452,3 +453,18 @@ def test_a_made_key_is_shown_once_and_opens_the_source(house: House, source: Sou
     assert client.post(f"/sources/{source.id}/oauth-keys/{key.id}/revoke").status_code == 303
     assert client.post(f"/sources/{source.id}/oauth-keys", data={"name": "B", "public_key": "x"}).status_code == 303
     assert house.services.ingest.oauth_keys.list(source.workspace_id, source.id) == []
+
+
+# --- catalogue
+
+
+def test_what_counts_all_other_names_is_offered_to_no_stream(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue_module, "NAMES_PER_SOURCE", 1)
+    assert house.owner is not None
+    source = house.services.sources.create(house.owner.workspace.id, "Many names", NOW)
+    send(house, source, *({"type": "track", "event": name, "userId": "u"} for name in ("First", "Second", "Third")))
+    names = {event.name for event in house.services.catalogue.events(source.id)}
+    assert names == {"First", catalogue_module.OTHER_NAMES}
+    offered = house.client().get(f"/streams/suggest?source={source.id}&type=track&field=event").json()
+    assert [one["value"] for one in offered] == ["First"]
+    assert catalogue_module.OTHER_NAMES not in house.client().get(f"/streams/new?source={source.id}&type=track").text
