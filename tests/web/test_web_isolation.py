@@ -18,13 +18,16 @@ from cliffwatch.connections import library
 from cliffwatch.connections.model import Method
 from cliffwatch.db import Base, Database
 from cliffwatch.db.connections import AuthorisationRow, OAuthInstallRow
+from cliffwatch.db.incidents import IncidentMoveRow
 from cliffwatch.db.people import SessionRow
+from cliffwatch.engage.model import Computation, ComputationKind, Mode
 from cliffwatch.services import Services
 from cliffwatch.web.app import create_pages, rules
 
 RULES = rules(create_pages(SimpleNamespace()))  # type: ignore[arg-type] # routes are made without services
 # The key of an integration names an entry of the library; the inbox is the demo's alone, and has no workspace.
-SHARED = {"/integrations/{key}", "/inbox/{mail_id}/body"}
+# A kind of digest is daily or weekly, for everybody.
+SHARED = {"/integrations/{key}", "/inbox/{mail_id}/body", "/digests/{kind}/preview", "/digests/{kind}/send"}
 WITH_IDS = sorted(
     (method, path) for (method, path), needed in RULES.items() if "{" in path and needed and path not in SHARED
 )
@@ -55,6 +58,7 @@ class Houses:
     home: TestClient  # an owner of the first workspace, who is in no other
     away: TestClient  # an owner of the second
     ids: dict[str, Any]  # of the second
+    own: dict[str, Any]  # of the first, for what may have something within it
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +74,8 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
         for place, email in ((world.home, "kim@shop.example"), (world.other, "bea@bakery.example")):
             accounts.create_person(place.id, email, email, PASSWORD, Role.OWNER, T0)
             clients.append(signed_in(world, email))
-        yield Houses(world, *clients, ids=ids_of(world, "bea@bakery.example"))
+        own = world.home.ids | {"computation_id": audience_of(world.services, world.home.id).id}
+        yield Houses(world, *clients, ids=ids_of(world, "bea@bakery.example"), own=own)
 
 
 def signed_in(world: World, email: str) -> TestClient:
@@ -100,8 +105,18 @@ def ids_of(world: World, email: str) -> dict[str, Any]:
     )
     made = services.connections.imports.create(place.id, warehouse.source_id, "csv", "Bakery file", {}, "", T0)
     app, _ = services.connections.apps.create(place.id, "Bakery app", ["https://a.example/back"], T0)
+    audience = audience_of(services, place.id)
+    sync = services.engage.send_to(audience, "cliffwatch", {"source": str(place.source.id)}, Mode.IDENTIFY, T0)
+    with services.database.write() as session:
+        step = services.triage.act(session, place.id, [place.incident], "acknowledge", bea, T0)
+    measure = place.stream.definition.measures[0].key
     return place.ids | {
         "workspace_id": place.id,
+        "computation_id": audience.id,
+        "sync_id": sync.id,
+        "triage_id": step.id,
+        "move_id": moved(services, place.id, services.incidents.get(place.id, place.incident).id, bea.id),
+        "fix_id": services.noise.mute(place.id, (place.stream.id, measure, ()), "Bakery orders", "bea", T0).id,
         "destination_id": destination.id,
         "event_id": 1,
         "sequence": 1,
@@ -149,6 +164,18 @@ def add(services: Services, row: Any) -> int:
         return int(row.id)
 
 
+def audience_of(services: Services, workspace_id: int) -> Computation:
+    query = "event('Order Completed').count() >= 3"
+    return services.engage.create(workspace_id, ComputationKind.AUDIENCE, "Bakery regulars", query, T0, watched=False)
+
+
+def moved(services: Services, workspace_id: int, incident_id: int, person_id: int) -> int:
+    row = IncidentMoveRow(workspace_id=workspace_id, kind="merge", person_id=person_id, at_ms=T0)
+    row.from_id = row.to_id = incident_id
+    row.anomaly_ids, row.before = [], {}
+    return add(services, row)
+
+
 def session_of(services: Services, person_id: int) -> int:
     with services.database.read() as session:
         return session.scalars(select(SessionRow.id).where(SessionRow.person_id == person_id)).first() or 0
@@ -183,7 +210,7 @@ def test_what_belongs_to_another_is_not_reached_through_ones_own(houses: Houses,
     parent, child = re.findall(r"\{(\w+)\}", path)
     if child in ("event_id", "sequence", "number"):
         return  # these count within their parent
-    ids = {parent: houses.world.home.ids[parent], child: houses.ids[child]}
+    ids = {parent: houses.own[parent], child: houses.ids[child]}
     before = rows_of(houses.world.services.database)
     assert houses.home.request(method, path.format(**ids), **sent(method, path)).status_code == 404
     assert rows_of(houses.world.services.database) == before

@@ -90,6 +90,8 @@ def undo_triage(visit: Editing, triage_id: int) -> Response:
     try:
         with services.database.write() as session:
             back, left = services.triage.undo(session, visit.workspace_id, triage_id, visit.person, visit.now)
+    except NotFound:
+        raise
     except CliffwatchError as error:
         return see_other("/incidents", str(error), tone="bad")
     visit.audit("incident.undo", "incidents", numbers=list(back))
@@ -213,6 +215,7 @@ def _act(visit: Visit, number: int, step: Callable[..., Acted], told: str, **mor
 
 @router.post("/{number}/merge")
 def merge(visit: Editing, number: int, posted: PostedForm) -> Response:
+    visit.services.incidents.get(visit.workspace_id, number)
     into = posted.number("into")
     if into is None:
         return see_other(f"/incidents/{number}", "Choose the incident that it is part of.", tone="bad")
@@ -229,6 +232,7 @@ def merge(visit: Editing, number: int, posted: PostedForm) -> Response:
 
 @router.post("/{number}/split")
 def split(visit: Editing, number: int, posted: PostedForm) -> Response:
+    visit.services.incidents.get(visit.workspace_id, number)
     chosen = [int(one) for part in posted.all("series") for one in part.split(",") if one.isdigit()]
     services = visit.services
     try:
@@ -248,6 +252,8 @@ def undo_move(visit: Editing, number: int, move_id: int) -> Response:
         with services.database.write() as session:
             steps = services.moves.undo(session, visit.workspace_id, move_id, visit.person, visit.now)
             services.outbox.enqueue(session, steps, visit.now)
+    except NotFound:
+        raise
     except CliffwatchError as error:
         return see_other(f"/incidents/{number}", str(error), tone="bad")
     visit.audit("incident.undo_move", f"incident:{number}", move=move_id)
