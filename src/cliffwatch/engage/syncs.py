@@ -94,10 +94,11 @@ class Syncs:
             row.paused, row.retry_ms, row.attempts = paused, 0, 0
 
     def change(self, computation_id: int, sync_id: int, *, per_second: int) -> None:
-        if not 1 <= per_second <= MOST_PER_SECOND:
-            raise InvalidInput("rate", f"is 1 to {MOST_PER_SECOND:,} people a second.")
         with self._database.write() as session:
-            _row(session, computation_id, sync_id).per_second = per_second
+            row = _row(session, computation_id, sync_id)
+            if not 1 <= per_second <= MOST_PER_SECOND:
+                raise InvalidInput("rate", f"is 1 to {MOST_PER_SECOND:,} people a second.")
+            row.per_second = per_second
 
     def delete(self, computation_id: int, sync_id: int) -> None:
         """Nothing is sent there any more; what was sent stays there."""
