@@ -63,3 +63,27 @@ class ChannelsApi(Transport):
         Needs the role viewer, or a token of scope read.
         """
         return self._pages("/deliveries", query={"incident": incident})
+
+    def get_digests(self) -> dict[str, Any]:
+        """When digests leave, and where to.
+
+        Needs the role viewer, or a token of scope read.
+        """
+        found: dict[str, Any] = self._ask("GET", "/digests")
+        return found
+
+    def put_digests(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Choose when digests leave, and where to.
+
+        What is over by now is not sent afterwards. Needs the role admin, or a token of scope admin.
+        """
+        found: dict[str, Any] = self._ask("PUT", "/digests", body=body)
+        return found
+
+    def send_digest(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a digest now.
+
+        It tells of the last day or week until now. Needs the role admin, or a token of scope admin.
+        """
+        found: dict[str, Any] = self._ask("POST", "/digests/send", body=body)
+        return found

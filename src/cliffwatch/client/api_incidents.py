@@ -118,3 +118,68 @@ class IncidentsApi(Transport):
         """
         found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/comment", body=body)
         return found
+
+    def merge_incident(self, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Make an incident part of another one.
+
+        Answers with the surviving incident. What comes later of either joins it; messages keep their threads. Needs
+        the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/merge", body=body)
+        return found
+
+    def split_incident(self, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Take anomalies out into an incident of their own.
+
+        Answers with the new incident. Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/split", body=body)
+        return found
+
+    def list_moves(self, number: int) -> dict[str, Any]:
+        """What was merged into an incident, or split off, by hand.
+
+        Needs the role viewer, or a token of scope read.
+        """
+        found: dict[str, Any] = self._ask("GET", f"/incidents/{number}/moves")
+        return found
+
+    def undo_move(self, number: int, move_id: int) -> dict[str, Any]:
+        """Take a merge or a split back.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/moves/{move_id}/undo")
+        return found
+
+    def list_shares(self, number: int) -> dict[str, Any]:
+        """Links by which anybody may read an incident.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("GET", f"/incidents/{number}/shares")
+        return found
+
+    def create_share(self, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a link by which anybody may read an incident.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/{number}/shares", body=body)
+        return found
+
+    def revoke_share(self, number: int, share_id: int) -> None:
+        """Revoke a share link.
+
+        Needs the role editor, or a token of scope write.
+        """
+        self._ask("DELETE", f"/incidents/{number}/shares/{share_id}")
+
+    def export_incident(self, number: int) -> Any:
+        """An incident as Markdown.
+
+        The whole story as a document: figures, why, what else moved, and what was done. Needs the role viewer, or a
+        token of scope read.
+        """
+        found: Any = self._ask("GET", f"/incidents/{number}/export")
+        return found

@@ -27,3 +27,11 @@ class WorkspaceApi(Transport):
         """
         found: dict[str, Any] = self._ask("PATCH", "/workspace", body=body)
         return found
+
+    def get_heartbeat(self) -> dict[str, Any]:
+        """What is watched, and whether all of it is.
+
+        Needs the role viewer, or a token of scope read.
+        """
+        found: dict[str, Any] = self._ask("GET", "/heartbeat")
+        return found
