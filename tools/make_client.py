@@ -186,7 +186,7 @@ def formatted(source: str) -> str:
     """As the formatter of this repository writes it."""
     for arguments in (["check", "--fix", "--quiet", "--select", "I,F401"], ["format", "--quiet"]):
         done = subprocess.run(
-            ["ruff", *arguments, "--stdin-filename", str(FOLDER / "api_x.py"), "-"],
+            [sys.executable, "-m", "ruff", *arguments, "--stdin-filename", str(FOLDER / "api_x.py"), "-"],
             input=source,
             capture_output=True,
             text=True,

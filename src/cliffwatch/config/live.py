@@ -98,8 +98,9 @@ def stream_item(one: Mapping[str, Any], names: Mapping[str, Mapping[int, str]]) 
 
 
 def monitor_item(one: Mapping[str, Any], names: Mapping[str, Mapping[int, str]]) -> MonitorItem:
+    # Muted series are one-click fixes of the noise review, by id: no file says them, and applying one leaves them be.
     rule = {
-        **one["rule"],
+        **{name: value for name, value in one["rule"].items() if name != "muted"},
         "streams": [names["streams"][id_] for id_ in one["rule"]["streams"] if id_ in names["streams"]],
     }
     policy = names["policies"].get(one["policy_id"]) if one["policy_id"] is not None else None
