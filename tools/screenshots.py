@@ -108,7 +108,13 @@ def pages(page: Page, address: str) -> dict[str, str]:
     if plan := first(page, f"{address}/escalation", r"^/escalation/policies/\d+/plan$"):
         found |= {"policy-plan": plan, "policy": plan.removesuffix("/plan")}
     found |= {"settings": "/settings/workspace", "members": "/settings/members", "tokens": "/settings/tokens"}
-    found |= {"not-found": "/nowhere", "annotations": "/annotations", "privacy": "/settings/privacy"}
+    found |= {
+        "not-found": "/nowhere",
+        "annotations": "/annotations",
+        "goals": "/goals",
+        "goal-new": "/goals/new",
+        "privacy": "/settings/privacy",
+    }
     found |= {
         "audit": "/settings/audit",
         "data-map": "/settings/privacy/map",

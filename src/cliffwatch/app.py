@@ -25,6 +25,7 @@ from cliffwatch.engage import Engage
 from cliffwatch.engage.profiles import PREFIX as PROFILES
 from cliffwatch.engage.profiles import Profiles
 from cliffwatch.errors import InvalidInput
+from cliffwatch.goals import Goals
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves, Shares, Triage
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
@@ -116,7 +117,7 @@ def build_services(
     accounts, sources, catalogue = Accounts(database), Sources(database), Catalogue(database)
     arrivals = Arrivals(database)
     jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database, apprise=settings.apprise)
-    monitors = Monitors(database)
+    monitors, goals = Monitors(database), Goals(database)
     streams, guidance = Streams(database, store, jobs), Guidance(database)
     projector = StreamProjector(streams)
     private = settings.allow_private_urls
@@ -191,6 +192,7 @@ def build_services(
         outbox=outbox,
         guidance=guidance,
         arrivals=arrivals,
+        goals=goals,
         clock=clock,
         beat=Beats(database).beat,
         verdict=around.verdict,
@@ -209,6 +211,7 @@ def build_services(
         jobs=jobs,
         incidents=incidents,
         guidance=guidance,
+        goals=goals,
         moves=Moves(database),
         shares=Shares(database),
         triage=Triage(),

@@ -10,6 +10,7 @@ from cliffwatch.clock import Clock
 from cliffwatch.connections import Connections
 from cliffwatch.db import Database
 from cliffwatch.engage import Engage
+from cliffwatch.goals import Goals
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves, Shares, Triage
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
@@ -44,6 +45,7 @@ class Services:
     jobs: Jobs
     incidents: Incidents
     guidance: Guidance
+    goals: Goals
     moves: Moves
     shares: Shares
     triage: Triage

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from cliffwatch.api import Rate, create_api
 from cliffwatch.app import build_services
 from cliffwatch.db import Database
 from cliffwatch.db.incidents import AnomalyRow
+from cliffwatch.goals import GoalGiven
 from cliffwatch.guidance import AnnotationKind
 from cliffwatch.incidents import AnomalyReport, Cause
 from cliffwatch.ingest import Source
@@ -68,6 +70,7 @@ class Place:
     incident: int
     label: int = 0
     annotation: int = 0
+    goal: int = 0
     tokens: dict[str, str] = field(default_factory=dict)  # role or scope -> API token
     doors: dict[str, int] = field(default_factory=dict)
     routing: dict[str, int] = field(default_factory=dict)  # path parameter -> id of what says who is told
@@ -89,6 +92,7 @@ class Place:
             "share_id": 1,
             "label_id": self.label,
             "annotation_id": self.annotation,
+            "goal_id": self.goal,
             **self.routing,
             **self.doors,
         }
@@ -194,6 +198,9 @@ def furnish(services: Services, owner: Identity, *, incidents: int = 1) -> Place
         workspace, AnnotationKind.RELEASE, "Checkout 4.2.1", T0 - 5 * HOUR, None, by="Robin", now=T0
     )
     place.label, place.annotation = label.id, made.id
+    given = GoalGiven("Revenue of the month", stream.id, REVENUE, 100_000.0)
+    zone = ZoneInfo(owner.workspace.time_zone)
+    place.goal = services.goals.create(stream, given, zone, by="Robin", now=T0).id
     place.doors = open_doors(services, source)
     for scope in Scope:
         _, place.tokens[scope.value] = services.accounts.create_token(

@@ -160,3 +160,29 @@ def definition(client: Client, stream_id: int) -> dict[str, Any]:
 
 def test_an_empty_document_asks_for_nothing(client: Client) -> None:
     assert plan(Document(), fetch(client)).steps == ()
+
+
+def test_goals_are_made_changed_and_deleted_by_a_file(world: World, client: Client) -> None:
+    stream = world.home.stream.name
+    wanted = (
+        f"version: 1\ngoals:\n  - {{name: Month, stream: {stream}, measure: sum(properties.revenue), target: 1000}}\n"
+    )
+    assert applied(client, wanted).error is None
+    changed = wanted.replace("1000", "2000, repeat: once, first: 2026-11-01, last: 2026-11-30")
+    assert applied(client, changed).error is None
+    (made,) = [one for one in client.list_goals() if one["name"] == "Month"]
+    assert (made["target"], made["repeat"], made["last"]) == (2000.0, "once", "2026-11-30")
+    document, lines = read(changed)
+    assert [step.action.value for step in plan(document, fetch(client), lines).steps if step.name == "Month"] == [
+        "nothing"
+    ]
+    assert applied(client, "version: 1\ngoals: []\n", prune=True).error is None
+    assert list(client.list_goals()) == []
+
+
+def test_a_goal_of_a_stream_that_is_not_there_names_its_line(client: Client) -> None:
+    document, lines = read(
+        "version: 1\ngoals:\n  - name: Month\n    stream: Nope\n    measure: count()\n    target: 1\n"
+    )
+    with pytest.raises(InvalidInput, match=r"line 4, goals\[0\].stream"):
+        plan(document, fetch(client), lines)

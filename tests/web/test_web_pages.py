@@ -33,6 +33,8 @@ PAGES = {
     "sensitivity": "/streams/{stream}/sensitivity",
     "sensitivity, tried": "/streams/{stream}/sensitivity?budget=7&effect=5&directions=down&windows=2",
     "own events": "/annotations",
+    "goals": "/goals",
+    "a new goal": "/goals/new",
     "edit a stream": "/streams/{stream}/edit",
     "wizard, configured": f"/streams/new?{urlencode(DRAFT)}",
     "wizard, schedule": f"/streams/new?{urlencode([('step', 'schedule'), *DRAFT, ('frequency', 'custom')])}",

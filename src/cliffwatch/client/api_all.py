@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cliffwatch.client.api_channels import ChannelsApi
+from cliffwatch.client.api_goals import GoalsApi
 from cliffwatch.client.api_guidance import GuidanceApi
 from cliffwatch.client.api_incidents import IncidentsApi
 from cliffwatch.client.api_own_events import OwnEventsApi
@@ -16,6 +17,7 @@ from cliffwatch.client.api_workspace import WorkspaceApi
 
 class Operations(
     ChannelsApi,
+    GoalsApi,
     GuidanceApi,
     IncidentsApi,
     OwnEventsApi,

@@ -120,15 +120,23 @@ def save_monitor(client: Client, step: Step, there: int | None, ids: Mapping[str
     return there
 
 
+def save_goal(client: Client, step: Step, there: int | None, ids: Mapping[str, Mapping[str, int]], _: Any) -> int:
+    item = step.wanted
+    body = {**item.model_dump(mode="json", exclude={"stream"}), "stream_id": ids["streams"][item.stream]}
+    return int((client.create_goal(body) if there is None else client.change_goal(there, body))["id"])
+
+
 _SAVE: Mapping[str, Callable[..., int]] = {
     "channels": save_channel,
     "policies": save_policy,
     "streams": save_stream,
     "monitors": save_monitor,
+    "goals": save_goal,
 }
 _DELETE: Mapping[str, Callable[[Client, int], None]] = {
     "channels": lambda client, id_: client.delete_channel(id_),
     "policies": lambda client, id_: client.delete_policy(id_),
     "streams": lambda client, id_: client.delete_stream(id_),
     "monitors": lambda client, id_: client.delete_monitor(id_),
+    "goals": lambda client, id_: client.delete_goal(id_),
 }

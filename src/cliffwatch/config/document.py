@@ -8,11 +8,12 @@ from pydantic import ConfigDict, Field
 
 from cliffwatch.api.channels import QuietGiven, SettingValue
 from cliffwatch.api.definitions import DefinitionBody
+from cliffwatch.api.goals import GoalShape
 from cliffwatch.api.routing import RuleGiven, StepGiven
 from cliffwatch.api.shapes import Body, Name, Text
 
 VERSION = 1
-KINDS = ("channels", "policies", "streams", "monitors")
+KINDS = ("channels", "policies", "streams", "monitors", "goals")
 """In the order in which they can be made: each refers to those before it alone."""
 
 
@@ -72,6 +73,12 @@ class MonitorItem(Body):
     enabled: bool = True
 
 
+class GoalItem(GoalShape):
+    """A goal, with its stream by name."""
+
+    stream: Name
+
+
 class Document(Body):
     """A configuration. A section that is left out is not managed by the file; an empty one says that there is none."""
 
@@ -80,6 +87,7 @@ class Document(Body):
     policies: Annotated[list[PolicyItem] | None, Field(max_length=500)] = None
     streams: Annotated[list[StreamItem] | None, Field(max_length=2_000)] = None
     monitors: Annotated[list[MonitorItem] | None, Field(max_length=500)] = None
+    goals: Annotated[list[GoalItem] | None, Field(max_length=500)] = None
 
     def items(self, kind: str) -> list[Any] | None:
         """The section's items; None where the file does not manage it."""

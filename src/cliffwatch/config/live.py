@@ -9,7 +9,7 @@ from typing import Any
 
 from cliffwatch.api.channels import HIDDEN
 from cliffwatch.client import Client
-from cliffwatch.config.document import ChannelItem, Document, MonitorItem, PolicyItem, StreamItem
+from cliffwatch.config.document import ChannelItem, Document, GoalItem, MonitorItem, PolicyItem, StreamItem
 from cliffwatch.config.references import variable
 from cliffwatch.errors import InvalidInput
 
@@ -33,14 +33,16 @@ def fetch(client: Client) -> Live:
     sources, rotations = named("source", client.list_sources()), named("rotation", client.list_rotations())
     channels, policies = named("channel", client.list_channels()), named("policy", client.list_policies())
     streams, monitors = named("stream", client.list_streams()), named("monitor", client.list_monitors())
+    goals = named("goal", client.list_goals())
     things = {"sources": sources, "rotations": rotations, "channels": channels}
-    things |= {"policies": policies, "streams": streams, "monitors": monitors}
+    things |= {"policies": policies, "streams": streams, "monitors": monitors, "goals": goals}
     names = {kind: {int(one["id"]): name for name, one in found.items()} for kind, found in things.items()}
     document = Document(
         channels=[channel_item(one) for one in channels.values()],
         policies=[policy_item(one, names) for one in policies.values()],
         streams=[stream_item(one, names) for one in streams.values()],
         monitors=[monitor_item(one, names) for one in monitors.values()],
+        goals=[goal_item(one, names) for one in goals.values() if one["stream_id"] in names["streams"]],
     )
     return Live(
         document,
@@ -105,3 +107,10 @@ def monitor_item(one: Mapping[str, Any], names: Mapping[str, Mapping[int, str]])
     }
     policy = names["policies"].get(one["policy_id"]) if one["policy_id"] is not None else None
     return MonitorItem.model_validate({"name": one["name"], "rule": rule, "policy": policy, "enabled": one["enabled"]})
+
+
+def goal_item(one: Mapping[str, Any], names: Mapping[str, Mapping[int, str]]) -> GoalItem:
+    fields = [name for name in GoalItem.model_fields if name != "stream"]
+    return GoalItem.model_validate(
+        {**{name: one[name] for name in fields}, "stream": names["streams"][one["stream_id"]]}
+    )

@@ -17,7 +17,7 @@ from cliffwatch.config.references import is_reference
 from cliffwatch.errors import InvalidInput
 
 HIDDEN = "(secret)"
-SINGULAR = {"channels": "channel", "policies": "policy", "streams": "stream", "monitors": "monitor"}
+SINGULAR = {"channels": "channel", "policies": "policy", "streams": "stream", "monitors": "monitor", "goals": "goal"}
 
 
 class Action(enum.StrEnum):
@@ -208,6 +208,8 @@ def references(wanted: Document) -> Iterator[tuple[Path, str, str]]:
             yield ("monitors", i, "rule", "streams", k), "streams", str(name)
         if monitor.policy is not None:
             yield ("monitors", i, "policy"), "policies", monitor.policy
+    for i, goal in enumerate(wanted.goals or ()):
+        yield ("goals", i, "stream"), "streams", goal.stream
 
 
 def offer(names: Sequence[str] | set[str]) -> str:

@@ -109,7 +109,7 @@ class TriageRow(Base):
 
 
 class SavedFilterRow(Base):
-    """A person's own way to look at the incidents."""
+    """A person's own way to look at the incidents, or the workspace's where it is shared."""
 
     __tablename__ = "saved_filters"
     __table_args__ = (UniqueConstraint("workspace_id", "person_id", "name"),)
@@ -119,7 +119,9 @@ class SavedFilterRow(Base):
     person_id: Mapped[int] = mapped_column(reference("people.id"))
     name: Mapped[Short]
     query: Mapped[Long]  # as in the page's address
+    shared: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     created_ms: Mapped[Ms]
+    deleted_ms: Mapped[OptionalMs]
 
 
 class AnomalyRow(Base):

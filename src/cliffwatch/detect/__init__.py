@@ -8,9 +8,11 @@ the network, never looks at a point's future, and never sees a window that is no
 What else it may be told: own events (`Grid.events`: campaigns, releases; the effect of each kind is learned from those
 before, and while a kind is unknown the band is wide), the number of events or the denominator under each value
 (`weights`), which series descends from which (`parents`: a slice takes what it does not know of its rhythm from them),
-and a `sensitivity` for each series instead of one for all. `in_company` judges the series of one run together.
+and a `sensitivity` for each series instead of one for all. `in_company` judges the series of one run together;
+`ahead` says what the next windows are expected to add up to.
 """
 
+from cliffwatch.detect.ahead import Ahead, ahead
 from cliffwatch.detect.classify import anomalies
 from cliffwatch.detect.company import in_company
 from cliffwatch.detect.judge import discoveries, threshold
@@ -30,6 +32,7 @@ from cliffwatch.detect.state import State, begin
 from cliffwatch.detect.why import Part, PointExplanation, explain_point
 
 __all__ = [
+    "Ahead",
     "AnomalyKind",
     "Directions",
     "Found",
@@ -43,6 +46,7 @@ __all__ = [
     "Sensitivity",
     "State",
     "advance",
+    "ahead",
     "anomalies",
     "begin",
     "discoveries",

@@ -54,8 +54,8 @@ def escaped(text: str) -> str:
 def _figures(incident: Incident, zone: tzinfo, now: int) -> str:
     told = numbers(incident)
     rows = [
-        ("Actual", _with_rate(told.actual_words, told.actual_rate)),
-        ("Expected", _with_rate(told.expected_words, told.expected_rate)),
+        (told.actual_label, _with_rate(told.actual_words, told.actual_rate)),
+        (told.expected_label, _with_rate(told.expected_words, told.expected_rate)),
         ("Change", told.change_words),
         ("Loss" if incident.impact < 0 else "Excess", told.loss_words),
         ("Since" if incident.ended_ms is None else "From", when(incident.started_ms, zone, now)),

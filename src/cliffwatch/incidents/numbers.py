@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from cliffwatch.incidents.goal_words import GOAL, short
 from cliffwatch.incidents.headline import change, duration, loss, quantity, rate
 from cliffwatch.incidents.model import Incident
 
@@ -38,6 +39,8 @@ class Numbers:
     change_words: str  # "31 % below expected"; "" where nothing was expected
     loss_words: str  # "€310 less in total"; "" where values do not add up
     duration_words: str  # "3 hours"
+    actual_label: str = "Actual"
+    expected_label: str = "Expected"
 
 
 def numbers(incident: Incident) -> Numbers:
@@ -47,6 +50,8 @@ def numbers(incident: Incident) -> Numbers:
     known = math.isfinite(incident.actual)
     relative = incident.relative if known else None
     rated = incident.additive and known
+    if incident.kind == GOAL:
+        return _of_goal(incident, duration_ms)
     return Numbers(
         actual=incident.actual,
         expected=incident.expected,
@@ -60,6 +65,27 @@ def numbers(incident: Incident) -> Numbers:
         change_words=change(relative) if relative is not None else "",
         loss_words=loss(incident) if rated else "",
         duration_words=duration(duration_ms),
+    )
+
+
+def _of_goal(incident: Incident, duration_ms: int) -> Numbers:
+    """Where a period lands, held against the target."""
+    words = change(incident.relative).replace("what is expected", "the target") if incident.relative else ""
+    return Numbers(
+        actual=incident.actual,
+        expected=incident.expected,
+        loss=incident.impact,
+        relative=incident.relative,
+        duration_ms=duration_ms,
+        actual_words=short(incident.actual, incident.unit),
+        expected_words=short(incident.expected, incident.unit),
+        actual_rate="",
+        expected_rate="",
+        change_words=words.replace("expected", "the target"),
+        loss_words=f"{short(abs(incident.impact), incident.unit)} {'less' if incident.impact < 0 else 'more'}",
+        duration_words=duration(duration_ms),
+        actual_label="Lands at" if incident.ended_ms is None else "Landed at",
+        expected_label="Target",
     )
 
 

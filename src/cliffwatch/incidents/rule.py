@@ -69,13 +69,19 @@ def let_through(report: Surprise, monitors: Sequence[Monitor]) -> tuple[int, ...
     return tuple(one.id for one in monitors if one.enabled and against(one.rule, report) is None)
 
 
+def watches(rule: Rule, series: SeriesKey) -> bool:
+    """Whether the rule speaks of a series at all, whatever happens in it."""
+    stream_id, measure, slice_ = series
+    return (
+        (not rule.streams or stream_id in rule.streams)
+        and (not rule.measures or measure in rule.measures)
+        and (not rule.slices or any(_covers(wanted, slice_) for wanted in rule.slices))
+    )
+
+
 def against(rule: Rule, report: Surprise) -> QuietReason | None:
     """What the rule has against the anomaly, or None."""
-    if (
-        (rule.streams and report.stream_id not in rule.streams)
-        or (rule.measures and report.measure not in rule.measures)
-        or (rule.slices and not any(_covers(wanted, report.slice) for wanted in rule.slices))
-    ):
+    if not watches(rule, (report.stream_id, report.measure, report.slice)):
         return QuietReason.NOT_MONITORED
     if rule.muted and (report.stream_id, report.measure, report.slice) in rule.muted:
         return QuietReason.MUTED

@@ -15,6 +15,7 @@ from cliffwatch.db.incidents import AnomalyRow, IncidentRow, MonitorRow, Timelin
 from cliffwatch.db.people import MembershipRow, PersonRow, WorkspaceRow
 from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.incidents import lifecycle
+from cliffwatch.incidents.goal_words import GOAL
 from cliffwatch.incidents.maintenance import maintenance_since
 from cliffwatch.incidents.model import (
     Anomaly,
@@ -274,8 +275,11 @@ class Incidents:
             return [anomaly_of(row) for row in session.execute(query)]
 
     def opened_states(self, stream_id: int, since_ms: int) -> States:
-        """How the incidents told from the stream stand that were opened since then; nothing else of them is read."""
-        query = select(IncidentRow.state).where(IncidentRow.stream_id == stream_id, IncidentRow.opened_ms >= since_ms)
+        """How the incidents told from the stream stand that were opened since then, but
+        for warnings of goals, which no sensitivity changes."""
+        query = select(IncidentRow.state).where(
+            IncidentRow.stream_id == stream_id, IncidentRow.opened_ms >= since_ms, IncidentRow.kind != GOAL
+        )
         with self._database.read() as session:
             return [IncidentState(state) for state in session.scalars(query)]
 

@@ -155,8 +155,8 @@ def facts(incident: Incident, zone: ZoneInfo, now: int) -> tuple[tuple[str, str]
         difference += f" ({told.change_words})"
     since = "Since" if incident.ended_ms is None else "From"
     rows = [
-        ("Actual", _with_rate(incident, told.actual_words, told.actual_rate)),
-        ("Expected", _with_rate(incident, told.expected_words, told.expected_rate)),
+        (told.actual_label, _with_rate(incident, told.actual_words, told.actual_rate)),
+        (told.expected_label, _with_rate(incident, told.expected_words, told.expected_rate)),
         ("Difference", difference or "none"),
         (since, f"{when(incident.started_ms, zone, now)}, {told.duration_words}"),
         ("Where", slice_phrase(incident.slice) or f"All of {name_of(incident.measure_name, ())}"),

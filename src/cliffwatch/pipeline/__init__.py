@@ -7,6 +7,7 @@
 
 Runs that are due together go the way together: one question to the event store, one write of points, one end. Between
 two runs the live watch looks at the windows that are still open, and tells what is clear already as provisional.
+Once a minute goals are held against what has been measured.
 
 A back-fill goes the same way over all of a stream's past; late events send the windows that they change the same way
 again. Every step may be repeated: points have fixed keys, incidents know what they have taken, messages have

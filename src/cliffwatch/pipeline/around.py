@@ -19,6 +19,7 @@ from cliffwatch.errors import NotFound
 from cliffwatch.explain.verdict import TECHNICAL, Finding, Pair, Sibling, Signs, Verdict, judge
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incident, Incidents
+from cliffwatch.incidents.goal_words import GOAL
 from cliffwatch.ingest import Arrivals, Catalogue
 from cliffwatch.pipeline.leaves import own_values
 from cliffwatch.pipeline.near import Near, NearKind, of_annotation, of_anomaly, ranked
@@ -69,7 +70,10 @@ class Around:
         self._guidance = guidance
 
     def look(self, incident: Incident) -> Surroundings:
-        """What is known now; an incident whose stream is gone has no verdict."""
+        """What is known now; an incident whose stream is gone has no verdict. Of a goal the surroundings say nothing:
+        its warning comes of weeks, not of what happened when it was told."""
+        if incident.kind == GOAL:
+            return Surroundings(None, ())
         stretch = Window(incident.started_ms, max(incident.last_window_ms, incident.started_ms + 60_000))
         streams = self._streams.list(incident.workspace_id)[:MOST_STREAMS]
         near = [*self._annotations(incident, stretch), *self._elsewhere(incident, streams, stretch)]

@@ -15,6 +15,7 @@ from cliffwatch.clock import Clock
 from cliffwatch.db import Database
 from cliffwatch.detect import Sensitivity as SeriesSensitivity
 from cliffwatch.errors import CliffwatchError
+from cliffwatch.goals import Goals
 from cliffwatch.guidance import Advice, Guidance, Rate, Sensitivity, rate_of
 from cliffwatch.guidance.rate import since_ms
 from cliffwatch.incidents import Incident, Incidents
@@ -23,6 +24,7 @@ from cliffwatch.jobs import Job, Jobs, LeaseLost
 from cliffwatch.notify import Outbox
 from cliffwatch.pipeline.backtest import Backtest, backtest
 from cliffwatch.pipeline.circumstances import Circumstances, circumstances
+from cliffwatch.pipeline.goals import GoalWatch
 from cliffwatch.pipeline.judging import Update, bring_up_to_date
 from cliffwatch.pipeline.late import Late
 from cliffwatch.pipeline.memory import Memories
@@ -69,6 +71,7 @@ class Pipeline:
         outbox: Outbox,
         guidance: Guidance,
         arrivals: Arrivals,
+        goals: Goals,
         clock: Clock,
         sensitivity: SeriesSensitivity | None = None,
         beat: Callable[[str, int], None] = lambda _, __: None,
@@ -94,6 +97,7 @@ class Pipeline:
         self._revised = RevisedPoints(database)
         self._telling = Telling(store, accounts, incidents, outbox, arrivals, verdict)
         self._watch = Watch(database, self._store, streams, incidents, arrivals, self._telling)
+        self.goals = GoalWatch(database, store, accounts, streams, goals, outbox)
         self._late = Late()
         self._circumstances: dict[int, Circumstances] = {}
         self._looked_around_ms = 0
@@ -151,7 +155,8 @@ class Pipeline:
         return True
 
     def _look_around(self, now: int) -> None:
-        """Once a minute: wake snoozed incidents, close unwatched ones, tell who is next, forget what was deleted."""
+        """Once a minute: wake snoozed incidents, close unwatched ones, tell who is next, forget what was deleted,
+        follow goals."""
         self._looked_around_ms = now
         self._streams.remove_deleted(now)
         with self._database.write() as session:
@@ -160,6 +165,7 @@ class Pipeline:
                 transitions += self._incidents.stop_watching(session, stream_id, now)
             self._outbox.enqueue(session, transitions, now)
             self._outbox.escalate(session, now)
+        self.goals.look(now)
 
     def _recall_late(self, now: int) -> None:
         """What was late when the last process ended was kept in its memory: look at the newest windows again."""

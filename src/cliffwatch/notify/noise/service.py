@@ -22,6 +22,7 @@ from cliffwatch.detect import Directions
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound
 from cliffwatch.guidance import Guidance, Sensitivity, dump_sensitivity, measures_of, parse_sensitivity
 from cliffwatch.incidents import Incidents, Monitors
+from cliffwatch.incidents.goal_words import GOAL
 from cliffwatch.incidents.headline import name_of, percent
 from cliffwatch.incidents.model import IncidentState, SeriesKey
 from cliffwatch.incidents.rule import dump_rule
@@ -278,7 +279,7 @@ def _sent(session: Session, workspace_id: int, since_ms: int, streams: Mapping[i
         IncidentRow.measure,
         IncidentRow.slice,
         IncidentRow.explanation["monitors"],
-    ).where(IncidentRow.workspace_id == workspace_id, IncidentRow.opened_ms >= since_ms)
+    ).where(IncidentRow.workspace_id == workspace_id, IncidentRow.opened_ms >= since_ms, IncidentRow.kind != GOAL)
     rows = session.execute(query).all()
     seen: dict[int, list[Seen]] = defaultdict(list)
     parts = select(AnomalyRow).join(IncidentRow, IncidentRow.id == AnomalyRow.incident_id)

@@ -54,6 +54,7 @@ DATA_MAP = (
             "anomalies",
             "incidents",
             "monitors",
+            "goals",
             "maintenance_windows",
         ),
     ),

@@ -141,10 +141,13 @@ class Fact:
 def facts(incident: Incident, zone: tzinfo, now: int) -> tuple[Fact, ...]:
     """Since when, and how much: the figures under the headline."""
     told = numbers(incident)
+    rates = [
+        (told.actual_label, told.actual_words, told.actual_rate),
+        (told.expected_label, told.expected_words, told.expected_rate),
+    ]
     found = [
         Fact("Since", formats.moment(incident.started_ms, zone, now).text, f"{told.duration_words} long"),
-        Fact("Actual", told.actual_words, told.actual_rate if told.actual_rate != told.actual_words else ""),
-        Fact("Expected", told.expected_words, told.expected_rate if told.expected_rate != told.expected_words else ""),
+        *(Fact(label, words, rate if rate != words else "") for label, words, rate in rates),
     ]
     if told.relative is not None:
         found.append(Fact("Change", short_change(told.relative), told.change_words))

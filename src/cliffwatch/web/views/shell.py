@@ -68,6 +68,7 @@ def shell(
         NavItem("/incidents", "Incidents", "bell", path.startswith("/incidents"), _open(live)),
         NavItem("/streams", "Data streams", "chart-line", path in ("/streams", "/streams/new")),
         NavItem("/audiences", "Audiences", "users", path.startswith("/audiences")),
+        NavItem("/goals", "Goals", "target", path.startswith("/goals")),
         NavItem("/annotations", "Own events", "flag", path.startswith("/annotations")),
         NavItem("/integrations", "Integrations", "layout-grid", path.startswith(("/integrations", "/connections"))),
         NavItem("/sources", "Sources", "plug", path.startswith(("/sources", "/destinations"))),

@@ -1,0 +1,178 @@
+"""Warnings of goals as incidents: opened, brought up to date, and closed, in the caller's transaction.
+
+Such an incident has no anomalies: its story is the pace, its actual value where the period lands, its expected one the
+target. Everything else (who is told, acknowledging, sharing, digests) is that of any incident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from cliffwatch.db.incidents import IncidentRow, TimelineRow
+from cliffwatch.db.people import WorkspaceRow
+from cliffwatch.goals.decide import Story, Turn
+from cliffwatch.goals.model import Aim, Goal, Pace
+from cliffwatch.incidents import goal_words as words
+from cliffwatch.incidents.model import (
+    Incident,
+    IncidentState,
+    Monitor,
+    Subject,
+    Transition,
+    TransitionKind,
+)
+from cliffwatch.incidents.monitors import monitors_of
+from cliffwatch.incidents.rows import INCIDENT_COLUMNS, incident_columns, incident_of
+from cliffwatch.incidents.rule import watches
+from cliffwatch.incidents.take import names
+
+
+def story_of(session: Session, goal: Goal) -> Story:
+    """What was said of the goal's period so far."""
+    incident = _incident(session, goal)
+    if incident is None:
+        return Story.NOTHING
+    if incident.state.live:
+        return Story.WARNED
+    by_itself = incident.state is IncidentState.RESOLVED and incident.ended_ms is not None
+    return Story.RECOVERED if by_itself else Story.CLOSED
+
+
+def say(
+    session: Session, goal: Goal, pace: Pace, turn: Turn, subject: Subject, now: int
+) -> tuple[int | None, list[Transition]]:
+    """Take a turn of the story; the id of its incident, and what people may want to hear."""
+    before = _incident(session, goal)
+    if before is None:
+        return _open(session, goal, pace, subject, now) if turn is Turn.WARN else (goal.incident_id, [])
+    if turn is Turn.NONE and not before.state.live:
+        return before.id, []
+    after = _told(before, goal, pace, subject)
+    step: Transition | None = None
+    if turn is Turn.WARN:
+        again = replace(after, state=IncidentState.OPEN, ended_ms=None, resolved_ms=None, revision=after.revision + 1)
+        step = Transition(TransitionKind.REOPENED, again, True, "It is at risk again after it had been on pace.")
+    elif turn is not Turn.NONE:
+        note = words.back(goal.given, pace, subject.unit)
+        over = replace(
+            after,
+            state=IncidentState.RESOLVED,
+            headline=note.removesuffix("."),
+            resolved_ms=now,
+            ended_ms=pace.until_ms,
+            snoozed_until_ms=None,
+            revision=after.revision + 1,
+        )
+        news = not pace.over or before.last_window_ms < pace.until_ms  # else the end itself was told already
+        step = Transition(TransitionKind.RESOLVED, over, news, note)
+    if step is not None:
+        after = step.incident
+        line = {"at_ms": now, "action": step.kind.value, "person_id": None, "text": step.note}
+        session.add(TimelineRow(incident_id=after.id, **line))
+    session.execute(update(IncidentRow).where(IncidentRow.id == after.id).values(**incident_columns(after)))
+    return after.id, [step] if step is not None else []
+
+
+def stop_following(session: Session, incident_id: int, now: int, why: str) -> list[Transition]:
+    """Close a warning whose goal is gone: nobody would notice that it is on pace again."""
+    query = select(*INCIDENT_COLUMNS).where(IncidentRow.id == incident_id)
+    row = session.execute(query.with_for_update()).one_or_none()
+    if row is None or not IncidentState(row.state).live:
+        return []
+    before = incident_of(row, names(session, [row]))
+    after = replace(
+        before,
+        state=IncidentState.RESOLVED,
+        resolved_ms=now,
+        ended_ms=before.last_window_ms,
+        snoozed_until_ms=None,
+        revision=before.revision + 1,
+    )
+    session.execute(update(IncidentRow).where(IncidentRow.id == after.id).values(**incident_columns(after)))
+    line = {"at_ms": now, "action": TransitionKind.RESOLVED.value, "person_id": None, "text": why}
+    session.add(TimelineRow(incident_id=after.id, **line))
+    return [Transition(TransitionKind.RESOLVED, after, False, why)]
+
+
+def _open(session: Session, goal: Goal, pace: Pace, subject: Subject, now: int) -> tuple[int, list[Transition]]:
+    session.scalar(select(WorkspaceRow.id).where(WorkspaceRow.id == goal.workspace_id).with_for_update())
+    highest = session.scalar(select(func.max(IncidentRow.number)).where(IncidentRow.workspace_id == goal.workspace_id))
+    given = goal.given
+    bare = Incident(
+        id=0,
+        workspace_id=goal.workspace_id,
+        number=(highest or 0) + 1,
+        stream_id=given.stream_id,
+        measure=given.measure,
+        slice=given.slice,
+        subjects={(given.stream_id, given.measure): subject},
+        state=IncidentState.OPEN,
+        kind=words.GOAL,
+        direction=-1 if given.aim is Aim.AT_LEAST else 1,
+        headline="",
+        cause="",
+        explanation={},
+        actual=0.0,
+        expected=given.target,
+        score=0.0,
+        started_ms=pace.until_ms,
+        ended_ms=None,
+        last_window_ms=pace.until_ms,
+        opened_ms=now,
+        monitors=_concerned(monitors_of(session, goal.workspace_id), goal),
+    )
+    told = _told(bare, goal, pace, subject)
+    row = IncidentRow(**incident_columns(told))
+    session.add(row)
+    session.flush()
+    line = {"at_ms": now, "action": TransitionKind.OPENED.value, "person_id": None, "text": told.headline}
+    session.add(TimelineRow(incident_id=row.id, **line))
+    return row.id, [Transition(TransitionKind.OPENED, replace(told, id=row.id), significant=True)]
+
+
+def _told(incident: Incident, goal: Goal, pace: Pace, subject: Subject) -> Incident:
+    """The incident with today's pace."""
+    given, unit = goal.given, subject.unit
+    lands = pace.so_far if pace.landing is None else pace.landing
+    off = ((pace.high or lands) - (pace.low or lands)) / 2
+    told = {
+        "id": goal.id,
+        "name": given.name,
+        "period": pace.span.name,
+        "target": given.target,
+        "aim": given.aim.value,
+        "so_far": pace.so_far,
+        "landing": pace.landing,
+        "low": pace.low,
+        "high": pace.high,
+        "chance": pace.chance,
+    }
+    return replace(
+        incident,
+        subjects={(given.stream_id, given.measure): subject},
+        headline=words.headline(given, pace, unit),
+        cause=words.reason(given, pace, unit),
+        explanation={"goal": told},
+        actual=lands,
+        expected=given.target,
+        score=max(min((lands - given.target) / off, 99.0), -99.0) if off > 0 else 0.0,
+        last_window_ms=max(pace.until_ms, incident.started_ms),
+    )
+
+
+def _concerned(monitors: Sequence[Monitor], goal: Goal) -> tuple[int, ...]:
+    """The monitors that watch its series. How large and how long an anomaly must be is not asked of a goal."""
+    series = (goal.given.stream_id, goal.given.measure, goal.given.slice)
+    return tuple(one.id for one in monitors if one.enabled and watches(one.rule, series))
+
+
+def _incident(session: Session, goal: Goal) -> Incident | None:
+    if goal.incident_id is None:
+        return None
+    query = select(*INCIDENT_COLUMNS).where(IncidentRow.id == goal.incident_id)
+    row = session.execute(query.with_for_update()).one_or_none()
+    return incident_of(row, names(session, [row])) if row is not None else None
