@@ -1,5 +1,5 @@
 # Shared by script/demo and script/test: builds the environment in .venv from the hashed lock files.
-# Needs Python 3.11 or newer with pip; script/test also needs root for apt (Chromium, Node and PostgreSQL, which tests drive).
+# Needs Python 3.11 or newer with pip; script/test also needs root for apt (Chromium, Node, PostgreSQL, ClickHouse and ZooKeeper, which tests drive).
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -51,4 +51,14 @@ apt_install() {
   say "Installing $* with apt"
   as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# without_services COMMAND...: runs it while Debian's packages may not start services; the tests start servers of their own.
+without_services() {
+  local policy=/usr/sbin/policy-rc.d
+  if [ -e "$policy" ]; then "$@"; return; fi
+  printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+  as_root chmod 755 "$policy"
+  "$@" || { as_root rm -f "$policy"; return 1; }
+  as_root rm -f "$policy"
 }
