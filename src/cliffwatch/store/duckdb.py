@@ -156,7 +156,7 @@ class DuckDBStore(EventStore):
             reader.begin()  # all stretches are of one moment
             tables = [
                 duckdb_slices.aggregate_slices(reader, query, stretch, columns)
-                for stretch in duckdb_slices.stretches(query.edges_ms)
+                for stretch in plan.few_stretches(query.edges_ms)
             ]
             reader.commit()
         return plan.join_slices(tables)

@@ -18,7 +18,6 @@ from cliffwatch.store import arrow, plan
 from cliffwatch.store.contract import SliceQuery, SliceTable, TopQuery, TopValues
 from cliffwatch.store.duckdb_file import registered, run, table_of
 
-_MOST_UNEVEN = 16
 _BUCKETS = 1 << 16
 """Distinct values are first counted by their hash: those of a bucket with few facts cannot be frequent."""
 _STREAMS_AT_ONCE = 16
@@ -59,14 +58,6 @@ def aggregate_slices(
         arrow.ints(table["c"]),
         [plan.steady(arrow.floats(table[f"v{i}"])) for i in range(len(query.aggregates))],
     )
-
-
-def stretches(edges_ms: Sequence[int]) -> list[plan.Stretch]:
-    """The stretches to ask for: a few uneven windows are told apart in one question."""
-    even = plan.stretches(edges_ms)
-    if len(even) == 1 or len(edges_ms) > _MOST_UNEVEN:
-        return even
-    return [plan.Stretch(0, edges_ms[0], edges_ms[-1], 0)]
 
 
 def _window(edges_ms: Sequence[int], stretch: plan.Stretch) -> str:

@@ -74,7 +74,7 @@ class DuckDBTrails(Trails):
         with self._file.transaction() as writer:
             with registered(writer, events):
                 if identify:
-                    run(writer, _OWN_FORGOTTEN, [number, workspace, _NEXT_PASS])
+                    adopt_forgotten(writer, workspace, number)
                     people, merged = learn(writer, workspace, number)
                 done_by = table_of(writer, _done_by_sql(workspace)) if wanted else events
             with registered(writer, done_by):
@@ -186,6 +186,11 @@ class DuckDBTrails(Trails):
                 return table_of(reader, sql(name))
 
 
+def adopt_forgotten(writer: duckdb.DuckDBPyConnection, workspace_id: int, number: int) -> None:
+    """What was forgotten since the pass before becomes part of this one."""
+    run(writer, _OWN_FORGOTTEN, [number, workspace_id, _NEXT_PASS])
+
+
 def population(reader: duckdb.DuckDBPyConnection, workspace_id: int) -> int:
     rows = run(
         reader,
@@ -208,18 +213,32 @@ def forget_people(
 
     The anonymous ids of a person with another user id stay; what another user did there is not deleted either.
     """
+    with file.reader() as reader:
+        gone = people_with(reader, source_ids, user_ids, anonymous_ids)
+    erase_people(file, gone)
+
+
+def people_with(
+    reader: duckdb.DuckDBPyConnection, source_ids: Sequence[int], user_ids: Sequence[str], anonymous_ids: Sequence[str]
+) -> list[tuple[int, int]]:
+    """(workspace, person) of those whom `forget_people` is about."""
+    rows = run(
+        reader,
+        """SELECT DISTINCT t.workspace_id, i.person FROM identities AS i
+        JOIN (SELECT DISTINCT workspace_id FROM trails WHERE list_contains(?::BIGINT[], source_id)) AS t
+            USING (workspace_id)
+        WHERE (i.kind = 'user_id' AND list_contains(?::VARCHAR[], i.id))
+            OR (i.kind = 'anonymous_id' AND list_contains(?::VARCHAR[], i.id) AND NOT EXISTS (
+                SELECT 1 FROM identities AS u WHERE u.workspace_id = i.workspace_id AND u.person = i.person
+                    AND u.kind = 'user_id'))""",
+        [list(source_ids), list(user_ids), list(anonymous_ids)],
+    )
+    return [(int(workspace_id), int(person)) for workspace_id, person in rows]
+
+
+def erase_people(file: DuckDBFile, gone: Sequence[tuple[int, int]]) -> None:
+    """Let go of these (workspace, person); the next pass is told. May be cut short and repeated."""
     with file.transaction() as writer:
-        gone = run(
-            writer,
-            """SELECT DISTINCT t.workspace_id, i.person FROM identities AS i
-            JOIN (SELECT DISTINCT workspace_id FROM trails WHERE list_contains(?::BIGINT[], source_id)) AS t
-                USING (workspace_id)
-            WHERE (i.kind = 'user_id' AND list_contains(?::VARCHAR[], i.id))
-                OR (i.kind = 'anonymous_id' AND list_contains(?::VARCHAR[], i.id) AND NOT EXISTS (
-                    SELECT 1 FROM identities AS u WHERE u.workspace_id = i.workspace_id AND u.person = i.person
-                        AND u.kind = 'user_id'))""",
-            [list(source_ids), list(user_ids), list(anonymous_ids)],
-        )
         for workspace_id, person in gone:
             run(writer, "INSERT INTO merges VALUES (?, ?, ?, ?)", [workspace_id, _NEXT_PASS, person, person])
     for workspace_id, person in gone:

@@ -28,6 +28,7 @@ _SPREAD = np.int64(0x1E3779B97F4A7C15)
 _WORTH_A_CUT_MS = 600_000
 _MOST_RANGES = 8
 _DIGITS = 14
+_MOST_UNEVEN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,17 @@ def stretches(edges_ms: Sequence[int]) -> list[Stretch]:
     lengths = np.diff(edges)
     starts = np.concatenate(([0], np.flatnonzero(np.diff(lengths)) + 1, [len(lengths)]))
     return [Stretch(a, int(edges[a]), int(edges[b]), int(lengths[a])) for a, b in itertools.pairwise(starts.tolist())]
+
+
+def few_stretches(edges_ms: Sequence[int]) -> list[Stretch]:
+    """The stretches to ask for when asking is what costs: a few uneven windows are told apart in one question.
+
+    Such a stretch has no length.
+    """
+    even = stretches(edges_ms)
+    if len(even) == 1 or len(edges_ms) > _MOST_UNEVEN:
+        return even
+    return [Stretch(0, edges_ms[0], edges_ms[-1], 0)]
 
 
 def join(tables: Sequence[AggregateTable], query: AggregateQuery) -> AggregateTable:
