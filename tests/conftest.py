@@ -6,10 +6,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+if TYPE_CHECKING:
+    from tests.servers.stores import Servers
 
 T = TypeVar("T")
 
@@ -39,6 +42,16 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Event stores on ClickHouse, started when they are first asked for."""
+    from tests.servers.stores import Servers  # most tests need no server and no second engine
+
+    opened = Servers(tmp_path_factory.mktemp("servers"))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ class Application:
         prepare_folder(settings.data_dir)
         database = open_database(settings)
         database.migrate()
-        store = open_store(settings.data_dir / "events.duckdb", memory_limit=settings.duckdb_memory)
+        store = open_store(settings.effective_store, memory_limit=settings.duckdb_memory)
         return cls(build_services(settings, database, store, clock=clock, inbox=inbox))
 
     def start(self) -> None:

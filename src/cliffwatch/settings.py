@@ -28,6 +28,12 @@ class Settings(BaseSettings):
         "", description="Addresses or networks of proxies whose X-Forwarded-For and -Proto count. Empty: none."
     )
     metadata_url: str = Field("", description="Database URL of the metadata. Empty: SQLite in the data folder.")
+    store: str = Field(
+        "",
+        description="ClickHouse servers for events, such as clickhouse://host:9000/cliffwatch?cluster=name. "
+        "Empty: a DuckDB file in the data folder.",
+        repr=False,
+    )
     secret_key: str = Field(
         "",
         description="Key that secrets at rest are sealed with; with commas, older ones after it. Empty: the key file.",
@@ -36,7 +42,9 @@ class Settings(BaseSettings):
     secret_key_file: Path | None = Field(
         None, description="File with that key, made at the first start. Empty: secret.key in the data folder."
     )
-    duckdb_memory: str = Field("1GB", description="Memory limit of the embedded event store.")
+    duckdb_memory: str = Field(
+        "1GB", description="Memory limit of the embedded event store, or of the people of audiences beside ClickHouse."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is worth a log line.")
     log_json: bool = Field(False, description="Logs as JSON lines instead of readable text.")
     strict_auth: bool = Field(
@@ -98,6 +106,11 @@ class Settings(BaseSettings):
     @property
     def effective_metadata_url(self) -> str:
         return self.metadata_url or f"sqlite:///{self.data_dir / 'metadata.db'}"
+
+    @property
+    def effective_store(self) -> str | Path:
+        """Where events lie: a URL of servers, or a file."""
+        return self.store or self.data_dir / "events.duckdb"
 
     @property
     def effective_base_url(self) -> str:

@@ -113,22 +113,33 @@ def _value(aggregate: Aggregate, rows: Sequence[Fact]) -> float:
             return float(np.quantile(values, aggregate.quantile))
 
 
-@settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+QUIETLY = [HealthCheck.function_scoped_fixture]
+
+
+@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=QUIETLY)
 @given(batches=messages(), query=queries)
 def test_an_engine_counts_as_one_would_by_hand(
     lasting_store: EventStore, batches: list[list[Fact]], query: AggregateQuery
 ) -> None:
+    compare(lasting_store, batches, query)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=QUIETLY)
+@given(batches=messages(), query=queries)
+def test_servers_count_as_one_would_by_hand(
+    lasting_server: EventStore, batches: list[list[Fact]], query: AggregateQuery
+) -> None:
+    compare(lasting_server, batches, query)
+
+
+def compare(store: EventStore, batches: list[list[Fact]], query: AggregateQuery) -> None:
     stream = next(streams)
     for batch in batches:
         if batch:
             written = facts(*batch)
             written.stream_id[:] = stream
-            lasting_store.write(None, written)
-    table = lasting_store.aggregate(
-        AggregateQuery(stream, query.edges_ms, query.aggregates, query.group_by, query.where)
-    )
+            store.write(None, written)
+    table = store.aggregate(AggregateQuery(stream, query.edges_ms, query.aggregates, query.group_by, query.where))
     keys = list(zip(table.window.tolist(), *table.groups, strict=True))
     expected = by_hand([row for batch in batches for row in batch], query)
     assert keys == sorted(expected)
