@@ -52,7 +52,7 @@ def document() -> Json:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{folder}/metadata.db")
         database.migrate()
-        store = open_store("duckdb:///:memory:")
+        store = open_store(None)
         services = build_services(Settings(data_dir=Path(folder)), database, store)
         found: Json = create_api(services).openapi()
         store.close()
