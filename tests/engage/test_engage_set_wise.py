@@ -120,8 +120,24 @@ def test_an_event_that_is_there_already_is_not_added_again(store: EventStore) ->
     assert not len(store.trails.touched(workspace, [trail.id for trail in layout.values()], 1))
 
 
-def test_only_the_people_asked_for_are_looked_at(store: EventStore) -> None:
+def test_an_alias_that_comes_again_joins_who_came_in_between(store: EventStore) -> None:
+    workspace, shift, sources = _room()
+    times = iter(range(NOW - 9, NOW))
 
+    def alias(order: int) -> Happened:
+        return Happened(order, "alias", "", at := next(times), at, "ann", previous_id="annie")
+
+    def came(order: int, **ids: str) -> Happened:
+        return Happened(order, "track", "Order Completed", at := next(times), at, **ids)
+
+    archive(store, [alias(1), came(2, user_id="annie"), came(3, anonymous_id="annie"), alias(4)], shift)
+    definition = parse_audience("event('Order Completed').count() >= 1")
+    store.trails.fill(list(layout_of(definition, workspace, sources).values()), 0, NOW + 1, 1, identify=True)
+    ids = [("user_id", "ann"), ("user_id", "annie"), ("anonymous_id", "annie")]
+    assert len({store.trails.find(workspace, kind, id_) for kind, id_ in ids}) == 1
+
+
+def test_only_the_people_asked_for_are_looked_at(store: EventStore) -> None:
     workspace, shift, sources = _room()
     archive(store, [Happened(n, "track", "Order Completed", NOW, NOW, f"u{n}") for n in range(5)], shift)
     definition = parse_audience("event('Order Completed').count() >= 1")

@@ -183,12 +183,17 @@ def _ids(writer: duckdb.DuckDBPyConnection, workspace_id: int) -> list[Link]:
 
 
 def _said(writer: duckdb.DuckDBPyConnection) -> list[Link]:
-    """What alias events and lists of external ids say."""
+    """What alias events and lists of external ids say.
+
+    A list of external ids says nothing new when it comes again; an alias does, when an id that it names has come to
+    belong to somebody in between.
+    """
     rows = run(
         writer,
         """SELECT min(received_at), user_id, anonymous_id, previous_id, external::VARCHAR FROM incoming
         WHERE coalesce(previous_id, '') <> '' OR external IS NOT NULL
-        GROUP BY user_id, anonymous_id, previous_id, external::VARCHAR""",
+        GROUP BY user_id, anonymous_id, previous_id, external::VARCHAR,
+            CASE WHEN coalesce(previous_id, '') <> '' THEN received_at END""",
     )
     links = []
     for arrived, user_id, anonymous_id, previous_id, external in rows:
