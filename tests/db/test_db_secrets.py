@@ -207,7 +207,7 @@ def test_the_key_of_another_installation_is_refused_at_the_start(services: Servi
     other.close()
 
 
-@pytest.mark.parametrize("key", ["short", "!" * 44, new_key()[:-4]])
+@pytest.mark.parametrize("key", ["short", "!" * 44, new_key()[:-4]], ids=["short", "no base64", "cut off"])
 def test_a_key_that_is_none_is_refused_without_repeating_it(key: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         open_keys(key, None)
