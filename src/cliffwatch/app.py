@@ -37,6 +37,7 @@ from cliffwatch.notify.links import Links
 from cliffwatch.notify.noise import NoiseReviews
 from cliffwatch.notify.routing import Routing
 from cliffwatch.notify.watcher import Beats, Watcher
+from cliffwatch.operations import Front, Metrics
 from cliffwatch.pipeline import Around, Pipeline, Previews
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
@@ -58,7 +59,7 @@ class Application:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.asgi: ASGIApp = services.ingest.door(self._pages())
+        self.asgi: ASGIApp = services.ingest.door(Front(self._pages(), services, Metrics(services)))
 
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock = system_clock, inbox: Inbox | None = None) -> Application:

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is worth a log line.")
     log_json: bool = Field(False, description="Logs as JSON lines instead of readable text.")
+    metrics_token: str = Field(
+        "", description="Bearer token for /metrics. Empty: only this machine may read it.", repr=False
+    )
     strict_auth: bool = Field(
         True, description="Answer 401 to an unknown write key. Off: answer 200 and drop, as Segment does."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -108,6 +109,10 @@ class Pipeline:
         }
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self.measured: Callable[[str, str, float], None] = lambda _, __, ___: None
+        """Hears of each job: its kind, `done` or `failed`, and its seconds."""
+        self.delivered: Callable[[str, int], None] = lambda _, __: None
+        """Hears of attempts to deliver: `sent`, `failed` or `retried`, and how many."""
 
     def start(self) -> None:
         """Begin to work: one thread runs jobs, one delivers messages, one watches open windows; none waits for another:
@@ -148,10 +153,16 @@ class Pipeline:
         if not self._jobs.has_due([RUN, *self._steps], now):
             return False
         for job in self._jobs.claim(list(self._steps), now, LEASE_MS):
-            self._guarded(job, self._steps[job.kind])
+            began = time.perf_counter()
+            done = self._guarded(job, self._steps[job.kind])
+            self.measured(job.kind, "done" if done else "failed", time.perf_counter() - began)
         if runs := self._jobs.claim([RUN], now, LEASE_MS, limit=RUNS_TOGETHER):
             for round_ in rounds(runs):
-                self._run(round_)
+                began = time.perf_counter()
+                ended = self._run(round_)
+                seconds = time.perf_counter() - began
+                for job in round_:
+                    self.measured(RUN, "done" if job.id in ended else "failed", seconds)
         return True
 
     def _look_around(self, now: int) -> None:
@@ -178,6 +189,9 @@ class Pipeline:
     def deliver(self) -> bool:
         """Let messages leave; whether any was sent or tried."""
         done = self._outbox.deliver_due(self._clock())
+        for outcome in ("sent", "failed", "retried"):
+            if count := getattr(done, outcome):
+                self.delivered(outcome, count)
         return bool(done.sent or done.failed or done.retried)
 
     def watch(self) -> bool:
@@ -196,7 +210,8 @@ class Pipeline:
     def _guarded(self, job: Job, step: Callable[[Job], None]) -> bool:
         """Do a step of a job; whether it succeeded. What it fails of is kept with the job, which is tried again."""
         try:
-            step(job)
+            with structlog.contextvars.bound_contextvars(job=job.key):
+                step(job)
         except LeaseLost:
             log.info("job_taken_over", key=job.key)
         except Exception as error:  # any fault of a step is a cause of failure that people can read, and a retry
@@ -218,8 +233,9 @@ class Pipeline:
                 payload = {"stream_id": stream_id, "from_ms": oldest}
                 self._jobs.enqueue(session, REVISE, f"revise:{stream_id}:{now}", payload, now, now)
 
-    def _run(self, jobs: Sequence[Job]) -> None:
-        """The runs of several streams, one window each: asked for together, and done in one transaction.
+    def _run(self, jobs: Sequence[Job]) -> set[int]:
+        """The runs of several streams, one window each: asked for together, and done in one transaction. Gives the ids
+        of the jobs that are done.
 
         One that fails does not hold the others up, and gives its job back with the cause. What is lost between two
         steps is repeated: points have fixed keys, and everything else is one transaction with the job's end.
@@ -255,10 +271,10 @@ class Pipeline:
             log.warning("runs_failed_together", error=str(error), exc_info=not isinstance(error, CliffwatchError))
             for job in jobs:
                 self._guarded(job, _raising(error))
-            return
-        self._end(judged)
+            return set()
+        return self._end(judged)
 
-    def _end(self, judged: Sequence[tuple[Job, Stream | None, Update | None]]) -> None:
+    def _end(self, judged: Sequence[tuple[Job, Stream | None, Update | None]]) -> set[int]:
         """All in one transaction; one by one when that fails, so that only what is at fault is repeated."""
 
         def end(session: Session, job: Job, stream: Stream | None, update: Update | None) -> None:
@@ -278,8 +294,12 @@ class Pipeline:
                     end(session, *one)
         except Exception as error:  # of one of them: they are ended one by one, and it is told with its own
             log.warning("runs_are_ended_alone", error=str(error), exc_info=not isinstance(error, CliffwatchError))
-            for job, stream, update in judged:
-                self._guarded(job, lambda job, stream=stream, update=update: alone(job, stream, update))  # type: ignore[misc]
+            return {
+                job.id
+                for job, stream, update in judged
+                if self._guarded(job, lambda job, stream=stream, update=update: alone(job, stream, update))  # type: ignore[misc]
+            }
+        return {job.id for job, _, _ in judged}
 
     def _revise(self, job: Job) -> None:
         stream = self._streams.by_id(job.payload["stream_id"])
