@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from tests.databases import Backend, PostgreSQL, Sqlite, postgresql_server
 
 if TYPE_CHECKING:
     from tests.servers.stores import Servers
@@ -29,6 +30,29 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The address of a PostgreSQL server that runs for the whole session."""
+    with postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Backend:
+    return Sqlite(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Both kinds of metadata databases, one after the other: what a room's service does, it does on both."""
+    return request.getfixturevalue("sqlite") if request.param == "sqlite" else request.getfixturevalue("databases")
+
+
+@pytest.fixture(scope="session")
+def databases(postgresql: str) -> Backend:
+    return PostgreSQL(postgresql)
 
 
 @pytest.fixture(scope="module")

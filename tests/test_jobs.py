@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from tests.databases import Backend, nothing
 
 from cliffwatch.db import Database
 from cliffwatch.jobs import MAX_ATTEMPTS, Job, Jobs, LeaseLost
@@ -21,9 +22,8 @@ LEASE_MS = 10_000
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
-    database.migrate()
+def database(tmp_path: Path, backend: Backend) -> Iterator[Database]:
+    database = Database(backend.copy(nothing, tmp_path))
     with database.write() as session:
         session.execute(text("CREATE TABLE effects (job TEXT)"))
     yield database

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import Backend, nothing
 
 from cliffwatch.accounts import Accounts
 from cliffwatch.db import Database
@@ -29,19 +29,9 @@ def first_run(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty, migrated database; each test gets a copy, because migrating takes a while."""
-    path = tmp_path_factory.mktemp("accounts") / "metadata.db"
-    database = Database(f"sqlite:///{path}")
-    database.migrate()
-    database.close()
-    return path
-
-
 @pytest.fixture
-def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{shutil.copy(migrated, tmp_path / 'metadata.db')}")
+def database(tmp_path: Path, backend: Backend) -> Iterator[Database]:
+    database = Database(backend.copy(nothing, tmp_path))
     yield database
     database.close()
 

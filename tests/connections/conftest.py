@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import httpx2
 import pytest
 import uvicorn
+from tests.databases import Backend
 
 from cliffwatch.accounts import SESSION_COOKIE, Accounts, Identity, Scope
 from cliffwatch.app import Application, listen
@@ -74,28 +74,23 @@ class Side:
         return plain
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A metadata database with its owner; each side gets a copy, because migrating and hashing take a while."""
-    path = tmp_path_factory.mktemp("template") / "metadata.db"
-    database = Database(f"sqlite:///{path}")
-    database.migrate()
+def owned(database: Database) -> None:
+    """A workspace with its owner: made once, because hashing takes a while."""
     Accounts(database).set_up(
         email=EMAIL, name="Robin", password=PASSWORD, workspace_name="Shop", time_zone="UTC", country=None, now=NOW
     )
-    database.close()  # the last connection brings the write-ahead log into the file
-    return path
 
 
 @contextmanager
-def running(folder: Path, template: Path, **given: Any) -> Iterator[Side]:
+def running(folder: Path, metadata_url: str, **given: Any) -> Iterator[Side]:
+    """A side with its data in this folder; the metadata database has its owner."""
     folder.mkdir(exist_ok=True)
-    if template != folder / "metadata.db":
-        shutil.copy(template, folder / "metadata.db")
     clock = HandClock()
     listener = listen("127.0.0.1", 0)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    settings = Settings(**{"data_dir": folder, "log_level": "error", "allow_private_urls": True, **given})
+    settings = Settings(
+        **{"data_dir": folder, "metadata_url": metadata_url, "log_level": "error", "allow_private_urls": True, **given}
+    )
     application = Application.open(settings, clock=clock)
     services = application.services
     services.ingest.start()
@@ -201,14 +196,21 @@ def said(page: httpx2.Response) -> str:
 
 
 @pytest.fixture
-def side(tmp_path: Path, template: Path) -> Iterator[Side]:
-    with running(tmp_path, template) as side:
+def metadata_url(tmp_path: Path, backend: Backend) -> str:
+    return backend.copy(owned, tmp_path)
+
+
+@pytest.fixture
+def side(tmp_path: Path, metadata_url: str) -> Iterator[Side]:
+    with running(tmp_path, metadata_url) as side:
         yield side
 
 
 @pytest.fixture
-def pair(tmp_path: Path, template: Path) -> Iterator[Pair]:
-    with running(tmp_path / "asking", template) as asking, running(tmp_path / "asked", template) as asked:
+def pair(tmp_path: Path, metadata_url: str, backend: Backend) -> Iterator[Pair]:
+    (tmp_path / "asked").mkdir()
+    other_url = backend.copy(owned, tmp_path / "asked")
+    with running(tmp_path, metadata_url) as asking, running(tmp_path / "asked", other_url) as asked:
         source = asked.services.sources.create(asked.workspace, "Shop", NOW)
         redirect = f"{asking.address}/integrations/callback"
         app, secret = asked.services.connections.apps.create(asked.workspace, "Analytics", [redirect], NOW)

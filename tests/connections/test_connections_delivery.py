@@ -171,13 +171,13 @@ def test_a_destination_that_is_switched_off_gets_nothing_of_that_time(side: Side
     assert receiver.taken == ["after"]
 
 
-def test_what_waits_is_delivered_after_a_restart(tmp_path: Path, template: Path, receiver: Receiver) -> None:
+def test_what_waits_is_delivered_after_a_restart(tmp_path: Path, metadata_url: str, receiver: Receiver) -> None:
     receiver.answers = [503]
-    with running(tmp_path / "one", template) as side:
+    with running(tmp_path / "one", metadata_url) as side:
         source, _ = source_with_hook(side, receiver.url)
         send(side, source, "a", "b")
         assert not step(side)
-    with running(tmp_path / "one", tmp_path / "one" / "metadata.db") as side:
+    with running(tmp_path / "one", metadata_url) as side:
         side.clock.now += 60_000
         assert step(side)
     assert receiver.taken == ["a", "b"]

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +105,14 @@ def test_an_import_that_is_paused_goes_on_where_it_stopped_and_counts_each_event
     assert only_import(side).rows_done == 12_010
 
 
-def test_another_process_goes_on_after_a_crash(tmp_path: Path, template: Path) -> None:
-    with running(tmp_path / "x", template) as side:
+def test_another_process_goes_on_after_a_crash(tmp_path: Path, metadata_url: str) -> None:
+    with running(tmp_path / "x", metadata_url) as side:
         lay_down(tmp_path / "x" / "import" / "shop", orders=12_000)
         connect(side, place="files", folder="shop")
         side.services.connections.importer._stop.set()
         side.services.connections.importer.work()
         assert only_import(side).rows_done == 5_000
-    with running(tmp_path / "x", tmp_path / "x" / "metadata.db") as side:
+    with running(tmp_path / "x", metadata_url) as side:
         assert side.services.connections.importer.work()
         assert len(events(side)) == 12_010
 
@@ -215,39 +209,12 @@ def test_sql_cannot_be_smuggled_in_by_a_column_or_a_name() -> None:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server of its own with a schema as Segment writes it; its URL."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    binaries = found[-1] if found else Path(shutil.which("initdb") or "/nowhere").parent
-    assert (binaries / "initdb").exists(), "PostgreSQL is not there; apt install postgresql"
-    folder = tmp_path_factory.mktemp("pg")
-    as_user: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        as_user = {"user": "postgres", "group": "postgres"}
-        for path in (folder, *folder.parents[:3]):
-            path.chmod(0o755)
-        shutil.chown(folder, "postgres", "postgres")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = folder / "data"
-    subprocess.run(
-        [binaries / "initdb", "-A", "trust", "-U", "reader", "-D", data], check=True, capture_output=True, **as_user
-    )
-    server = subprocess.Popen(
-        [binaries / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        **as_user,
-    )
-    url = f"postgresql://reader@127.0.0.1:{port}/postgres"
-    for _ in range(200):
-        try:
-            connection = psycopg.connect(url, autocommit=True)
-            break
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-    with connection:
+def postgres(postgresql: str) -> str:
+    """A database with a schema as Segment writes it; its URL."""
+    with psycopg.connect(f"{postgresql}/postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE warehouse")
+    url = f"{postgresql}/warehouse"
+    with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA web_shop")
         connection.execute(
             """CREATE TABLE web_shop.order_completed AS SELECT 'order-' || i AS id, 'user-' || i AS user_id,
@@ -255,9 +222,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             timestamptz '2026-11-01 10:00+01' + i * interval '1 second' AS received_at, i * 1.5 AS revenue,
             NULL::text AS coupon, 'Berlin' AS context_location_city FROM generate_series(1, 30) i"""
         )
-    yield url
-    server.terminate()
-    server.wait(20)
+    return url
 
 
 def test_postgresql_is_read_and_the_next_import_reads_what_is_new(side: Side, postgres: str) -> None:
@@ -282,7 +247,7 @@ def test_postgresql_is_read_and_the_next_import_reads_what_is_new(side: Side, po
 
 
 WRONG = [
-    ("postgresql://reader@127.0.0.1:9/postgres", "web_shop", "cannot be reached"),
+    ("postgresql://tests@127.0.0.1:9/postgres", "web_shop", "cannot be reached"),
     ("mysql://reader@host/db", "web_shop", "is not a PostgreSQL URL"),
     ("{url}", "elsewhere", "holds no table"),
     ("{url}", "", "is needed"),
@@ -300,8 +265,8 @@ def test_a_warehouse_that_cannot_be_read_connects_nothing(
 
 
 def test_a_warehouse_inside_the_network_is_refused_unless_the_operator_allows_it(
-    tmp_path: Path, template: Path, postgres: str
+    tmp_path: Path, metadata_url: str, postgres: str
 ) -> None:
-    with running(tmp_path / "x", template, allow_private_urls=False) as side:
+    with running(tmp_path / "x", metadata_url, allow_private_urls=False) as side:
         page = connect(side, place="postgresql", url=postgres, schema="web_shop")
     assert "does not lead to a public address" in said(page)

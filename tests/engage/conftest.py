@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.databases import Backend
 from tests.engage.house import EMAIL, NOW, PASSWORD, House
 
 from cliffwatch.accounts import Accounts
 from cliffwatch.db import Database
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A metadata database with its owner; each house gets a copy, because migrating and hashing take a while."""
-    path = tmp_path_factory.mktemp("template") / "metadata.db"
-    database = Database(f"sqlite:///{path}")
-    database.migrate()
+def owned(database: Database) -> None:
+    """A workspace with its owner: made once, because hashing takes a while."""
     Accounts(database).set_up(
         email=EMAIL, name="Robin", password=PASSWORD, workspace_name="Shop", time_zone="UTC", country=None, now=NOW
     )
-    database.close()
-    return path
 
 
 @contextmanager
-def opened(folder: Path, template: Path) -> Iterator[House]:
+def opened(folder: Path, backend: Backend) -> Iterator[House]:
     """A house in this folder."""
-    shutil.copy(template, folder / "metadata.db")
-    house = House.open(folder)
+    house = House.open(folder, metadata_url=backend.copy(owned, folder))
     yield house
     house.close()
 
 
 @pytest.fixture
-def house(tmp_path: Path, template: Path) -> Iterator[House]:
-    with opened(tmp_path, template) as made:
+def house(tmp_path: Path, backend: Backend) -> Iterator[House]:
+    with opened(tmp_path, backend) as made:
         yield made

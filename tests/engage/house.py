@@ -38,10 +38,10 @@ class House:
     sent: int = 0
 
     @classmethod
-    def open(cls, folder: Path, now: int = NOW) -> House:
-        """`folder` holds a metadata database with its owner."""
+    def open(cls, folder: Path, now: int = NOW, metadata_url: str = "") -> House:
+        """The metadata database has its owner; it is the folder's, unless another is named."""
         clock = HandClock(now)
-        settings = Settings(data_dir=folder, log_level="error", allow_private_urls=True)
+        settings = Settings(data_dir=folder, log_level="error", allow_private_urls=True, metadata_url=metadata_url)
         application = Application.open(settings, clock=clock)
         application.services.ingest.start()
         return cls(application, clock, 1)

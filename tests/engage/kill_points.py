@@ -99,11 +99,8 @@ def in_child(work: Callable[[], None]) -> int:
 
 
 def main() -> None:
-
-    root, template = Path(sys.argv[1]), Path(sys.argv[2])
+    root = Path(sys.argv[1])
     prepared, found = root / "prepared", {}
-    prepared.mkdir()
-    shutil.copy(template, prepared / "metadata.db")
     assert in_child(lambda: prepare(prepared)) == 0
     for point in ["before fill", *(f"after {what}" for what in STEPS)]:  # before a step is after the one before it
         folder = root / point.replace(" ", "-")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, expect
+from tests.databases import Backend
 from tests.engage.conftest import opened
 from tests.engage.house import DAY, EMAIL, HOUR, PASSWORD, House
 
@@ -19,9 +20,9 @@ QUERY = "event('Order Completed').within(30 days).count() >= 1"
 
 
 @pytest.fixture
-def served(tmp_path: Path, template: Path, chromium: Browser) -> Iterator[tuple[House, str, Page]]:
+def served(tmp_path: Path, sqlite: Backend, chromium: Browser) -> Iterator[tuple[House, str, Page]]:
     """A shop, its address, and a signed-in page."""
-    with opened(tmp_path, template) as house:
+    with opened(tmp_path, sqlite) as house:
         listener = listen("127.0.0.1", 0)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(house.application.asgi, lifespan="off", log_config=None, access_log=False)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from tests.databases import Backend
 from tests.engage.conftest import opened
 from tests.engage.house import HOUR, House
 
@@ -17,9 +17,9 @@ USERS = "/segment/profiles/v1/spaces/spa_1/collections/users/profiles"
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, sqlite: Backend) -> Iterator[House]:
     """One shop with somebody in it, for every test of this file."""
-    with opened(tmp_path_factory.mktemp("house"), template) as house:
+    with opened(tmp_path_factory.mktemp("house"), sqlite) as house:
         house.take({"type": "track", "event": "Product Viewed", "anonymousId": "x", "properties": {"sku": "a"}})
         emails = {"externalIds": [{"id": "ann@x", "type": "email", "collection": "users", "encoding": "none"}]}
         house.take(

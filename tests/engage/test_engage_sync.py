@@ -9,6 +9,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.databases import Backend
+from tests.engage.conftest import owned
 from tests.engage.house import DAY, HOUR, House
 
 from cliffwatch.engage import Engage, Mode
@@ -247,12 +249,15 @@ def test_two_nodes_send_each_transition_once(house: House) -> None:
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory, template: Path) -> dict[str, dict[str, list[bool]]]:
+def killed(tmp_path_factory: pytest.TempPathFactory, sqlite: Backend) -> dict[str, dict[str, list[bool]]]:
     """Kill point -> what was told of each user after a restart."""
     folder = tmp_path_factory.mktemp("killed")
+    prepared = folder / "prepared"
+    prepared.mkdir()
+    sqlite.copy(owned, prepared)
     script = Path(__file__).parent / "kill_points.py"
     done = subprocess.run(
-        [sys.executable, str(script), str(folder), str(template)],
+        [sys.executable, str(script), str(folder)],
         capture_output=True,
         text=True,
         timeout=280,

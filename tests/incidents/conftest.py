@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import Backend
 
 from cliffwatch.db import Database
 from cliffwatch.db.people import MembershipRow, PersonRow, WorkspaceRow
@@ -104,12 +104,8 @@ class World:
             )
 
 
-@pytest.fixture(scope="session")
-def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database with a workspace, a member and two streams: made once, copied for each test."""
-    file = tmp_path_factory.mktemp("furnished") / "metadata.db"
-    database = Database(f"sqlite:///{file}")
-    database.migrate()
+def furnish(database: Database) -> None:
+    """A workspace, a member and two streams."""
     with database.write() as session:
         session.add(WorkspaceRow(id=1, name="Shop", slug="shop", time_zone="Europe/Berlin", created_ms=0))
         session.add(WorkspaceRow(id=2, name="Other", slug="other", time_zone="UTC", created_ms=0))
@@ -120,13 +116,11 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         session.flush()
         for number, name in ((REVENUE, "Orders"), (CHECKOUT, "Checkout")):
             session.add(StreamRow(**stream_columns(number, name)))
-    database.close()
-    return file
 
 
 @pytest.fixture
-def world(furnished: Path, tmp_path: Path) -> Iterator[World]:
-    database = Database(f"sqlite:///{shutil.copy(furnished, tmp_path / 'metadata.db')}")
+def world(tmp_path: Path, backend: Backend) -> Iterator[World]:
+    database = Database(backend.copy(furnish, tmp_path))
     yield World(
         database,
         Incidents(database),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import Backend
 
 from cliffwatch.db import Database
 from cliffwatch.db.people import WorkspaceRow
@@ -143,20 +143,9 @@ class Desk:
         return self.step(outbox, [], T0 + 3 * HOUR)
 
 
-@pytest.fixture(scope="session")
-def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database with a workspace, a source and a stream: made once, copied for each test."""
-    file = tmp_path_factory.mktemp("furnished") / "metadata.db"
-    database = Database(f"sqlite:///{file}")
-    database.migrate()
-    furnish(database)
-    database.close()
-    return file
-
-
 @pytest.fixture
-def desk(furnished: Path, tmp_path: Path) -> Iterator[Desk]:
-    database = Database(f"sqlite:///{shutil.copy(furnished, tmp_path / 'metadata.db')}")
+def desk(tmp_path: Path, backend: Backend) -> Iterator[Desk]:
+    database = Database(backend.copy(furnish, tmp_path))
     yield Desk(database, Channels(database), Incidents(database), Place(1, "Shop", "Europe/Berlin"))
     database.close()
 

@@ -202,12 +202,12 @@ def test_one_channel_of_each_way_to_fail_repeats_none_of_the_others(desk: Desk, 
     busy, broken, slow, fine = (receiver() for _ in range(4))
     busy.answers = [(429, {"retry-after": "120"}, ""), FINE]
     broken.answers = [(500, {}, ""), FINE]
-    slow.hang_seconds = 1.5
+    slow.hang_seconds = 6.0
     for name, hook in (("busy", busy), ("broken", broken), ("slow", slow), ("fine", fine)):
         desk.channels.create(1, "webhook", name, {"url": hook.url}, 0)
     desk.mail = MailSettings("127.0.0.1", 1, security="none", sender="Cliffwatch <c@shop.example>")
     desk.channels.create(1, "email", "dead mail server", {"to": "a@x.example"}, 0)
-    outbox = desk.outbox(timeout_seconds=0.5)
+    outbox = desk.outbox(timeout_seconds=3.0)
     desk.open(outbox)
     assert outbox.deliver_due(NOW).sent == 1
     slow.hang_seconds = 0.0

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from tests.databases import Backend, nothing
 
 from cliffwatch.db import Database
 from cliffwatch.db.people import WorkspaceRow
@@ -111,9 +112,8 @@ def definition_of(**changes: Any) -> Definition:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
-    database.migrate()
+def world(tmp_path: Path, backend: Backend) -> Iterator[World]:
+    database = Database(backend.copy(nothing, tmp_path))
     with database.write() as session:
         row = WorkspaceRow(name="Shop", slug="shop", time_zone="UTC", country=None, created_ms=0)
         session.add(row)
