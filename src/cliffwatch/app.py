@@ -38,6 +38,7 @@ from cliffwatch.notify.noise import NoiseReviews
 from cliffwatch.notify.routing import Routing
 from cliffwatch.notify.watcher import Beats, Watcher
 from cliffwatch.operations import Front, Metrics
+from cliffwatch.operations.backup import BackupWorker
 from cliffwatch.pipeline import Around, Pipeline, Previews
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
@@ -59,6 +60,7 @@ class Application:
 
     def __init__(self, services: Services) -> None:
         self.services = services
+        self.backups = BackupWorker(services)
         self.asgi: ASGIApp = services.ingest.door(Front(self._pages(), services, Metrics(services)))
 
     @classmethod
@@ -77,9 +79,11 @@ class Application:
         self.services.watcher.start()
         self.services.connections.start()
         self.services.engage.start()
+        self.backups.start()
 
     def close(self) -> None:
         """Finish what is under way and close the stores, in the order in which data flows."""
+        self.backups.stop()
         self.services.previews.close()
         self.services.watcher.stop()
         self.services.pipeline.stop()

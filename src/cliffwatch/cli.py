@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from cliffwatch.cli_backup import backup, check, restore
 from cliffwatch.clock import system_clock
-from cliffwatch.errors import CliffwatchError, InvalidInput
+from cliffwatch.console import DATA_DIR, EXISTING_FILE, clear_errors, load_settings
+from cliffwatch.errors import InvalidInput
 
 if TYPE_CHECKING:
     from cliffwatch.app import Application
     from cliffwatch.explain import Explanation
-    from cliffwatch.settings import Settings
-
-P = ParamSpec("P")
-
-EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-DATA_DIR = click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Folder that holds everything.  [default: data]"
-)
-
-
-def clear_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn an error that a person can act on into its message and exit code 1, without a traceback."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except CliffwatchError as error:
-            click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-            click.echo(str(error), err=True)
-            sys.exit(1)
-
-    return run
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -412,22 +389,8 @@ def mcp_server(url: str, token: str) -> None:
         create_server(client).run()
 
 
-def load_settings(**given: object) -> Settings:
-    """Settings from options, environment, file and defaults; a wrong one is named with its rule."""
-    from pydantic import ValidationError
-
-    from cliffwatch.errors import InvalidInput
-    from cliffwatch.settings import Settings
-
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    try:
-        return Settings(**options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"])
-        raise InvalidInput(
-            f"setting {name}", f"{first['msg']}.", f"Set CLIFFWATCH_{name.upper()} or the option of that name."
-        ) from error
+for command in (backup, restore, check):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

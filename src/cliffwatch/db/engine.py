@@ -62,8 +62,7 @@ class Database:
         Safe to call at every start and from several processes. Raises Unavailable, also when the key is another
         installation's.
         """
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
+        config = migrations()
         try:
             with self.engine.connect() as connection:
                 if not self.is_sqlite:  # one process migrates, the others wait for it
@@ -122,6 +121,13 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def migrations() -> Config:
+    """Where the migrations are, for Alembic."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
 
 
 def _beside(url: URL) -> Path | None:

@@ -311,6 +311,21 @@ def _exclusive(folder: Path) -> int:
     return guard
 
 
+def is_in_use(folder: Path) -> bool:
+    """Whether a process has this folder's journal open."""
+    try:
+        guard = os.open(folder / "lock", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(guard)
+    return False
+
+
 def _name(folder: Path) -> str:
     """What the store files this journal's position under; drawn once, so that no two nodes share it."""
     path = folder / "name"

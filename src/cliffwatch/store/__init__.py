@@ -60,6 +60,7 @@ __all__ = [
     "ArchiveBatch",
     "ArchiveQuery",
     "Coded",
+    "DuckDBStore",
     "EventStore",
     "FactBatch",
     "Function",

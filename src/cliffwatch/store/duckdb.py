@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from cliffwatch.store.contract import (
 )
 from cliffwatch.store.duckdb_erase import erase_rows, overwrite_free
 from cliffwatch.store.duckdb_file import DuckDBFile, registered, run, table_of
+from cliffwatch.store.duckdb_snapshot import snapshot
 from cliffwatch.store.seen import Seen
 
 _SCHEMA = """
@@ -285,6 +286,11 @@ class DuckDBStore(EventStore):
             free = run(reader, "SELECT sum(block_size * free_blocks) FROM pragma_database_size()")[0][0]
         extra = {"free_bytes": float(free), "turned_away": float(self._turned_away)}
         return StoreStats(archive, facts, points, self._file.disk_bytes(), extra)
+
+    def snapshot(self, path: Path, progress: Callable[[float], None]) -> dict[str, int]:
+        """Write a copy of everything, as of now, to a new file; returns table -> rows. `progress` hears the share that
+        is done. Raises Unavailable."""
+        return snapshot(self._file, path, progress)
 
     def close(self) -> None:
         self._file.close()
