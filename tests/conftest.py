@@ -35,8 +35,8 @@ CHROMIUM_FLAGS = [
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The address of a PostgreSQL server that runs for the whole session."""
-    with postgresql_server() as url:
-        yield url
+    with postgresql_server() as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")

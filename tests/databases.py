@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -91,48 +92,63 @@ def nothing(_: Database) -> None:
     """Furnishes nothing."""
 
 
+class PostgreSQLServer:
+    """A PostgreSQL server of one's own on loopback. It syncs nothing: what it has survives a kill, not a power cut."""
+
+    def __init__(self, folder: Path) -> None:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        self._binaries = found[-1] if found else Path(shutil.which("initdb") or "/nowhere").parent
+        assert (self._binaries / "initdb").exists(), "PostgreSQL is not there; script/test installs it (apt install)"
+        self._as_user: dict[str, Any] = {}
+        if os.geteuid() == 0:  # it refuses to run as root
+            self._as_user = {"user": "postgres", "group": "postgres"}
+            shutil.chown(folder, "postgres", "postgres")
+        self._folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self.url = f"postgresql://tests@127.0.0.1:{self._port}"
+        subprocess.run(
+            [self._binaries / "initdb", "-A", "trust", "-U", "tests", "--no-sync", "-D", folder / "data"],
+            check=True,
+            capture_output=True,
+            **self._as_user,
+        )
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        options = [f"-c{setting}=off" for setting in ("fsync", "synchronous_commit", "full_page_writes")]
+        options += ["-cmax_connections=200", "-p", str(self._port), "-h", "127.0.0.1", "-k", str(self._folder)]
+        self._process = subprocess.Popen(
+            [self._binaries / "postgres", "-D", self._folder / "data", *options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **self._as_user,
+        )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                psycopg.connect(f"{self.url}/postgres").close()
+                break
+            except psycopg.OperationalError:
+                assert time.monotonic() < deadline, "PostgreSQL did not start within a minute"
+                time.sleep(0.1)
+
+    def die(self) -> None:
+        """What `pg_ctl stop -m immediate` does: every connection is cut, nothing is written any more."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(20)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+
+
 @contextmanager
-def postgresql_server() -> Iterator[str]:
-    """A PostgreSQL server of one's own on loopback: `postgresql://tests@127.0.0.1:port`. It may lose what it has."""
+def postgresql_server() -> Iterator[PostgreSQLServer]:
+    """A server for as long as this lasts."""
     with tempfile.TemporaryDirectory(prefix="cliffwatch-postgresql-", ignore_cleanup_errors=True) as folder:
-        yield from _serving(Path(folder))
-
-
-def _serving(folder: Path) -> Iterator[str]:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    binaries = found[-1] if found else Path(shutil.which("initdb") or "/nowhere").parent
-    assert (binaries / "initdb").exists(), "PostgreSQL is not there; script/test installs it (apt install postgresql)"
-    as_user: dict[str, Any] = {}
-    if os.geteuid() == 0:  # it refuses to run as root
-        as_user = {"user": "postgres", "group": "postgres"}
-        shutil.chown(folder, "postgres", "postgres")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = folder / "data"
-    subprocess.run(
-        [binaries / "initdb", "-A", "trust", "-U", "tests", "--no-sync", "-D", data],
-        check=True,
-        capture_output=True,
-        **as_user,
-    )
-    options = [f"-c{setting}=off" for setting in ("fsync", "synchronous_commit", "full_page_writes")]
-    options += ["-cmax_connections=200", "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
-    server = subprocess.Popen(
-        [binaries / "postgres", "-D", data, *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        **as_user,
-    )
-    url = f"postgresql://tests@127.0.0.1:{port}"
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            psycopg.connect(f"{url}/postgres").close()
-            break
-        except psycopg.OperationalError:
-            assert time.monotonic() < deadline, "PostgreSQL did not start within a minute"
-            time.sleep(0.1)
-    yield url
-    server.terminate()
-    server.wait(20)
+        server = PostgreSQLServer(Path(folder))
+        yield server
+        server.stop()

@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from cliffwatch.db.keys import FILE_NAME, VARIABLE, Keyring, open_keys
@@ -92,14 +92,17 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session for reading; nothing is kept."""
-        with self._sessions() as session:
+        """A session for reading; nothing is kept. Raises Unavailable when the database does not answer."""
+        with _answering(), self._sessions() as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A session whose changes are committed together at the end, or not at all."""
-        with self._sessions() as session, session.begin():
+        """A session whose changes are committed together at the end, or not at all.
+
+        Raises Unavailable when the database does not answer.
+        """
+        with _answering(), self._sessions() as session, session.begin():
             if self.is_sqlite:  # take the write lock at once: an upgrade from read to write cannot wait
                 session.execute(text("BEGIN IMMEDIATE"))
             yield session
@@ -121,6 +124,18 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """A server that is away, or a file that is locked for too long, is a matter of waiting and not of a mistake."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        log.warning("metadata_do_not_answer", error=str(error.orig).strip())
+        raise Unavailable(
+            "metadata database", "does not answer now.", "Try again in a moment; what was acknowledged is safe."
+        ) from error
 
 
 def migrations() -> Config:

@@ -88,7 +88,7 @@ class _Installation(Collector):
         up = {("metadata",): 1.0, ("store",): 1.0}
         try:
             yield from self._metadata()
-        except SQLAlchemyError:
+        except (SQLAlchemyError, Unavailable):
             up["metadata",] = 0.0
         try:
             yield from self._store()
