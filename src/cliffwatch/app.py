@@ -27,7 +27,7 @@ from cliffwatch.engage.profiles import Profiles
 from cliffwatch.errors import InvalidInput
 from cliffwatch.goals import Goals
 from cliffwatch.guidance import Guidance
-from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves, Shares, Triage
+from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves, SavedFilters, Shares, Triage
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.ingest.patience import PatientProtocol
 from cliffwatch.jobs import Jobs
@@ -173,6 +173,7 @@ def build_services(
         charts=charts,
         apprise=settings.apprise,
     )
+    incidents.tells(outbox.enqueue)
     digests = Digests(database, outbox, settings.effective_base_url, charts)
     watcher = Watcher(
         database,
@@ -220,6 +221,7 @@ def build_services(
         moves=Moves(database),
         shares=Shares(database),
         triage=Triage(),
+        filters=SavedFilters(database),
         monitors=monitors,
         maintenance=MaintenanceWindows(database),
         routing=Routing(database),

@@ -12,7 +12,7 @@ from cliffwatch.db import Database
 from cliffwatch.engage import Engage
 from cliffwatch.goals import Goals
 from cliffwatch.guidance import Guidance
-from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves, Shares, Triage
+from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves, SavedFilters, Shares, Triage
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox
@@ -49,6 +49,7 @@ class Services:
     moves: Moves
     shares: Shares
     triage: Triage
+    filters: SavedFilters
     monitors: Monitors
     maintenance: MaintenanceWindows
     routing: Routing

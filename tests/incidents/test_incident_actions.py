@@ -160,3 +160,18 @@ def test_an_incident_that_goes_on_in_another_stream_stays_open(opened: World) ->
     with opened.database.write() as session:
         assert opened.incidents.stop_watching(session, REVENUE, NOW) == []
         assert len(opened.incidents.stop_watching(session, CHECKOUT, NOW)) == 1
+
+
+def test_a_step_whose_message_cannot_be_written_was_not_taken(opened: World) -> None:
+    class Full(Exception):
+        pass
+
+    def full(*_: object) -> None:
+        raise Full
+
+    opened.incidents.tells(full)
+    with pytest.raises(Full):
+        opened.incidents.resolve(1, 1, opened.person, NOW)
+    assert opened.incidents.get(1, 1).state is IncidentState.OPEN
+    opened.incidents.tells(lambda *_: None)
+    assert opened.incidents.resolve(1, 1, opened.person, NOW)[0].state is IncidentState.RESOLVED

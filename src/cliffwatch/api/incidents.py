@@ -258,9 +258,7 @@ def act(services: Services, request: Request, who: Identity, number: int, action
         raise Forbidden(
             "This", "is done in a person's name, and this token belongs to none.", "Use a token that belongs to you."
         )
-    incident, transitions = step(who.workspace.id, number, who.person, now)
-    with services.database.write() as session:
-        services.outbox.enqueue(session, transitions, now)
+    incident, _ = step(who.workspace.id, number, who.person, now)
     note(services, request, who, f"incident.{action}", f"incident:{number}")
     return detail(services, incident)
 

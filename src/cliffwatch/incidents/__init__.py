@@ -5,6 +5,7 @@ transitions that others may want to hear of. Never detects, never explains by it
 given), never sends anything.
 """
 
+from cliffwatch.incidents.filters import SavedFilter, SavedFilters
 from cliffwatch.incidents.maintenance import Maintenance, MaintenanceWindows
 from cliffwatch.incidents.model import (
     Anomaly,
@@ -43,6 +44,8 @@ __all__ = [
     "Numbers",
     "QuietReason",
     "Rule",
+    "SavedFilter",
+    "SavedFilters",
     "Share",
     "Shares",
     "Subject",

@@ -84,7 +84,7 @@ def short(value: float, unit: str | None) -> str:
             text = f"{shown:.{digits}f}"
             text = text.rstrip("0").rstrip(".") if "." in text else text
             return quantity(1.0, unit).replace("1", f"{text} {mark}", 1)
-    return quantity(round(value) if size >= 100 else value, unit)
+    return quantity(round(value) if size >= 10 else value, unit)
 
 
 def _keep(given: GoalGiven) -> str:

@@ -70,6 +70,7 @@ def numbers(incident: Incident) -> Numbers:
 
 def _of_goal(incident: Incident, duration_ms: int) -> Numbers:
     """Where a period lands, held against the target."""
+    side = "less" if incident.impact < 0 else "more"
     words = change(incident.relative).replace("what is expected", "the target") if incident.relative else ""
     return Numbers(
         actual=incident.actual,
@@ -82,7 +83,7 @@ def _of_goal(incident: Incident, duration_ms: int) -> Numbers:
         actual_rate="",
         expected_rate="",
         change_words=words.replace("expected", "the target"),
-        loss_words=f"{short(abs(incident.impact), incident.unit)} {'less' if incident.impact < 0 else 'more'}",
+        loss_words=f"{quantity(round(abs(incident.impact)), incident.unit)} {side}",
         duration_words=duration(duration_ms),
         actual_label="Lands at" if incident.ended_ms is None else "Landed at",
         expected_label="Target",

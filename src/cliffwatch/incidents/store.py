@@ -54,6 +54,7 @@ class Actor(Protocol):
     def name(self) -> str: ...
 
 
+Enqueue = Callable[[Session, Sequence[Transition], int], object]
 Acted = tuple[Incident, list[Transition]]
 Transitions = list[Transition]
 Found = list[Incident]
@@ -68,6 +69,12 @@ class Incidents:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._enqueue: Enqueue | None = None
+
+    def tells(self, enqueue: Enqueue) -> None:
+        """Whoever writes messages does so in the transaction of each step of a person: neither is there without the
+        other."""
+        self._enqueue = enqueue
 
     def take(
         self,
@@ -189,8 +196,10 @@ class Incidents:
         stream_id: int | None = None,
         limit: int = 100,
         before: tuple[int, int] | None = None,
+        owners: Sequence[int | None] | None = None,
     ) -> Found:
-        """Incidents of a workspace, the newest first. `stream_id`: those with an anomaly in that stream.
+        """Incidents of a workspace, the newest first. `stream_id`: those with an anomaly in that stream. `owners`:
+        those that belong to one of these people, None standing for nobody.
 
         `before` is (opened_ms, number) of the last one seen: what comes in meanwhile stands before it, so that nothing
         is shown twice. Without `states`: all but those that are part of another one.
@@ -205,6 +214,9 @@ class Incidents:
                 AnomalyRow.stream_id == stream_id, AnomalyRow.incident_id.is_not(None)
             )
             conditions.append((IncidentRow.stream_id == stream_id) | IncidentRow.id.in_(of_stream))
+        if owners is not None:
+            named = IncidentRow.owner_id.in_([one for one in owners if one is not None])
+            conditions.append(or_(named, IncidentRow.owner_id.is_(None)) if None in owners else named)
         if before is not None:
             opened_ms, number = before
             older = and_(IncidentRow.opened_ms == opened_ms, IncidentRow.number < number)
@@ -385,6 +397,8 @@ class Incidents:
             if person.id is None and not transition.note:
                 transition = replace(transition, note=f"{person.name}.")
             self._step(session, transition, now, person.id, **extra)
+            if self._enqueue is not None:
+                self._enqueue(session, [transition], now)
         return transition.incident, [transition]
 
     @staticmethod

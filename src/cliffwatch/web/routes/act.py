@@ -44,17 +44,15 @@ def act(request: Request, services: Installed, token: str, posted: PostedForm) -
     link = services.links.use(token, now)
     incidents, where = services.incidents, (link.workspace_id, link.number)
     if link.act is Act.ACKNOWLEDGE:
-        incident, transitions = incidents.acknowledge(*where, who, now)
+        incident, _ = incidents.acknowledge(*where, who, now)
         done = "You took it on. Others see that."
     elif link.act is Act.SNOOZE:
         hours = min(posted.number("hours") or 1, 24 * 31)
-        incident, transitions = incidents.snooze(*where, who, now, now + hours * 3_600_000)
+        incident, _ = incidents.snooze(*where, who, now, now + hours * 3_600_000)
         done = "It is quiet until then, and comes back if it still goes on."
     else:
-        incident, transitions = incidents.false_alarm(*where, who, now)
+        incident, _ = incidents.false_alarm(*where, who, now)
         done = "It is marked as a false alarm."
-    with services.database.write() as session:
-        services.outbox.enqueue(session, transitions, now)
     services.accounts.audit(
         link.workspace_id,
         who.name,

@@ -11,6 +11,8 @@ from starlette.responses import Response
 
 from cliffwatch.errors import CliffwatchError, InvalidInput, NotFound
 from cliffwatch.incidents import Incident, IncidentState, Transition
+from cliffwatch.incidents.filters import query_of
+from cliffwatch.incidents.goal_words import GOAL
 from cliffwatch.incidents.markdown import file_name
 from cliffwatch.notify import Delivery
 from cliffwatch.pipeline.export import incident_markdown
@@ -18,6 +20,7 @@ from cliffwatch.streams.model import Slice, Stream, slice_key
 from cliffwatch.web import formats, points
 from cliffwatch.web.forms import PostedForm
 from cliffwatch.web.render import see_other
+from cliffwatch.web.views import goals as goal_views
 from cliffwatch.web.views import heatmap, links, series
 from cliffwatch.web.views import incidents as views
 from cliffwatch.web.views import moved as moved_view
@@ -42,32 +45,71 @@ TRIAGED = {
 
 @router.get("")
 def incident_list(
-    visit: Reading, show: str = "live", before: str = "", size: int = PER_PAGE, undo: int = 0
+    visit: Reading,
+    show: str = "live",
+    stream: str = "",
+    owner: str = "",
+    before: str = "",
+    size: int = PER_PAGE,
+    undo: int = 0,
+    deleted: int = 0,
 ) -> Response:
+    services = visit.services
     states = {key: wanted for key, _, wanted in views.FILTERS}
-    show = show if show in states else "live"
+    wanted = wanted_in(visit, show, stream, owner)
+    show, stream_id = wanted["show"], int(wanted["stream"]) if "stream" in wanted else None
+    known: dict[str, list[int | None]] = {"me": [visit.person.id], "nobody": [None]}
+    owners = known.get(owner)
     size = min(max(size, 1), PER_PAGE)
     opened, _, last = before.partition(".")
     since = (int(opened), int(last)) if opened.isdigit() and last.isdigit() and len(before) < 30 else None
-    found = visit.services.incidents.list(visit.workspace_id, states=states[show], limit=size + 1, before=since)
+    found = services.incidents.list(
+        visit.workspace_id,
+        states=states[show],
+        stream_id=stream_id,
+        limit=size + 1,
+        before=since,
+        owners=owners,
+    )
     more = f"{found[size - 1].opened_ms}.{found[size - 1].number}" if len(found) > size else ""
-    live = len(visit.services.incidents.list(visit.workspace_id, states=views.LIVE))
+    live = len(services.incidents.list(visit.workspace_id, states=views.LIVE))
+    narrowed = {name: value for name, value in wanted.items() if name != "show"}
+    saved = services.filters.list(visit.workspace_id, visit.person.id)
     return visit.page(
         "incidents.html",
         show=show,
-        filters=[(key, label, live if key == "live" else 0) for key, label, _ in views.FILTERS],
+        wanted=wanted,
+        narrowed=bool(narrowed),
+        filters=[
+            (f"/incidents?{urlencode({'show': key, **narrowed})}", key, label, live if key == "live" else 0)
+            for key, label, _ in views.FILTERS
+        ],
+        streams=[(one.id, one.name) for one in services.streams.list(visit.workspace_id)],
+        saved=[(one, one.query == query_of(wanted), one.person_id == visit.person.id) for one in saved],
+        deleted=deleted if 0 < deleted < 2**53 else 0,
         lines=[views.line(incident, visit.zone, visit.now) for incident in found[:size]],
-        older=f"/incidents?{urlencode({'show': show, 'size': size, 'before': more})}" if more else "",
+        older=f"/incidents?{urlencode({**wanted, 'size': size, 'before': more})}" if more else "",
         newest=since is None,
         undo=undo if 0 < undo < 2**53 else 0,
     )
 
 
+def wanted_in(visit: Visit, show: str, stream: str, owner: str) -> dict[str, str]:
+    """What the list is to show, of what it understands: a stream of the workspace, an owner, states."""
+    wanted = {"show": show if show in {key for key, _, _ in views.FILTERS} else "live"}
+    if stream in {str(one.id) for one in visit.services.streams.list(visit.workspace_id)}:
+        wanted["stream"] = stream
+    if owner in ("me", "nobody"):
+        wanted["owner"] = owner
+    return wanted
+
+
 @router.post("/triage")
 def triage(visit: Editing, posted: PostedForm) -> Response:
     """One step with all that were chosen; the answer offers to take it back."""
-    services, step, show = visit.services, posted.text("step"), posted.text("show")
-    here = f"/incidents?show={show}" if show in {key for key, _, _ in views.FILTERS} else "/incidents"
+    services, step = visit.services, posted.text("step")
+    wanted = wanted_in(visit, posted.text("show"), posted.text("stream"), posted.text("owner"))
+    here = f"/incidents?{urlencode(wanted)}"
     numbers = [int(one) for one in posted.all("number") if one.isdigit() and len(one) < 10]
     try:
         with services.database.write() as session:
@@ -81,7 +123,7 @@ def triage(visit: Editing, posted: PostedForm) -> Response:
         told += f" {len(done.refused)} could not be: {done.refused[0][1]}"
     if not done.done:
         return see_other(here, told, tone="bad")
-    return see_other(f"{here}{'&' if '?' in here else '?'}undo={done.id}", told)
+    return see_other(f"{here}&undo={done.id}", told)
 
 
 @router.post("/triage/{triage_id}/undo")
@@ -115,7 +157,7 @@ def incident_page(visit: Reading, number: int) -> Response:
     )
     address = f"{visit.address}/incidents/{number}"
     moved = views.also_moved(incident, services.incidents.anomalies(incident.id), visit.zone, visit.now)
-    around = services.around.look(incident)
+    around, of_goal = services.around.look(incident), incident.kind == GOAL
     return visit.page(
         "incident.html",
         verdict=verdict_view(around.verdict),
@@ -128,8 +170,9 @@ def incident_page(visit: Reading, number: int) -> Response:
         why=views.why(incident, link),
         seen_in=of.seen_in,
         explain_href=_explain_href(visit, incident, stream, of),
+        goal=goal_views.of_incident(incident, services.goals.list(visit.workspace_id)) if of_goal else None,
         chart=_chart(visit, incident, stream),
-        heat=_heat(visit, incident, stream),
+        heat=None if of_goal else _heat(visit, incident, stream),
         moved=[(item, _moved_href(item)) for item in moved],
         timeline=_timeline(visit, incident),
         members=[(member.person.id, member.person.name) for member in services.accounts.members(visit.workspace_id)],
@@ -199,17 +242,14 @@ Acted = tuple[Incident, Sequence[Transition]]
 
 
 def _act(visit: Visit, number: int, step: Callable[..., Acted], told: str, **more: Any) -> Response:
-    """Do it, tell the channels what they should hear, and go back to the incident; say so when it is not possible."""
+    """Do it, with what channels hear of it, and go back to the incident; say so when it is not possible."""
     here = f"/incidents/{number}"
     try:
-        _, transitions = step(visit.workspace_id, number, visit.person, visit.now, **more)
+        step(visit.workspace_id, number, visit.person, visit.now, **more)
     except NotFound:
         raise
     except CliffwatchError as error:
         return see_other(here, str(error), tone="bad")
-    if transitions:
-        with visit.services.database.write() as session:
-            visit.services.outbox.enqueue(session, transitions, visit.now)
     return see_other(here, told)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cliffwatch.goals import Aim, Goal, GoalGiven, Pace, Repeat
+from cliffwatch.incidents import Incident
 from cliffwatch.incidents.goal_words import chance, outlook, short
 from cliffwatch.incidents.headline import name_of
 from cliffwatch.streams.model import Stream
@@ -71,6 +73,12 @@ def line(goal: Goal, stream: Stream | None, incident: int | None) -> GoalLine:
         picture(given, pace, unit) if pace is not None else None,
         incident,
     )
+
+
+def of_incident(incident: Incident, goals: Sequence[Goal]) -> Picture | None:
+    """The picture of the goal that an incident warns of, while the same period is followed."""
+    goal = next((one for one in goals if one.incident_id == incident.id), None)
+    return picture(goal.given, goal.pace, incident.unit) if goal is not None and goal.pace is not None else None
 
 
 def badge(given: GoalGiven, pace: Pace | None, *, warned: bool) -> Badge:
