@@ -28,6 +28,7 @@ from rich.table import Table
 from cliffwatch.detect import Grid, Measure, Sensitivity, State, advance, anomalies, begin, score
 from cliffwatch.detect.table import run
 from corpus import load
+from detect_measures import measures
 from detect_peers import available
 from detect_runs import runs
 from detect_slices import slices
@@ -68,6 +69,7 @@ def main() -> None:
         console.print(numenta(arguments.nab, arguments.nab_score))
     if arguments.quiet_series:
         console.print(budgets(arguments.quiet_series, arguments.quiet_seed))
+        console.print(measures(arguments.quiet_series // 5, arguments.quiet_seed))
         console.print(slices(arguments.quiet_seed))
         console.print(runs([100, 1_000], arguments.quiet_seed))
     if arguments.speed_series:

@@ -164,6 +164,15 @@ def test_a_clone_measures_the_same_under_its_own_name(world: World) -> None:
     assert world.ask("GET", clone.headers["Location"].removeprefix("/api/v1")).status_code == 200
 
 
+def test_a_clone_is_as_sensitive_as_its_original(world: World) -> None:
+    path = f"/streams/{world.home.stream.id}"
+    wish = world.ask("GET", f"{path}/sensitivity").json()["sensitivity"] | {"alerts_per_week": 4.5}
+    assert world.ask("PUT", f"{path}/sensitivity", json=wish).status_code == 200
+    clone = world.ask("POST", f"{path}/clone", json={"name": "Revenue, as sensitive"}).json()
+    there = world.ask("GET", f"/streams/{clone['id']}/sensitivity").json()
+    assert there["sensitivity"]["alerts_per_week"] == 4.5
+
+
 @pytest.mark.parametrize(
     ("change", "parts", "recompute"),
     [

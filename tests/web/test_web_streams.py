@@ -12,6 +12,7 @@ import pytest
 from tests.web.conftest import DEFINITION, NOW, OWNER, PASSWORD, REVENUE, House
 
 from cliffwatch.errors import NotFound
+from cliffwatch.guidance import Filters, Sensitivity
 from cliffwatch.streams import Stream, StreamState, parse
 from cliffwatch.web.forms import Posted
 from cliffwatch.web.views import wizard
@@ -80,6 +81,23 @@ def test_a_clone_opens_the_wizard_filled_in_and_leaves_the_original_alone(house:
     clone = house.services.streams.get(1, int(made.rsplit("/", 1)[-1]))
     assert (clone.name, clone.definition) == ("Spare, copy", spare.definition)
     assert house.services.streams.get(1, spare.id) == spare
+
+
+def test_a_clone_whose_measures_were_changed_keeps_what_is_left_of_the_sensitivity(house: House, spare: Stream) -> None:
+    sensitivities = house.services.guidance.sensitivities
+    filters = Filters(minimum_windows=2)
+    gone = spare.definition.measures[0].key
+    sensitivities.set(spare, Sensitivity(4.5, filters, {gone: Filters(minimum_windows=3)}), "Robin", NOW)
+    fields = fields_of(spare, name="Clicks, copy", version="")
+    definition = {**DEFINITION, "measures": [{"aggregation": "users"}]}
+    other = wizard.of_definition(parse(definition), spare.source_id, "Clicks, copy")
+    fields |= {name: [v for n, v in other.pairs() if n == name] for name, _ in other.pairs()} | {
+        "base": [str(spare.id)]
+    }
+    made = house.client().post("/streams/new", data=fields).headers["location"]
+    clone = house.services.streams.get(1, int(made.rsplit("/", 1)[-1]))
+    assert gone not in {measure.key for measure in clone.definition.measures}
+    assert sensitivities.get(clone).sensitivity == Sensitivity(4.5, filters)
 
 
 def test_an_edit_of_what_somebody_changed_meanwhile_is_not_saved_unseen(house: House, spare: Stream) -> None:

@@ -208,8 +208,11 @@ def add_life(routes: APIRouter, services: Services) -> None:
     def clone_stream(
         who: Editor, request: Request, response: Response, stream_id: Id, given: CloneGiven
     ) -> StreamShown:
-        """It is filled from the archive like any new stream."""
-        stream = services.streams.clone(who.workspace.id, stream_id, given.name, services.clock())
+        """It is filled from the archive like any new stream, and as sensitive as the original."""
+        now = services.clock()
+        original = services.streams.get(who.workspace.id, stream_id)
+        stream = services.streams.clone(who.workspace.id, stream_id, given.name, now)
+        services.guidance.sensitivities.copy(original, stream, who.label, now)
         note(services, request, who, "stream.create", f"stream:{stream.id}", {"clone_of": stream_id})
         response.headers.update(location(request, f"/streams/{stream.id}"))
         return tagged(response, stream)

@@ -51,6 +51,16 @@ class Sensitivities:
             session.flush()
             return kept(row, stream)
 
+    def copy(self, original: Stream, stream: Stream, by: str, now: int) -> KeptSensitivity:
+        """A clone is as sensitive as its original; filters of measures that it does not have are left out.
+
+        Nothing is written while the original has the usual sensitivity.
+        """
+        with self._database.read() as session:
+            row = session.get(SensitivityRow, original.id)
+            found = kept(row, stream).sensitivity if row is not None else Sensitivity()
+        return self.get(stream) if found == Sensitivity() else self.set(stream, found, by, now)
+
     def undo(self, stream: Stream, by: str, now: int) -> KeptSensitivity:
         """Take the last change back. Raises Conflict when there is none to take back."""
         with self._database.write() as session:

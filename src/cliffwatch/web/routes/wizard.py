@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from cliffwatch.errors import Conflict, InvalidInput
+from cliffwatch.errors import Conflict, InvalidInput, NotFound
 from cliffwatch.ingest import Source
 from cliffwatch.spec.fql_form import OPERATORS, VALUELESS, Condition
 from cliffwatch.streams import Stream
@@ -53,9 +54,19 @@ def create(visit: Editing, posted: PostedForm) -> Response:
         except InvalidInput as error:
             errors = {"name": said(error)}
         else:
+            _as_sensitive_as_its_original(visit, draft, stream)
             visit.audit("stream.create", f"stream:{stream.id}", name=stream.name)
             return see_other(f"/streams/{stream.id}", f"“{stream.name}” is filling in its history.")
     return _failed(visit, draft, errors, None)
+
+
+def _as_sensitive_as_its_original(visit: Visit, draft: Draft, stream: Stream) -> None:
+    """Give a clone the sensitivity of the stream that it was made from, unless that is gone by now."""
+    if draft.base is None:
+        return
+    with suppress(NotFound):
+        original = visit.services.streams.get(visit.workspace_id, draft.base)
+        visit.services.guidance.sensitivities.copy(original, stream, visit.person.name, visit.now)
 
 
 @router.get("/{stream_id}/edit")
