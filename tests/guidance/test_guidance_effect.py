@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cliffwatch.detect import Directions
+from cliffwatch.detect import Sensitivity as SeriesSensitivity
 from cliffwatch.errors import InvalidInput
 from cliffwatch.guidance import (
     Advice,
@@ -43,6 +44,12 @@ def test_a_stream_s_budget_is_shared_by_its_series() -> None:
     advice = Advice(sensitivity=Sensitivity(alerts_per_week=1.0))
     wishes = advice.of([ORDERS, GERMANY, FRANCE, ("sum(properties.revenue)", ())], HOUR)
     assert [wish.false_alerts_per_series_week for wish in wishes] == [0.25] * 4
+
+
+def test_without_a_promise_every_series_keeps_the_installation_s_own_budget_however_many_there_are() -> None:
+    advice = Advice(base=SeriesSensitivity(0.007, minimum_effect=0.2))
+    wishes = advice.of([ORDERS, GERMANY, FRANCE], HOUR)
+    assert [(wish.false_alerts_per_series_week, wish.minimum_effect) for wish in wishes] == [(0.007, 0.2)] * 3
 
 
 def test_a_measure_s_own_filters_replace_the_stream_s() -> None:

@@ -87,7 +87,8 @@ class StreamsApi(Transport):
     def clone_stream(self, stream_id: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """Make another stream that measures the same.
 
-        It is filled from the archive like any new stream. Needs the role editor, or a token of scope write.
+        It is filled from the archive like any new stream, and as sensitive as the original. Needs the role editor,
+        or a token of scope write.
         """
         found: dict[str, Any] = self._ask("POST", f"/streams/{stream_id}/clone", body=body)
         return found
