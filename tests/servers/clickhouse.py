@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from clickhouse_driver import Client
@@ -19,7 +21,7 @@ _SERVER = shutil.which("clickhouse-server", path="/usr/bin:/usr/sbin:/usr/local/
 _CONFIG = """<yandex>
 <logger><level>warning</level><log>{folder}/server.log</log><errorlog>{folder}/error.log</errorlog></logger>
 <tcp_port>{tcp}</tcp_port><http_port>{http}</http_port><interserver_http_port>{inter}</interserver_http_port>
-<interserver_http_host>127.0.0.1</interserver_http_host><listen_host>127.0.0.1</listen_host>
+<interserver_http_host>{host}</interserver_http_host><listen_host>{host}</listen_host>
 <path>{data}/</path><tmp_path>{data}/tmp/</tmp_path><users_config>users.xml</users_config>
 <default_profile>default</default_profile><default_database>default</default_database>
 <mark_cache_size>50000000</mark_cache_size><max_concurrent_queries>200</max_concurrent_queries>
@@ -29,18 +31,35 @@ _CONFIG = """<yandex>
 _USERS = """<yandex><profiles><default><max_memory_usage>1000000000</max_memory_usage><max_threads>2</max_threads>
 <background_pool_size>16</background_pool_size><distributed_ddl_task_timeout>60</distributed_ddl_task_timeout>
 </default></profiles>
-<users><default><password></password><networks><ip>127.0.0.1</ip></networks><profile>default</profile>
+<users><default><password></password><networks><ip>127.0.0.1</ip><ip>10.77.0.0/24</ip></networks><profile>default</profile>
 <quota>default</quota></default></users><quotas><default></default></quotas></yandex>"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server listens, and the command that starts another one there (in a network namespace)."""
+
+    host: str = "127.0.0.1"
+    prefix: tuple[str, ...] = ()
+
+
+HERE = Place()
 
 
 class Process:
     """A server that can be ended, killed, stopped and started again."""
 
-    def __init__(self, folder: Path, command: list[str], port: int) -> None:
+    def __init__(self, folder: Path, command: list[str], port: int, place: Place = HERE) -> None:
         self.folder = folder
         self.port = port
-        self._command = command
+        self.host = place.host
+        self._command = [*place.prefix, *command]
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def start(self) -> None:
         with (self.folder / "out.log").open("ab") as out:
@@ -51,7 +70,7 @@ class Process:
         while time.monotonic() < deadline:
             assert self._process is not None
             assert self._process.poll() is None, f"{self._command} ended: {self.log()}"
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 1):
                 return
             time.sleep(0.05)
         raise AssertionError(f"{self._command} did not listen within {seconds} s: {self.log()}")
@@ -89,11 +108,11 @@ class Process:
 class ZooKeeper(Process):
     """One ZooKeeper server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: Place = HERE) -> None:
         folder.mkdir(parents=True)
         (port,) = free_ports(1)
         (folder / "zoo.cfg").write_text(
-            f"tickTime=500\ndataDir={folder}/data\nclientPort={port}\nclientPortAddress=127.0.0.1\n"
+            f"tickTime=500\ndataDir={folder}/data\nclientPort={port}\nclientPortAddress={place.host}\n"
             "admin.enableServer=false\nmaxClientCnxns=200\nmaxSessionTimeout=10000\n4lw.commands.whitelist=ruok\n"
         )
         (folder / "log4j.properties").write_text(
@@ -103,14 +122,14 @@ class ZooKeeper(Process):
         command = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.forceSync=no"]
         command += ["-cp", f"{folder}:/usr/share/java/zookeeper.jar:/usr/share/java/*"]
         command += ["org.apache.zookeeper.server.quorum.QuorumPeerMain", str(folder / "zoo.cfg")]
-        super().__init__(folder, command, port)
+        super().__init__(folder, command, port, place)
 
     def wait(self, seconds: float = 60.0) -> None:
         """Until it serves: a ClickHouse of 2018 that starts before then ends with a segmentation fault."""
         super().wait(seconds)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as asked:
+            with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 5) as asked:
                 asked.sendall(b"ruok")
                 if asked.recv(16) == b"imok":
                     return
@@ -121,19 +140,28 @@ class ZooKeeper(Process):
 class Server(Process):
     """One ClickHouse server; `data` may lie elsewhere (on a small disk)."""
 
-    def __init__(self, folder: Path, ports: tuple[int, int, int], cluster: str = "", data: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ports: tuple[int, int, int],
+        cluster: str = "",
+        data: Path | None = None,
+        place: Place = HERE,
+    ) -> None:
         folder.mkdir(parents=True)
         self.data = data or folder / "data"
         (self.data / "tmp").mkdir(parents=True, exist_ok=True)
         tcp, http, inter = ports
         (folder / "config.xml").write_text(
-            _CONFIG.format(folder=folder, data=self.data, tcp=tcp, http=http, inter=inter, cluster=cluster)
+            _CONFIG.format(
+                folder=folder, data=self.data, host=place.host, tcp=tcp, http=http, inter=inter, cluster=cluster
+            )
         )
         (folder / "users.xml").write_text(_USERS)
-        super().__init__(folder, [_SERVER, f"--config-file={folder / 'config.xml'}"], tcp)
+        super().__init__(folder, [_SERVER, f"--config-file={folder / 'config.xml'}"], tcp, place)
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
-        client = Client("127.0.0.1", port=self.port, connect_timeout=5, send_receive_timeout=30)
+        client = Client(self.host, port=self.port, connect_timeout=5, send_receive_timeout=30)
         try:
             found: list[tuple[object, ...]] = client.execute(sql)
             return found
@@ -183,16 +211,28 @@ class Single:
 
 
 class Cluster:
-    """`shards` x `replicas` servers and a ZooKeeper. `small` puts one server's data into that folder."""
+    """`shards` x `replicas` servers and a ZooKeeper.
 
-    def __init__(self, folder: Path, shards: int = 2, replicas: int = 2, small: Path | None = None) -> None:
-        self.zookeeper = ZooKeeper(folder / "zookeeper")
+    `small` puts one server's data into that folder; `places` are those of ZooKeeper and of each server.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        shards: int = 2,
+        replicas: int = 2,
+        small: Path | None = None,
+        places: Sequence[Place] = (),
+    ) -> None:
+        places = places or [HERE] * (1 + shards * replicas)
+        self.zookeeper = ZooKeeper(folder / "zookeeper", places[0])
         ports = free_ports(3 * shards * replicas)
         triples = [(ports[i], ports[i + 1], ports[i + 2]) for i in range(0, len(ports), 3)]
         layout = "".join(
             "<shard><internal_replication>true</internal_replication>"
             + "".join(
-                f"<replica><host>127.0.0.1</host><port>{triples[shard * replicas + replica][0]}</port></replica>"
+                f"<replica><host>{places[1 + shard * replicas + replica].host}</host>"
+                f"<port>{triples[shard * replicas + replica][0]}</port></replica>"
                 for replica in range(replicas)
             )
             + "</shard>"
@@ -200,7 +240,7 @@ class Cluster:
         )
         common = (
             f"<remote_servers><{CLUSTER}>{layout}</{CLUSTER}></remote_servers>"
-            f"<zookeeper><node><host>127.0.0.1</host><port>{self.zookeeper.port}</port></node>"
+            f"<zookeeper><node><host>{places[0].host}</host><port>{self.zookeeper.port}</port></node>"
             "<session_timeout_ms>4000</session_timeout_ms></zookeeper>"
             "<distributed_ddl><path>/clickhouse/task_queue/ddl</path></distributed_ddl>"
         )
@@ -211,6 +251,7 @@ class Cluster:
                 common + f"<macros><shard>{number // replicas + 1}</shard>"
                 f"<replica>{number % replicas + 1}</replica></macros>",
                 data=small if small is not None and number == 0 else None,
+                place=places[1 + number],
             )
             for number in range(shards * replicas)
         ]
@@ -243,5 +284,5 @@ class Cluster:
 
     def url_of(self, database: str) -> str:
         """The store's URL for a database of one's own."""
-        hosts = ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
+        hosts = ",".join(f"{server.host}:{server.port}" for server in self.servers)
         return f"clickhouse://default@{hosts}/{database}?cluster={CLUSTER}"

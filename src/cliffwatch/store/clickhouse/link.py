@@ -26,12 +26,15 @@ log = structlog.get_logger(__name__)
 Columns = Mapping[str, Sequence[Any]]
 Host = tuple[str, int]
 
-_CONNECT_SECONDS = 5.0
-_ANSWER_SECONDS = 300.0
+_CONNECT_SECONDS = 3.0
+_ANSWER_SECONDS = 60.0
+"""For the next sign of life, not for the whole answer: servers tell their progress all the time."""
+_SHORT_SECONDS = 5.0
+_TAKE_SECONDS = 30.0
 _COPY_SECONDS = 10.0
 """How long a replica that is up may take to fetch a block before the write counts without it."""
-_AWAY_SECONDS = 5.0
-"""How long a replica that let others wait is not asked again whether it has a block."""
+_AWAY_SECONDS = 20.0
+"""How long a replica that let others wait comes last, and is not asked again whether it has a block."""
 _SLOW_SECONDS = 0.5
 _IDLE = 8
 _OURS = {36, 42, 43, 44, 46, 47, 53, 60, 62}
@@ -44,6 +47,7 @@ _READING = {
     "max_expanded_ast_elements": 4_000_000,
     "connect_timeout_with_failover_ms": 2_000,
     "max_replica_delay_for_distributed_queries": 10,
+    "receive_timeout": 30,
 }
 
 
@@ -106,12 +110,12 @@ class NativeLink(Link):
             found: list[Sequence[Any]] = client.execute(sql, columnar=True, settings=_READING)
             return found
 
-        answer: list[Sequence[Any]] = self._first(self._address.hosts, ask)
+        answer: list[Sequence[Any]] = self._first(self._nearest(self._address.hosts), ask)
         return answer
 
     def reach(self, shards: Sequence[int]) -> None:
         for shard in shards:
-            self._first(self._order(shard), lambda client: client.execute("SELECT 1"))
+            self._first(self._order(shard), lambda client: client.execute("SELECT 1"), _SHORT_SECONDS)
 
     def insert(self, shard: int, table: Table, make: Callable[[], Columns]) -> None:
         def put(client: Client) -> Columns:
@@ -124,7 +128,7 @@ class NativeLink(Link):
             )
             return columns
 
-        host, columns = self._first_of(self._order(shard), put)
+        host, columns = self._first_of(self._order(shard), put, _TAKE_SECONDS)
         others = [replica for replica in self._layout[shard] if replica != host]
         if others and self._address.quorum != "none":
             witnesses = table.witnesses(columns)
@@ -143,7 +147,7 @@ class NativeLink(Link):
         while time.monotonic() > self._away.get(replica, 0.0):
             began = time.monotonic()
             try:
-                with self._client(replica) as client:
+                with self._client(replica, _SHORT_SECONDS) as client:
                     if client.execute(sql)[0][0] >= count:
                         return
                 reason = "is behind"
@@ -152,6 +156,7 @@ class NativeLink(Link):
                 self._note_away(replica, began)
                 break
             if time.monotonic() > deadline:
+                self._away[replica] = time.monotonic() + _AWAY_SECONDS
                 break
             time.sleep(pause)
             pause = min(2 * pause, 0.1)
@@ -169,7 +174,7 @@ class NativeLink(Link):
 
     def on_replicas(self, shard: int, sql: str) -> list[list[Sequence[Any]]]:
         answers = []
-        for host in self._layout[shard]:
+        for host in self._order(shard):
             with contextlib.suppress(Unavailable):
                 answers.append(self._first([host], lambda client: client.execute(sql, columnar=True)))
         return answers
@@ -210,21 +215,24 @@ class NativeLink(Link):
         return [layout[shard] for shard in sorted(layout)]
 
     def _order(self, shard: int) -> list[Host]:
-        """The replicas of a shard, those that answered last time first."""
+        return self._nearest(self._layout[shard])
+
+    def _nearest(self, hosts: Sequence[Host]) -> list[Host]:
+        """Those that did not let others wait come first."""
         now = time.monotonic()
-        return sorted(self._layout[shard], key=lambda host: self._away.get(host, 0.0) > now)
+        return sorted(hosts, key=lambda host: self._away.get(host, 0.0) > now)
 
-    def _first(self, hosts: Sequence[Host], ask: Callable[[Client], Any]) -> Any:
+    def _first(self, hosts: Sequence[Host], ask: Callable[[Client], Any], seconds: float = _ANSWER_SECONDS) -> Any:
         """What the first host says that can be reached."""
-        return self._first_of(hosts, ask)[1]
+        return self._first_of(hosts, ask, seconds)[1]
 
-    def _first_of(self, hosts: Sequence[Host], ask: Callable[[Client], Any]) -> tuple[Host, Any]:
-        """The first host that can be reached, and what it says."""
+    def _first_of(self, hosts: Sequence[Host], ask: Callable[[Client], Any], seconds: float) -> tuple[Host, Any]:
+        """The first host that can be reached, and what it says; each may be silent for `seconds`."""
         last: Exception | None = None
         for host in hosts:
             began = time.monotonic()
             try:
-                with self._client(host) as client:
+                with self._client(host, seconds) as client:
                     return host, ask(client)
             except ServerException as error:
                 if error.code in _OURS:
@@ -246,7 +254,7 @@ class NativeLink(Link):
         return self._closed
 
     @contextlib.contextmanager
-    def _client(self, host: Host) -> Iterator[Client]:
+    def _client(self, host: Host, seconds: float) -> Iterator[Client]:
         with self._lock:
             if self._closed:
                 raise Unavailable("event store", "is closed.")
@@ -259,9 +267,13 @@ class NativeLink(Link):
                 password=self._address.password,
                 secure=self._address.secure,
                 connect_timeout=_CONNECT_SECONDS,
-                send_receive_timeout=_ANSWER_SECONDS,
+                send_receive_timeout=seconds,
                 client_name="cliffwatch",
             )
+        connection = client.connection
+        connection.send_receive_timeout = seconds
+        if connection.socket is not None:
+            connection.socket.settimeout(seconds)
         try:
             yield client
         except BaseException:  # what it was about to say is not for the next one who asks
