@@ -356,13 +356,19 @@ def main() -> None:
             cluster = running.enter_context(Cluster(folder / "cluster", small=small / "data", places=net.places()))
             house = running.enter_context(installed(folder / "house", cluster.url))
             load = Load(house.port, house.key)
+            time.sleep((MINUTE - house.first_ms % MINUTE) / 1000)  # the first window that is run begins here
             for fault in faults(cluster, net, small):
                 if asked.only in fault[0]:
                     row = suffer(house, load, fault, asked.seconds)
                     table.add_row(*row)
                     console.print(" | ".join(row))
-            runs = wait_until(lambda: house.in_points() >= load.acknowledged, 180, "the runs of all windows")
             console.print(table)
+            try:
+                runs = wait_until(lambda: house.in_points() >= load.acknowledged, 150, "the runs of all windows")
+            except SystemExit:
+                console.print(f"points: {house.in_points():,} of {load.acknowledged:,}")
+                console.print(house.log.read_text(errors="replace")[-4000:])
+                raise
             console.print(
                 f"Points of all one-minute windows: {house.in_points():,} of {load.acknowledged:,} acknowledged, "
                 f"{runs:.0f} s after the last event."
