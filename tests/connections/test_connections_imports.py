@@ -158,6 +158,13 @@ def test_a_csv_file_is_shown_then_imported_by_the_columns_that_were_chosen(side:
     assert "4 of 4 rows, 2 left out" in text
 
 
+def test_the_page_of_an_import_says_how_long_its_source_keeps_events(side: Side) -> None:
+    upload(side, "orders.csv", CSV)
+    side.services.sources.update(1, 1, archive_days=41)
+    text = said(side.browser.get(f"{side.address}/connections/1"))
+    assert "keeps whole events for 41 days" in text
+
+
 def test_a_file_is_kept_until_its_events_are_stored_and_no_longer(side: Side) -> None:
     importer = side.services.connections.importer
     answer = upload(side, "orders.csv", CSV)

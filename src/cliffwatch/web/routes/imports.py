@@ -18,6 +18,7 @@ from cliffwatch.connections import Connection, Integration, Method
 from cliffwatch.connections.imports.files import ENDINGS, columns_of, connect, preview
 from cliffwatch.connections.imports.model import Import
 from cliffwatch.errors import Conflict, InvalidInput
+from cliffwatch.web.formats import plural
 from cliffwatch.web.forms import PostedForm
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views import imports as views
@@ -96,10 +97,15 @@ def progress(visit: Reading, connection_id: int) -> Response:
 def import_parts(visit: Visit, connection: Connection) -> Mapping[str, Any]:
     """What the page of a connection says of its imports."""
     if connection.method not in (Method.UPLOAD, Method.WAREHOUSE):
-        return {"imports": (), "importing": False}
+        return {"imports": (), "importing": False, "kept": ""}
     found = visit.services.connections.imports.of_source(visit.workspace_id, connection.source_id)
     lines = [views.line(one, visit.zone, visit.now) for one in found]
-    return {"imports": lines, "importing": any(one.under_way for one in lines)}
+    days = visit.services.sources.get(visit.workspace_id, connection.source_id).archive_days
+    return {
+        "imports": lines,
+        "importing": any(one.under_way for one in lines),
+        "kept": plural(days, "day"),
+    }
 
 
 def connect_warehouse(
