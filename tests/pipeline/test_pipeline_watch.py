@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from tests.pipeline.plant import DAY, HOUR, MINUTE, MONDAY, SECOND, Plant, opened
 
+from cliffwatch.api.incidents import fields
 from cliffwatch.incidents import IncidentState
+from cliffwatch.notify.message import data_of
 from cliffwatch.streams import Stream
 
 HISTORY = 7 * DAY
@@ -65,6 +67,18 @@ def test_an_outage_that_lasts_is_confirmed_when_the_window_closes_without_anothe
     assert [purpose for purpose, _ in plant.told()] == ["opened"]
     notes = [entry.text for entry in plant.services.incidents.timeline(incident.id)]
     assert any(note.startswith("Its window has closed: it is confirmed.") for note in notes), notes
+
+
+def test_programs_are_told_that_a_window_is_still_open_and_that_it_closed(plant: Plant) -> None:
+    stream = five_hourly(plant)
+    live(plant, stream, MONDAY + 34 * MINUTE)
+    said = []
+    for until in (MONDAY + 37 * MINUTE, MONDAY + 5 * HOUR + 3 * MINUTE):
+        plant.tick(until, 20 * MINUTE)
+        (incident,) = plant.incidents()
+        hook = data_of(incident, "Shop", "https://cliffwatch.example", "")["incident"]
+        said.append((hook["provisional"], fields(incident)["provisional"]))
+    assert said == [(True, True), (False, False)]
 
 
 def test_a_break_that_is_made_up_for_is_taken_back_when_the_window_closes(plant: Plant) -> None:

@@ -41,6 +41,9 @@ class IncidentShown(Shown):
     unit: str | None
     slice: dict[str, str]
     kind: str
+    provisional: Annotated[
+        bool, Field(description="Seen in a window that is still open; confirmed or withdrawn later.")
+    ]
     direction: Annotated[int, Field(description="1 above what was expected, -1 below.")]
     actual: Number
     expected: Number
@@ -286,6 +289,7 @@ def fields(incident: Incident) -> dict[str, Any]:
         "unit": incident.unit,
         "slice": dict(incident.slice),
         "kind": incident.kind,
+        "provisional": incident.provisional,
         "direction": incident.direction,
         "actual": told.actual,
         "expected": told.expected,

@@ -188,6 +188,7 @@ def data_of(incident: Incident, workspace_name: str, url: str, note: str, verdic
             "measure": {"key": incident.measure, "name": incident.measure_name, "unit": incident.unit},
             "slice": dict(incident.slice),
             "kind": incident.kind,
+            "provisional": incident.provisional,
             "direction": "above" if incident.direction > 0 else "below",
             "actual": incident.actual,
             "expected": incident.expected,

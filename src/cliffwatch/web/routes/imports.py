@@ -104,7 +104,7 @@ def import_parts(visit: Visit, connection: Connection) -> Mapping[str, Any]:
     return {
         "imports": lines,
         "importing": any(one.under_way for one in lines),
-        "kept": plural(days, "day"),
+        "kept": f"whole events for {plural(days, 'day')}" if days else "no whole events",
     }
 
 
