@@ -145,6 +145,16 @@ def test_a_job_that_always_fails_is_given_up_with_its_cause(database: Database, 
     assert not jobs.has_due(["work"], now)
 
 
+def test_a_job_whose_store_is_away_is_tried_every_ten_seconds_for_as_long_as_that_lasts(
+    database: Database, jobs: Jobs
+) -> None:
+    put(database, jobs, "a")
+    for attempt in range(3 * MAX_ATTEMPTS):
+        assert not jobs.fail(claim_one(jobs, attempt * 10_000), "away", attempt * 10_000, patient=True)
+        assert jobs.claim(["work"], attempt * 10_000 + 9_999, LEASE_MS) == []
+    assert claim_one(jobs, 3 * MAX_ATTEMPTS * 10_000).attempts == 1
+
+
 def test_a_job_that_kills_its_worker_every_time_is_given_up(database: Database, jobs: Jobs) -> None:
     put(database, jobs, "poison")
     put(database, jobs, "good")

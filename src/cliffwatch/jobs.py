@@ -23,6 +23,7 @@ from cliffwatch.errors import CliffwatchError
 MAX_ATTEMPTS = 12
 FIRST_RETRY_MS = 2_000
 LONGEST_RETRY_MS = 15 * 60_000
+PATIENT_RETRY_MS = 10_000
 
 
 class LeaseLost(CliffwatchError):
@@ -124,8 +125,17 @@ class Jobs:
         """Remember where a long job is, so that it goes on there after a crash. Raises LeaseLost."""
         self._change(session, job, payload=dict(payload))
 
-    def fail(self, job: Job, error: str, now: int) -> bool:
-        """Give the job back with its cause of failure; True when it will not be tried again."""
+    def fail(self, job: Job, error: str, now: int, *, patient: bool = False) -> bool:
+        """Give the job back with its cause of failure; True when it will not be tried again.
+
+        `patient` says that the job is not at fault, as when a store is away: it is tried every ten seconds for as long
+        as that lasts, and never given up.
+        """
+        if patient:
+            waits = {"due_ms": now + PATIENT_RETRY_MS, "attempts": max(job.attempts - 1, 0)}
+            with self._database.write() as session:
+                self._change(session, job, error=error[:2000], lease_until_ms=0, **waits)
+            return False
         over = job.attempts >= MAX_ATTEMPTS
         wait = min(FIRST_RETRY_MS * 2 ** (job.attempts - 1), LONGEST_RETRY_MS)
         values: dict[str, Any] = {"error": error[:2000], "lease_until_ms": 0}

@@ -219,6 +219,7 @@ def test_sql_cannot_be_smuggled_in_by_a_column_or_a_name() -> None:
 def postgres(postgresql: str) -> str:
     """A database with a schema as Segment writes it; its URL."""
     with psycopg.connect(f"{postgresql}/postgres", autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS warehouse WITH (FORCE)")
         connection.execute("CREATE DATABASE warehouse")
     url = f"{postgresql}/warehouse"
     with psycopg.connect(url, autocommit=True) as connection:

@@ -15,7 +15,7 @@ from cliffwatch.accounts import Accounts
 from cliffwatch.clock import Clock
 from cliffwatch.db import Database
 from cliffwatch.detect import Sensitivity as SeriesSensitivity
-from cliffwatch.errors import CliffwatchError
+from cliffwatch.errors import CliffwatchError, Unavailable
 from cliffwatch.goals import Goals
 from cliffwatch.guidance import Advice, Guidance, Rate, Sensitivity, rate_of
 from cliffwatch.guidance.rate import since_ms
@@ -217,7 +217,8 @@ class Pipeline:
         except Exception as error:  # any fault of a step is a cause of failure that people can read, and a retry
             known = isinstance(error, CliffwatchError)
             log.warning("job_failed", key=job.key, attempt=job.attempts, error=str(error), exc_info=not known)
-            over = self._jobs.fail(job, str(error) or type(error).__name__, self._clock())
+            away = isinstance(error, Unavailable)
+            over = self._jobs.fail(job, str(error) or type(error).__name__, self._clock(), patient=away)
             if job.kind == RUN:
                 self._runs.failed(job.payload["stream_id"], job.payload["start_ms"], str(error), over=over)
         else:
