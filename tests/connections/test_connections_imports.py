@@ -215,7 +215,7 @@ def test_sql_cannot_be_smuggled_in_by_a_column_or_a_name() -> None:
     assert "'it''s', \"it's\"" in sql
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def postgres(postgresql: str) -> str:
     """A database with a schema as Segment writes it; its URL."""
     with psycopg.connect(f"{postgresql}/postgres", autocommit=True) as connection:

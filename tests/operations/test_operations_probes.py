@@ -92,9 +92,9 @@ def test_requests_are_counted_by_the_pattern_of_their_route(application: Applica
 
 
 def test_a_dead_metadata_database_is_a_metric_and_not_an_error(application: Application, tmp_path: Path) -> None:
-    application.services.database.close()
     (tmp_path / "metadata.db").rename(tmp_path / "away.db")
     (tmp_path / "metadata.db").mkdir()
+    application.services.database.close()  # a connection that is made from now on finds none
     found = numbers(application)
     assert found["cliffwatch_up", (("part", "metadata"),)] == 0
     assert found["cliffwatch_up", (("part", "store"),)] == 1

@@ -24,9 +24,8 @@ def begin(session: Session, trouble: Trouble, *, is_sqlite: bool) -> Outage | No
         "text": trouble.text,
         "began_ms": trouble.since_ms,
     }
-    result = session.execute(insert(OutageRow).values(**values).on_conflict_do_nothing(index_elements=["open_key"]))
-    assert isinstance(result, CursorResult)
-    if result.rowcount != 1:
+    statement = insert(OutageRow).values(**values).on_conflict_do_nothing(index_elements=["open_key"])
+    if session.scalar(statement.returning(OutageRow.id)) is None:  # a driver may count no rows of an insert
         return None
     return outage_of(session.scalars(select(OutageRow).where(OutageRow.open_key == trouble.key)).one())
 
