@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cliffwatch.db.incidents import IncidentRow, TimelineRow
-from cliffwatch.db.people import WorkspaceRow
+from cliffwatch.db.incidents import IncidentRow
 from cliffwatch.goals.decide import Story, Turn
 from cliffwatch.goals.model import Aim, Goal, Pace
 from cliffwatch.incidents import goal_words as words
+from cliffwatch.incidents import writing
 from cliffwatch.incidents.model import (
     Incident,
     IncidentState,
@@ -26,14 +26,14 @@ from cliffwatch.incidents.model import (
     TransitionKind,
 )
 from cliffwatch.incidents.monitors import monitors_of
-from cliffwatch.incidents.rows import INCIDENT_COLUMNS, incident_columns, incident_of
+from cliffwatch.incidents.rows import INCIDENT_COLUMNS, incident_of
 from cliffwatch.incidents.rule import watches
 from cliffwatch.incidents.take import names
 
 
 def story_of(session: Session, goal: Goal) -> Story:
     """What was said of the goal's period so far."""
-    incident = _incident(session, goal)
+    incident = _incident(session, goal.incident_id)
     if incident is None:
         return Story.NOTHING
     if incident.state.live:
@@ -46,7 +46,7 @@ def say(
     session: Session, goal: Goal, pace: Pace, turn: Turn, subject: Subject, now: int
 ) -> tuple[int | None, list[Transition]]:
     """Take a turn of the story; the id of its incident, and what people may want to hear."""
-    before = _incident(session, goal)
+    before = _incident(session, goal.incident_id)
     if before is None:
         return _open(session, goal, pace, subject, now) if turn is Turn.WARN else (goal.incident_id, [])
     if turn is Turn.NONE and not before.state.live:
@@ -71,19 +71,16 @@ def say(
         step = Transition(TransitionKind.RESOLVED, over, news, note)
     if step is not None:
         after = step.incident
-        line = {"at_ms": now, "action": step.kind.value, "person_id": None, "text": step.note}
-        session.add(TimelineRow(incident_id=after.id, **line))
-    session.execute(update(IncidentRow).where(IncidentRow.id == after.id).values(**incident_columns(after)))
+        writing.line(session, after.id, now, step.kind.value, step.note)
+    writing.save(session, after)
     return after.id, [step] if step is not None else []
 
 
 def stop_following(session: Session, incident_id: int, now: int, why: str) -> list[Transition]:
     """Close a warning whose goal is gone: nobody would notice that it is on pace again."""
-    query = select(*INCIDENT_COLUMNS).where(IncidentRow.id == incident_id)
-    row = session.execute(query.with_for_update()).one_or_none()
-    if row is None or not IncidentState(row.state).live:
+    before = _incident(session, incident_id)
+    if before is None or not before.state.live:
         return []
-    before = incident_of(row, names(session, [row]))
     after = replace(
         before,
         state=IncidentState.RESOLVED,
@@ -92,20 +89,18 @@ def stop_following(session: Session, incident_id: int, now: int, why: str) -> li
         snoozed_until_ms=None,
         revision=before.revision + 1,
     )
-    session.execute(update(IncidentRow).where(IncidentRow.id == after.id).values(**incident_columns(after)))
-    line = {"at_ms": now, "action": TransitionKind.RESOLVED.value, "person_id": None, "text": why}
-    session.add(TimelineRow(incident_id=after.id, **line))
+    writing.save(session, after)
+    writing.line(session, after.id, now, TransitionKind.RESOLVED.value, why)
     return [Transition(TransitionKind.RESOLVED, after, False, why)]
 
 
 def _open(session: Session, goal: Goal, pace: Pace, subject: Subject, now: int) -> tuple[int, list[Transition]]:
-    session.scalar(select(WorkspaceRow.id).where(WorkspaceRow.id == goal.workspace_id).with_for_update())
-    highest = session.scalar(select(func.max(IncidentRow.number)).where(IncidentRow.workspace_id == goal.workspace_id))
+    writing.lock(session, goal.workspace_id)
     given = goal.given
     bare = Incident(
         id=0,
         workspace_id=goal.workspace_id,
-        number=(highest or 0) + 1,
+        number=writing.next_number(session, goal.workspace_id),
         stream_id=given.stream_id,
         measure=given.measure,
         slice=given.slice,
@@ -125,13 +120,9 @@ def _open(session: Session, goal: Goal, pace: Pace, subject: Subject, now: int) 
         opened_ms=now,
         monitors=_concerned(monitors_of(session, goal.workspace_id), goal),
     )
-    told = _told(bare, goal, pace, subject)
-    row = IncidentRow(**incident_columns(told))
-    session.add(row)
-    session.flush()
-    line = {"at_ms": now, "action": TransitionKind.OPENED.value, "person_id": None, "text": told.headline}
-    session.add(TimelineRow(incident_id=row.id, **line))
-    return row.id, [Transition(TransitionKind.OPENED, replace(told, id=row.id), significant=True)]
+    told = writing.add(session, _told(bare, goal, pace, subject))
+    writing.line(session, told.id, now, TransitionKind.OPENED.value, told.headline)
+    return told.id, [Transition(TransitionKind.OPENED, told, significant=True)]
 
 
 def _told(incident: Incident, goal: Goal, pace: Pace, subject: Subject) -> Incident:
@@ -170,9 +161,9 @@ def _concerned(monitors: Sequence[Monitor], goal: Goal) -> tuple[int, ...]:
     return tuple(one.id for one in monitors if one.enabled and watches(one.rule, series))
 
 
-def _incident(session: Session, goal: Goal) -> Incident | None:
-    if goal.incident_id is None:
+def _incident(session: Session, incident_id: int | None) -> Incident | None:
+    if incident_id is None:
         return None
-    query = select(*INCIDENT_COLUMNS).where(IncidentRow.id == goal.incident_id)
+    query = select(*INCIDENT_COLUMNS).where(IncidentRow.id == incident_id)
     row = session.execute(query.with_for_update()).one_or_none()
     return incident_of(row, names(session, [row])) if row is not None else None

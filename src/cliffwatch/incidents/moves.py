@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, func, or_, select, update
+from sqlalchemy import Row, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from cliffwatch.db import Database
-from cliffwatch.db.incidents import AnomalyRow, IncidentMoveRow, IncidentRow, TimelineRow
-from cliffwatch.db.people import PersonRow, WorkspaceRow
+from cliffwatch.db.incidents import AnomalyRow, IncidentMoveRow, IncidentRow
+from cliffwatch.db.people import PersonRow
 from cliffwatch.errors import Conflict, InvalidInput, NotFound
+from cliffwatch.incidents import writing
 from cliffwatch.incidents.model import Anomaly, Incident, IncidentState, Transition, TransitionKind
 from cliffwatch.incidents.regroup import absorb, carve, mergeable, remain, swallowed
 from cliffwatch.incidents.rows import ANOMALY_COLUMNS, INCIDENT_COLUMNS, anomaly_of, incident_columns, incident_of
@@ -106,18 +107,14 @@ class Moves:
         if source.incident.state is IncidentState.MERGED:
             raise Conflict(f"incident {number}", f"is part of #{source.incident.merged_into}.", "Split that one.")
         chosen, rest = _parted(source, anomaly_ids)
-        highest = session.scalar(select(func.max(IncidentRow.number)).where(IncidentRow.workspace_id == workspace_id))
         told = [one for one in chosen if one.withdrawn_ms is None]
-        bare, opening = carve(source.incident, (highest or 0) + 1, told, zone, now, person.name)
-        row = IncidentRow(**incident_columns(bare))
-        session.add(row)
-        session.flush()
-        new = replace(bare, id=row.id)
+        bare, opening = carve(source.incident, writing.next_number(session, workspace_id), told, zone, now, person.name)
+        new = writing.add(session, bare)
         _hand_over(session, [one.id for one in chosen], new.id)
         note = f"{person.name} split #{new.number} off from it."
         left = [one for one in rest if one.withdrawn_ms is None]
         after, step = remain(source.incident, left, zone, now, TransitionKind.SPLIT, note)
-        _save(session, after)
+        writing.save(session, after)
         _line(session, new.id, now, TransitionKind.OPENED, None, new.headline)
         _line(session, new.id, now, TransitionKind.SPLIT, person, f"Split off from #{number}.")
         _line(session, after.id, now, TransitionKind.SPLIT, person, f"#{new.number}: {new.headline}")
@@ -160,8 +157,8 @@ class Moves:
             step = Transition(TransitionKind.MERGED, after, significant=False)
         gone = swallowed(source.incident, target.incident, now)
         _hand_over(session, [one.id for one in source.anomalies], after.id)
-        _save(session, after)
-        _save(session, gone)
+        writing.save(session, after)
+        writing.save(session, gone)
         number, headline = source.incident.number, source.incident.headline
         _line(session, after.id, now, TransitionKind.MERGED, person, f"#{number}: {headline}")
         _line(session, gone.id, now, TransitionKind.MERGED, person, f"Into #{after.number}: {after.headline}")
@@ -202,8 +199,8 @@ class Moves:
         left = [one for one in to.told if one.id not in ids]
         note = f"{person.name} took #{number} out of it again."
         after, second = remain(bare, left, zone, now, TransitionKind.SEPARATED, note)
-        _save(session, apart)
-        _save(session, after)
+        writing.save(session, apart)
+        writing.save(session, after)
         _line(session, apart.id, now, TransitionKind.SEPARATED, person, f"Out of #{after.number} again.")
         _line(session, after.id, now, TransitionKind.SEPARATED, person, f"#{number} is on its own again.")
         for step in (first, second):
@@ -253,12 +250,8 @@ def family(session: Session, workspace_id: int, number: int) -> list[int]:
 
 
 def _lock(session: Session, workspace_id: int) -> ZoneInfo:
-    """One change at a time per workspace, as runs take it; returns the workspace's zone."""
-    query = select(WorkspaceRow.time_zone).where(WorkspaceRow.id == workspace_id).with_for_update()
-    zone = session.scalar(query)
-    if zone is None:
-        raise NotFound(f"workspace {workspace_id}", "does not exist.")
-    return ZoneInfo(zone)
+    """As runs take it; returns the workspace's zone."""
+    return ZoneInfo(writing.lock(session, workspace_id))
 
 
 def _held(session: Session, workspace_id: int, number: int) -> _Held:
@@ -296,13 +289,8 @@ def _hand_over(session: Session, anomaly_ids: Sequence[int], incident_id: int) -
         session.execute(update(AnomalyRow).where(AnomalyRow.id.in_(ids)).values(incident_id=incident_id))
 
 
-def _save(session: Session, incident: Incident) -> None:
-    session.execute(update(IncidentRow).where(IncidentRow.id == incident.id).values(**incident_columns(incident)))
-
-
 def _line(session: Session, incident_id: int, now: int, kind: TransitionKind, person: Actor | None, text: str) -> None:
-    person_id = person.id if person is not None else None
-    session.add(TimelineRow(incident_id=incident_id, at_ms=now, action=kind.value, person_id=person_id, text=text))
+    writing.line(session, incident_id, now, kind.value, text, person.id if person is not None else None)
 
 
 def _line_if_over(session: Session, step: Transition, now: int) -> None:

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
 from cliffwatch.db.incidents import AnomalyRow, IncidentRow, MonitorRow, TimelineRow
-from cliffwatch.db.people import MembershipRow, PersonRow, WorkspaceRow
+from cliffwatch.db.people import MembershipRow, PersonRow
 from cliffwatch.errors import InvalidInput, NotFound
-from cliffwatch.incidents import lifecycle
+from cliffwatch.incidents import lifecycle, writing
 from cliffwatch.incidents.goal_words import GOAL
 from cliffwatch.incidents.maintenance import maintenance_since
 from cliffwatch.incidents.model import (
@@ -32,7 +32,6 @@ from cliffwatch.incidents.rows import (
     ANOMALY_COLUMNS,
     INCIDENT_COLUMNS,
     anomaly_of,
-    incident_columns,
     incident_of,
     monitor_of,
 )
@@ -143,16 +142,13 @@ class Incidents:
         for report in reports:
             if report.stream_id != stream_id or report.workspace_id != workspace.id:
                 raise InvalidInput(f"anomaly of {report.stream_name}", "belongs to another stream or workspace.")
-        lock = select(WorkspaceRow.id).where(WorkspaceRow.id == workspace.id).with_for_update()
-        if session.scalar(lock) is None:  # one run at a time per workspace: numbers and stories depend on it
-            raise NotFound(f"workspace {workspace.id}", "does not exist.")
-        highest = session.scalar(select(func.max(IncidentRow.number)).where(IncidentRow.workspace_id == workspace.id))
+        writing.lock(session, workspace.id)
         return Take(
             session,
             workspace.id,
             ZoneInfo(workspace.time_zone),
             self._rules(session, workspace.id, now),
-            (highest or 0) + 1,
+            writing.next_number(session, workspace.id),
             explain,
             now,
             stream_id,
@@ -405,11 +401,8 @@ class Incidents:
     def _step(
         session: Session, transition: Transition, now: int, person_id: int | None = None, **extra: Any
     ) -> Transition:
-        incident = transition.incident
-        values = {**incident_columns(incident), **extra}
-        session.execute(update(IncidentRow).where(IncidentRow.id == incident.id).values(**values))
-        line = {"at_ms": now, "action": transition.kind.value, "person_id": person_id, "text": transition.note}
-        session.add(TimelineRow(incident_id=incident.id, **line))
+        writing.save(session, transition.incident, **extra)
+        writing.line(session, transition.incident.id, now, transition.kind.value, transition.note, person_id)
         return transition
 
     def _member_name(self, workspace_id: int, person_id: int) -> str:

@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from cliffwatch.db.incidents import AnomalyRow, IncidentRow, TimelineRow
+from cliffwatch.db.incidents import AnomalyRow, IncidentRow
 from cliffwatch.db.people import PersonRow
 from cliffwatch.errors import InvalidInput
+from cliffwatch.incidents import writing
 from cliffwatch.incidents.judge import (
     Matched,
     Story,
@@ -48,7 +49,6 @@ from cliffwatch.incidents.rows import (
     INCIDENT_COLUMNS,
     anomaly_columns,
     anomaly_of,
-    incident_columns,
     incident_of,
     plain,
 )
@@ -273,12 +273,9 @@ class Take:
         number, self._next_number = self._next_number, self._next_number + 1
         bare = opened(self._workspace_id, number, members, subjects_of(group), cause, self._zone, self._now)
         bare = replace(bare, monitors=self._concerned(group))
-        row = IncidentRow(**incident_columns(bare))
-        self._session.add(row)
-        self._session.flush()
-        incident = replace(bare, id=row.id)
-        self._join(group, row.id)
-        self._note(row.id, TransitionKind.OPENED, incident.headline)
+        incident = writing.add(self._session, bare)
+        self._join(group, incident.id)
+        self._note(incident.id, TransitionKind.OPENED, incident.headline)
         stories.append(self._story(incident, members))
         return Transition(TransitionKind.OPENED, incident, significant=True)
 
@@ -314,8 +311,7 @@ class Take:
             )
         after, transition = self._with_monitors(before, after, transition)
         if after != before:
-            columns = incident_columns(after)
-            self._session.execute(update(IncidentRow).where(IncidentRow.id == before.id).values(**columns))
+            writing.save(self._session, after)
         if transition is not None and (
             transition.significant or transition.note or transition.kind is not TransitionKind.UPDATED
         ):
@@ -384,7 +380,7 @@ class Take:
         return said
 
     def _note(self, incident_id: int, kind: TransitionKind, text: str) -> None:
-        self._session.add(TimelineRow(incident_id=incident_id, at_ms=self._now, action=kind.value, text=text))
+        writing.line(self._session, incident_id, self._now, kind.value, text)
 
 
 def checked(report: AnomalyReport) -> AnomalyReport:

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from cliffwatch.db.incidents import IncidentRow, TimelineRow, TriageRow
-from cliffwatch.db.people import WorkspaceRow
+from cliffwatch.db.incidents import IncidentRow, TriageRow
 from cliffwatch.errors import Conflict, InvalidInput, NotFound
-from cliffwatch.incidents import lifecycle
+from cliffwatch.incidents import lifecycle, writing
 from cliffwatch.incidents.model import Incident, IncidentState, Transition
 from cliffwatch.incidents.rows import INCIDENT_COLUMNS, incident_columns, incident_of
 from cliffwatch.incidents.take import names
@@ -56,7 +55,7 @@ class Triage:
         wanted = list(dict.fromkeys(numbers))
         if not 1 <= len(wanted) <= MOST:
             raise InvalidInput("incidents", f"must be between 1 and {MOST}.", "Choose some.")
-        session.scalar(select(WorkspaceRow.id).where(WorkspaceRow.id == workspace_id).with_for_update())
+        writing.lock(session, workspace_id)
         before, done, refused, transitions = [], [], [], []
         for row in _rows(session, workspace_id, wanted):
             incident = incident_of(row, names(session, [row]))
@@ -70,8 +69,8 @@ class Triage:
             columns = incident_columns(incident) | {"acknowledged_by": row.acknowledged_by}
             before.append({"id": row.id, "revision": transition.incident.revision, "columns": columns})
             more = {"acknowledged_by": person.id} if action == "acknowledge" else {}
-            _save(session, row.id, incident_columns(transition.incident) | more)
-            _line(session, row.id, now, transition.kind.value, person, transition.note)
+            writing.save(session, transition.incident, **more)
+            writing.line(session, row.id, now, transition.kind.value, transition.note, person.id)
             done.append(row.number)
             transitions.append(transition)
         kept = TriageRow(workspace_id=workspace_id, person_id=person.id, action=action, before=before, at_ms=now)
@@ -98,8 +97,8 @@ class Triage:
             if row.revision != item["revision"]:
                 left.append(row.number)
                 continue
-            _save(session, row.id, {**item["columns"], "revision": row.revision + 1})
-            _line(session, row.id, now, "undone", person, "")
+            writing.save_columns(session, row.id, {**item["columns"], "revision": row.revision + 1})
+            writing.line(session, row.id, now, "undone", "", person.id)
             back.append(row.number)
         return tuple(back), tuple(left)
 
@@ -123,12 +122,3 @@ class Triage:
 def _rows(session: Session, workspace_id: int, numbers: Sequence[int]) -> list[Row[Any]]:
     query = select(*INCIDENT_COLUMNS).where(IncidentRow.workspace_id == workspace_id, IncidentRow.number.in_(numbers))
     return list(session.execute(query.order_by(IncidentRow.number)))
-
-
-def _save(session: Session, incident_id: int, columns: Mapping[str, Any]) -> None:
-    session.execute(update(IncidentRow).where(IncidentRow.id == incident_id).values(**columns))
-
-
-def _line(session: Session, incident_id: int, now: int, action: str, person: Person, text: str) -> None:
-    line = {"at_ms": now, "action": action, "person_id": person.id, "text": text}
-    session.add(TimelineRow(incident_id=incident_id, **line))
