@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cliffwatch.goals.decide import reached
 from cliffwatch.goals.model import Aim, GoalGiven, Pace
-from cliffwatch.incidents.headline import quantity
+from cliffwatch.incidents.headline import count, quantity, with_unit
 
 GOAL = "goal"
 """The kind of an incident that warns of one."""
@@ -69,8 +69,7 @@ def chance(pace: Pace) -> str:
 
 
 def days(pace: Pace) -> str:
-    left = max(round(pace.days_left), 1)
-    return f"{left} day" + ("" if left == 1 else "s")
+    return count(max(round(pace.days_left), 1), "day")
 
 
 def short(value: float, unit: str | None) -> str:
@@ -83,7 +82,7 @@ def short(value: float, unit: str | None) -> str:
             digits = 2 if abs(shown) < 10 else 1 if abs(shown) < 100 else 0
             text = f"{shown:.{digits}f}"
             text = text.rstrip("0").rstrip(".") if "." in text else text
-            return quantity(1.0, unit).replace("1", f"{text} {mark}", 1)
+            return with_unit(f"{text} {mark}", unit)
     return quantity(round(value) if size >= 10 else value, unit)
 
 

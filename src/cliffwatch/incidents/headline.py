@@ -46,14 +46,24 @@ def number(value: float, digits: int | None = None) -> str:
 
 def quantity(value: float, unit: str | None, digits: int | None = None) -> str:
     """A number with its unit: "$12,400", "CHF 950", "42 ms", "1,284"."""
-    if unit is None or unit == "" or math.isnan(value):
+    if math.isnan(value):
         return number(value, digits)
     if is_money(unit):
-        sign, size = ("-" if value < 0 else ""), abs(value)
-        text = f"{size:.2f}" if 0 < size < 100 and size != round(size) else number(size, digits)
-        symbol = SYMBOLS.get(unit.upper())
-        return f"{sign}{symbol}{text}" if symbol else f"{sign}{unit.upper()} {text}"
-    return f"{number(value, digits)} {unit}"
+        value = value or 0.0  # "€0", not "-€0"
+        if 0 < abs(value) < 100 and value != round(value):
+            return with_unit(f"{value:.2f}", unit)
+    return with_unit(number(value, digits), unit)
+
+
+def with_unit(text: str, unit: str | None) -> str:
+    """A written number with its unit: money knows where its sign stands ("-€12.4k")."""
+    if not unit:
+        return text
+    if not is_money(unit):
+        return f"{text} {unit}"
+    sign, size = ("-", text[1:]) if text.startswith("-") else ("", text)
+    symbol = SYMBOLS.get(unit.upper())
+    return f"{sign}{symbol}{size}" if symbol else f"{sign}{unit.upper()} {size}"
 
 
 def percent(share: float) -> str:
@@ -65,14 +75,16 @@ def percent(share: float) -> str:
     return f"{size:.{decimals}f}".removesuffix(".0") + " %"
 
 
-def change(relative: float) -> str:
-    """How far from expected, as people say it: "31 % below expected", "4.5 times what is expected"."""
+def change(relative: float, other: str = "") -> str:
+    """How far from expected, as people say it: "31 % below expected", "4.5 times what is expected"; or from something
+    else: "31 % below the target"."""
     if relative >= 2:
         times = relative + 1
-        return f"{times:,.0f} times what is expected" if times >= 10 else f"{times:.1f} times what is expected"
+        return f"{times:,.{0 if times >= 10 else 1}f} times {other or 'what is expected'}"
+    usual = other or "expected"
     if -1 < relative <= -0.995:
-        return "more than 99 % below expected"
-    return f"{percent(relative)} {'above' if relative > 0 else 'below'} expected"
+        return f"more than 99 % below {usual}"
+    return f"{percent(relative)} {'above' if relative > 0 else 'below'} {usual}"
 
 
 def when(ms: int, zone: tzinfo, now: int) -> str:
@@ -89,14 +101,14 @@ def duration(ms: int) -> str:
     """A length of time: "3 hours", "2 days 4 hours", "45 minutes"."""
     minutes = round(ms / MINUTE_MS)
     if minutes < 60:
-        return _count(max(minutes, 1), "minute")
+        return count(max(minutes, 1), "minute")
     hours, minutes = divmod(minutes, 60)
     if hours < 6 and minutes:
-        return f"{_count(hours, 'hour')} {_count(minutes, 'minute')}"
+        return f"{count(hours, 'hour')} {count(minutes, 'minute')}"
     days, hours = divmod(hours + (minutes >= 30), 24)
     if not days:
-        return _count(hours, "hour")
-    return _count(days, "day") + (f" {_count(hours, 'hour')}" if hours and days < 7 else "")
+        return count(hours, "hour")
+    return count(days, "day") + (f" {count(hours, 'hour')}" if hours and days < 7 else "")
 
 
 def slice_phrase(slice_: Slice) -> str:
@@ -223,7 +235,7 @@ def _local(ms: int, zone: tzinfo) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone)
 
 
-def _count(amount: int, word: str) -> str:
+def count(amount: int, word: str) -> str:
     return f"{amount} {word}" + ("" if amount == 1 else "s")
 
 

@@ -47,11 +47,11 @@ def numbers(incident: Incident) -> Numbers:
     """What the incident amounts to so far."""
     end_ms = incident.ended_ms if incident.ended_ms is not None else incident.last_window_ms
     duration_ms = max(end_ms - incident.started_ms, 0)
+    if incident.kind == GOAL:
+        return _of_goal(incident, duration_ms)
     known = math.isfinite(incident.actual)
     relative = incident.relative if known else None
     rated = incident.additive and known
-    if incident.kind == GOAL:
-        return _of_goal(incident, duration_ms)
     return Numbers(
         actual=incident.actual,
         expected=incident.expected,
@@ -71,7 +71,6 @@ def numbers(incident: Incident) -> Numbers:
 def _of_goal(incident: Incident, duration_ms: int) -> Numbers:
     """Where a period lands, held against the target."""
     side = "less" if incident.impact < 0 else "more"
-    words = change(incident.relative).replace("what is expected", "the target") if incident.relative else ""
     return Numbers(
         actual=incident.actual,
         expected=incident.expected,
@@ -82,7 +81,7 @@ def _of_goal(incident: Incident, duration_ms: int) -> Numbers:
         expected_words=short(incident.expected, incident.unit),
         actual_rate="",
         expected_rate="",
-        change_words=words.replace("expected", "the target"),
+        change_words=change(incident.relative, "the target") if incident.relative else "",
         loss_words=f"{quantity(round(abs(incident.impact)), incident.unit)} {side}",
         duration_words=duration(duration_ms),
         actual_label="Lands at" if incident.ended_ms is None else "Landed at",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from cliffwatch.incidents import headline
-from cliffwatch.incidents.headline import duration, is_money, number, percent
+from cliffwatch.incidents.headline import duration, number, percent, with_unit
 from cliffwatch.incidents.numbers import PERCENT, shown_unit
 
 __all__ = [
@@ -108,7 +108,7 @@ def compact(value: float, unit: str | None = None) -> str:
             scaled = value / (1e3 if letter == "k" else size)
             digits = 0 if abs(scaled) >= 100 else 1
             text = f"{scaled:,.{digits}f}".removesuffix(".0") + letter
-            return _with_unit(text, unit)
+            return with_unit(text, unit)
     return quantity(value, unit)
 
 
@@ -117,16 +117,6 @@ def quantity(value: float, unit: str | None, digits: int | None = None) -> str:
     if unit == PERCENT and math.isfinite(value):
         return f"{value * 100:,.1f}".removesuffix(".0") + " %"
     return headline.quantity(value, unit, digits)
-
-
-def _with_unit(text: str, unit: str | None) -> str:
-    if not unit:
-        return text
-    if not is_money(unit):
-        return f"{text} {unit}"
-    example = quantity(1.0, unit)  # "€1" or "CHF 1": money knows where its sign stands
-    sign = "-" if text.startswith("-") else ""
-    return sign + example.replace("1", text.lstrip("-"), 1)
 
 
 def signed_percent(share: float) -> str:
