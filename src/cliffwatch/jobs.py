@@ -24,6 +24,7 @@ MAX_ATTEMPTS = 12
 FIRST_RETRY_MS = 2_000
 LONGEST_RETRY_MS = 15 * 60_000
 PATIENT_RETRY_MS = 10_000
+LONGEST_ERROR = 2_000
 
 
 class LeaseLost(CliffwatchError):
@@ -40,6 +41,16 @@ class Job:
     payload: Mapping[str, Any]
     attempts: int
     fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a job is doing: `state` is queued (also while it is worked on), done or failed; `progress` from 0 to 1."""
+
+    state: str
+    progress: float
+    payload: Mapping[str, Any]
+    error: str
 
 
 class Jobs:
@@ -113,11 +124,35 @@ class Jobs:
         """Mark the job done in the transaction of its effect. Raises LeaseLost, which rolls the effect back."""
         self._change(session, job, state="done", finished_ms=now, progress=1.0, error="")
 
-    def renew(self, job: Job, now: int, lease_ms: int, *, progress: float | None = None) -> None:
-        """Keep a long job, and say how far it is (0 to 1). Raises LeaseLost."""
+    def look(self, key: str) -> Standing:
+        """How the job with this key is doing."""
+        with self._database.read() as session:
+            row = session.scalars(select(JobRow).where(JobRow.key == key)).one()
+            return Standing(row.state, row.progress, row.payload, row.error)
+
+    def withdraw(self, key: str, now: int) -> bool:
+        """Take back a job that nobody has claimed yet; False when one has."""
+        untouched = (JobRow.key == key, JobRow.state == "queued", JobRow.attempts == 0)
+        with self._database.write() as session:
+            result = session.execute(update(JobRow).where(*untouched).values(**_failed("withdrawn", now)))
+            assert isinstance(result, CursorResult)
+            return result.rowcount == 1
+
+    def renew(
+        self,
+        job: Job,
+        now: int,
+        lease_ms: int,
+        *,
+        progress: float | None = None,
+        payload: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep a long job, and say how far it is (0 to 1) and what is to be known of it. Raises LeaseLost."""
         values: dict[str, Any] = {"lease_until_ms": now + lease_ms}
         if progress is not None:
             values["progress"] = progress
+        if payload is not None:
+            values["payload"] = dict(payload)
         with self._database.write() as session:
             self._change(session, job, **values)
 
@@ -131,18 +166,21 @@ class Jobs:
         `patient` says that the job is not at fault, as when a store is away: it is tried every ten seconds for as long
         as that lasts, and never given up.
         """
-        if patient:
-            waits = {"due_ms": now + PATIENT_RETRY_MS, "attempts": max(job.attempts - 1, 0)}
-            with self._database.write() as session:
-                self._change(session, job, error=error[:2000], lease_until_ms=0, **waits)
-            return False
-        over = job.attempts >= MAX_ATTEMPTS
-        wait = min(FIRST_RETRY_MS * 2 ** (job.attempts - 1), LONGEST_RETRY_MS)
-        values: dict[str, Any] = {"error": error[:2000], "lease_until_ms": 0}
-        values |= {"state": "failed", "finished_ms": now} if over else {"due_ms": now + wait}
+        if not patient and job.attempts >= MAX_ATTEMPTS:
+            self.give_up(job, error, now)
+            return True
+        wait = PATIENT_RETRY_MS if patient else min(FIRST_RETRY_MS * 2 ** (job.attempts - 1), LONGEST_RETRY_MS)
+        attempts = max(job.attempts - patient, 0)
         with self._database.write() as session:
-            self._change(session, job, **values)
-        return over
+            self._change(
+                session, job, error=error[:LONGEST_ERROR], lease_until_ms=0, due_ms=now + wait, attempts=attempts
+            )
+        return False
+
+    def give_up(self, job: Job, error: str, now: int) -> None:
+        """End a job that will not be tried again, with its cause of failure. Raises LeaseLost."""
+        with self._database.write() as session:
+            self._change(session, job, lease_until_ms=0, **_failed(error, now))
 
     def forget(self, before_ms: int) -> int:
         """Delete jobs that were done before `before_ms`; returns how many."""
@@ -162,3 +200,7 @@ class Jobs:
         assert isinstance(result, CursorResult)
         if result.rowcount != 1:
             raise LeaseLost(f"job {job.key}", "was taken over by another worker.", "Nothing is lost; it goes on there.")
+
+
+def _failed(error: str, now: int) -> dict[str, Any]:
+    return {"state": "failed", "finished_ms": now, "error": error[:LONGEST_ERROR]}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +24,7 @@ from cliffwatch.engage.store import Computations, definition_of
 from cliffwatch.engage.syncs import Syncs
 from cliffwatch.errors import InvalidInput, Unavailable
 from cliffwatch.ingest import Ingest, Sources
+from cliffwatch.loops import Loops
 from cliffwatch.store import EventStore
 from cliffwatch.store.trails import Identifier
 from cliffwatch.streams import Streams
@@ -88,23 +88,15 @@ class Engage:
         self.passes = Passes(self.computations, self.spaces, store.trails, sources, clock)
         self.sender = Sender(self.computations, self.syncs, store.trails, ingest, clock, allow_private=allow_private)
         self.sizes = Sizes(database, self.computations, sources, streams, ingest)
-        self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._loops = Loops({"compute": self.compute, "sync": self.sender.step}, IDLE_SECONDS, "engage_pass_failed")
         self._tidied_ms = 0
 
     def start(self) -> None:
-        self._stop.clear()
-        for name, work in (("compute", self.compute), ("sync", self.sender.step)):
-            thread = threading.Thread(target=self._loop, args=(work,), name=f"cliffwatch-{name}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._loops.start()
 
     def stop(self, timeout: float = 20.0) -> None:
         """Finish what is under way. Call it before ingest stops, which takes what is sent to sources."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout)
-        self._threads.clear()
+        self._loops.stop(timeout)
 
     def compute(self) -> bool:
         """One pass over every workspace with something due; whether any was computed."""
@@ -122,16 +114,6 @@ class Engage:
         while self.sender.step():
             done = True
         return done
-
-    def _loop(self, work: Callable[[], bool]) -> None:
-        while not self._stop.is_set():
-            try:
-                busy = work()
-            except Exception:  # the loop must outlive any fault of one pass; the cause is logged and it is done again
-                log.exception("engage_pass_failed")
-                busy = False
-            if not busy:
-                self._stop.wait(IDLE_SECONDS)
 
     def create(
         self,

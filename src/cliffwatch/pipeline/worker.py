@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from cliffwatch.guidance.rate import since_ms
 from cliffwatch.incidents import Incident, Incidents
 from cliffwatch.ingest import Arrivals
 from cliffwatch.jobs import Job, Jobs, LeaseLost
+from cliffwatch.loops import Loops
 from cliffwatch.notify import Outbox
 from cliffwatch.pipeline.backtest import Backtest, backtest
 from cliffwatch.pipeline.circumstances import Circumstances, circumstances
@@ -107,8 +107,10 @@ class Pipeline:
             REVISE: self._revise,
             BACKFILL: self._backfill,
         }
-        self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
+        loops = {"runs": self.work, "delivery": self.deliver, "live": self.watch}
+        self._loops = Loops(
+            {name: self._beating(name, work) for name, work in loops.items()}, IDLE_SECONDS, "worker_pass_failed"
+        )
         self.measured: Callable[[str, str, float], None] = lambda _, __, ___: None
         """Hears of each job: its kind, `done` or `failed`, and its seconds."""
         self.delivered: Callable[[str, int], None] = lambda _, __: None
@@ -117,30 +119,22 @@ class Pipeline:
     def start(self) -> None:
         """Begin to work: one thread runs jobs, one delivers messages, one watches open windows; none waits for another:
         a slow mail server delays no run, and a long back-fill hides no outage."""
-        self._stop.clear()
         self._recall_late(self._clock())
-        for name, work in (("runs", self.work), ("delivery", self.deliver), ("live", self.watch)):
-            thread = threading.Thread(target=self._loop, args=(name, work), name=f"cliffwatch-{name}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._loops.start()
 
     def stop(self, timeout: float = 20.0) -> None:
         """Finish the job under way, then stop. What is left lies in the database for the next start."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout)
-        self._threads.clear()
+        self._loops.stop(timeout)
 
-    def _loop(self, name: str, work: Callable[[], bool]) -> None:
-        while not self._stop.is_set():
-            try:
-                busy = work()
-                self._beat(name, self._clock())
-            except Exception:  # the loop must outlive any fault of one pass; the cause is logged and the job is retried
-                log.exception("worker_pass_failed")
-                busy = False
-            if not busy:
-                self._stop.wait(IDLE_SECONDS)
+    def _beating(self, name: str, work: Callable[[], bool]) -> Callable[[], bool]:
+        """The work, and a sign of life after each pass of it."""
+
+        def one() -> bool:
+            busy = work()
+            self._beat(name, self._clock())
+            return busy
+
+        return one
 
     def work(self) -> bool:
         """One pass: plan what is due, then run one job, or the runs that are due together; whether there was any."""

@@ -8,7 +8,6 @@ behind, so live events keep their place.
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import structlog
@@ -23,6 +22,7 @@ from cliffwatch.db import Database
 from cliffwatch.errors import CliffwatchError, InvalidInput, Unavailable
 from cliffwatch.ingest import Ingest
 from cliffwatch.jobs import Job, Jobs, LeaseLost
+from cliffwatch.loops import Loops
 
 log = structlog.get_logger(__name__)
 
@@ -56,19 +56,15 @@ class Importer:
         self.uploads = uploads
         self.exports = exports
         self._allow_private = allow_private
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._loops = Loops({"imports": self.work}, IDLE_SECONDS, "import_pass_failed")
+        self._stop = self._loops.stopping
 
     def start(self) -> None:
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="cliffwatch-imports", daemon=True)
-        self._thread.start()
+        self._loops.start()
 
     def stop(self, timeout: float = 15.0) -> None:
         """Stop after the chunk under way; the next start goes on behind it."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout)
+        self._loops.stop(timeout)
 
     def open(self, found: Import, secret: str) -> Reader:
         """The reader of an import. Raises InvalidInput, Unavailable."""
@@ -100,16 +96,6 @@ class Importer:
         for job in self._jobs.claim([JOB], self._clock(), LEASE_MS):
             self._do(job)
         return True
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                busy = self.work()
-            except Exception:  # the loop must outlive any fault of one pass; the cause is logged and the job is retried
-                log.exception("import_pass_failed")
-                busy = False
-            if not busy:
-                self._stop.wait(IDLE_SECONDS)
 
     def _do(self, job: Job) -> None:
         known = self._imports.by_id(job.payload["import_id"])

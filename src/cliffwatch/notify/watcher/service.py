@@ -9,7 +9,6 @@ ping    the dead-man's switch, while nothing stands still
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -23,6 +22,7 @@ from cliffwatch.db import Database
 from cliffwatch.db.incidents import ChannelRow, DeliveryRow
 from cliffwatch.db.people import MembershipRow, PersonRow, WorkspaceRow
 from cliffwatch.incidents.headline import duration
+from cliffwatch.loops import Loops
 from cliffwatch.notify.letters import Post
 from cliffwatch.notify.message import Message
 from cliffwatch.notify.outbox import Outbox
@@ -71,30 +71,21 @@ class Watcher:
         self._also = also
         self._beats = Beats(database)
         self._started_ms = 0
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._loops = Loops({"watcher": self._look}, LOOK_SECONDS, "watcher_look_failed")
 
     def start(self) -> None:
         """Begin to look. What stood still because no process ran is told now."""
-        self._stop.clear()
         self._begin(self._clock())
-        self._thread = threading.Thread(target=self._loop, name="cliffwatch-watcher", daemon=True)
-        self._thread.start()
+        self._loops.start()
 
     def stop(self, timeout: float = 20.0) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout)
-            self._thread = None
+        self._loops.stop(timeout)
         self._probe.close()
 
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.look(self._clock())
-            except Exception:  # the watcher must outlive any fault of one look; the ping that is missing tells of it
-                log.exception("watcher_look_failed")
-            self._stop.wait(LOOK_SECONDS)
+    def _look(self) -> bool:
+        """One look of the thread, which rests after each. One that fails pings nobody, which tells of it."""
+        self.look(self._clock())
+        return False
 
     def look(self, now: int) -> list[Trouble]:
         """One look: tell what is new, send what is due, ping when all is well. What stands still now."""
