@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def house(tmp_path: Path, sqlite: Backend) -> Iterator[House]:
 def events(services: Services) -> set[str]:
     """Who did anything, as the archive has it."""
     (source,) = services.sources.list(1)
-    batch = services.store.read_archive(ArchiveQuery(source.id, 0, NOW * 2))
+    batch = services.store.read_archive(ArchiveQuery(source.id, 0, NOW * 2, limit=100_000))
     return set(batch.user_id)
 
 
@@ -72,7 +73,7 @@ def test_everything_acknowledged_before_it_began_is_in_it_while_more_comes(house
     house.source()
     thread.start()
     while len(sent) < 20:
-        pass
+        time.sleep(0.01)
     before = set(sent)
     make_backup(house.services, tmp_path / "backup", quiet)
     going.set()
@@ -81,6 +82,7 @@ def test_everything_acknowledged_before_it_began_is_in_it_while_more_comes(house
     with duckdb.connect(str(tmp_path / "again" / "events.duckdb"), read_only=True) as connection:
         there = {row[0] for row in connection.execute("SELECT user_id FROM archive").fetchall()}
     assert before <= there
+    assert house.services.ingest.wait_absorbed(60)
     assert events(house.services) >= set(sent)
 
 

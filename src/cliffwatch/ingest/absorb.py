@@ -91,14 +91,15 @@ class Absorber:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._refused_lock = threading.Lock()
-        self._refused: list[Rejected] = []
+        self._refused: list[Rejected] = []  # not kept yet; the two counts are of all that there ever were
+        self._refusals = self._refusals_kept = 0
         self._spans: dict[int, tuple[int, int]] = {}
         self._last_housekeeping_ms = 0
         self._cycles = Cycles()
-        self._unflushed = False
         self._last_group = 0
         self._event_bytes = 0.0  # of the last group, in the journal
         self.position = store.position(journal.name)
+        self._counted = self.position  # counts of all before it are written
         self.absorbed_events = 0
         self.error = ""
         journal.continue_from(self.position)
@@ -123,13 +124,15 @@ class Absorber:
 
     def wait_absorbed(self, timeout: float) -> bool:
         """Wait until everything durable now is in the store and counted; False when that took too long."""
-        target = self._journal.end
+        target, refusals = self._journal.end, self._refusals
         with self._changed:
             self._waiting += 1
             self._hurry.set()
             self._wake.set()
             try:
-                return self._changed.wait_for(lambda: self.position >= target and not self._unflushed, timeout)
+                return self._changed.wait_for(
+                    lambda: self._counted >= target and self._refusals_kept >= refusals, timeout
+                )
             finally:
                 self._waiting -= 1
                 if not self._waiting and not self._stopping.is_set():
@@ -140,7 +143,7 @@ class Absorber:
         with self._refused_lock:
             if len(self._refused) < 1_000:
                 self._refused.append(Rejected(source_id, received_ms, verdict, body))
-                self._unflushed = True
+                self._refusals += 1
 
     def _run(self) -> None:
         failures = 0
@@ -193,7 +196,6 @@ class Absorber:
         self._guard.keep(screen)
         position = Position(self._journal.name, chunk.next_offset)
         digest.count_accepted(self._store.write(digest.archive, digest.facts, position))
-        self._unflushed = True
         self._remember(digest, chunk.next_offset - self.position)
         self._catalogue.add(screen.observed)
         self._journal.forget(chunk.next_offset)
@@ -220,14 +222,14 @@ class Absorber:
         """Once a second, or when somebody waits for it: write counts, see what other processes changed."""
         now = self._clock()
         due = abs(now - self._last_housekeeping_ms) >= HOUSEKEEPING_SECONDS * 1000
-        waited_for = self._hurry.is_set() and self._unflushed and self._journal.end <= self.position
+        unwritten = self._counted < self.position or self._refusals_kept < self._refusals
         if due:
             if now // LET_GO_MS != self._last_housekeeping_ms // LET_GO_MS:
                 self._journal.let_go(self.position)
             self._last_housekeeping_ms = now
             self._sources.refresh()
             self._guard.refresh()
-        if due or waited_for:
+        if due or (unwritten and self._hurry.is_set()):
             self._flush()
 
     def _flush(self) -> None:
@@ -236,8 +238,10 @@ class Absorber:
         observed, verdicts, spans = self._catalogue.take(), self._tally.take_pending(), self._spans
         seen = self._arrivals.take()
         self._spans = {}
+        unkept = refused
         try:
             self._quarantine.keep(refused)
+            unkept = []
             if observed or verdicts or spans:
                 with self._database.write() as session:
                     self._catalogue.write(session, observed, verdicts)
@@ -249,10 +253,12 @@ class Absorber:
             self._arrivals.add(seen)
             self._tally.put_back(verdicts)
             self._spans = spans | self._spans
+            with self._refused_lock:
+                self._refused = unkept + self._refused
             log.warning("counts_not_written", error=str(error))
             return
         with self._changed, self._refused_lock:
-            self._unflushed = bool(self._refused)
+            self._counted, self._refusals_kept = self.position, self._refusals - len(self._refused)
             self._changed.notify_all()
 
 
