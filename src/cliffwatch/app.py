@@ -20,11 +20,11 @@ from cliffwatch.api import create_api
 from cliffwatch.clock import Clock, system_clock
 from cliffwatch.connections import PREFIX, Connections, Outgoing
 from cliffwatch.db import Database, open_keys
-from cliffwatch.db.keys import FILE_NAME
 from cliffwatch.engage import Engage
 from cliffwatch.engage.profiles import PREFIX as PROFILES
 from cliffwatch.engage.profiles import Profiles
 from cliffwatch.errors import InvalidInput
+from cliffwatch.folder import DELIVERIES, IMPORT, JOURNAL, UPLOADS
 from cliffwatch.goals import Goals
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves, SavedFilters, Shares, Triage
@@ -126,9 +126,9 @@ def build_services(
     streams, guidance = Streams(database, store, jobs), Guidance(database)
     projector = StreamProjector(streams)
     private = settings.allow_private_urls
-    outgoing = Outgoing(settings.data_dir / "deliveries", database, clock, allow_private=private)
+    outgoing = Outgoing(settings.data_dir / DELIVERIES, database, clock, allow_private=private)
     ingest = Ingest(
-        settings.data_dir / "journal",
+        settings.data_dir / JOURNAL,
         database=database,
         store=store,
         sources=sources,
@@ -151,8 +151,8 @@ def build_services(
         outgoing=outgoing,
         jobs=jobs,
         clock=clock,
-        uploads=settings.data_dir / "uploads",
-        exports=settings.import_dir or settings.data_dir / "import",
+        uploads=settings.data_dir / UPLOADS,
+        exports=settings.import_dir or settings.data_dir / IMPORT,
         allow_private=private,
     )
     engage = Engage(
@@ -315,7 +315,7 @@ def opened_accounts(settings: Settings) -> Iterator[Accounts]:
 
 def open_database(settings: Settings) -> Database:
     """The metadata database with the keys that its secrets are sealed with. Raises InvalidInput."""
-    keys = open_keys(settings.secret_key, settings.secret_key_file or settings.data_dir / FILE_NAME)
+    keys = open_keys(settings.secret_key, settings.effective_key_file)
     return Database(settings.effective_metadata_url, keys=keys)
 
 

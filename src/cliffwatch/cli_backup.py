@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cliffwatch import disk
 from cliffwatch.clock import system_clock
 from cliffwatch.console import DATA_DIR, clear_errors, load_settings
 from cliffwatch.errors import CliffwatchError, InvalidInput, Unavailable
+from cliffwatch.folder import JOURNAL, LOCK
 
 if TYPE_CHECKING:
     from cliffwatch.operations.backup import Finding, Manifest
@@ -39,7 +41,7 @@ def backup(folder: Path, data_dir: Path | None) -> None:
     """
     settings = load_settings(data_dir=data_dir)
     folder = folder.absolute()
-    if not (settings.data_dir / "metadata.db").exists() and not settings.metadata_url:
+    if not settings.metadata_file.exists() and not settings.metadata_url:
         raise InvalidInput(
             f"data folder {settings.data_dir}", "holds no Cliffwatch.", "Name it: --data-dir or CLIFFWATCH_DATA_DIR."
         )
@@ -49,8 +51,7 @@ def backup(folder: Path, data_dir: Path | None) -> None:
         manifest = _by_service(settings, folder, progress) if _runs(settings) else _alone(settings, folder, progress)
     click.secho("Backed up ", bold=True, nl=False)
     click.echo(f"{_amount(manifest)} to {folder}")
-    key = settings.secret_key_file or settings.data_dir / "secret.key"
-    where = "CLIFFWATCH_SECRET_KEY" if settings.secret_key else str(key)
+    where = "CLIFFWATCH_SECRET_KEY" if settings.secret_key else str(settings.effective_key_file)
     click.echo(f"Keep the key that its secrets are sealed with somewhere else: {where}")
 
 
@@ -87,7 +88,7 @@ def check(folder: Path | None, data_dir: Path | None, key_file: Path | None) -> 
     from cliffwatch.operations.backup import check_backup, check_folder
 
     settings = load_settings(data_dir=data_dir)
-    file = key_file or settings.secret_key_file or (None if folder else settings.data_dir / "secret.key")
+    file = key_file or (settings.secret_key_file if folder else settings.effective_key_file)
     known = bool(settings.secret_key) or (file is not None and file.exists())
     keys = open_keys(settings.secret_key if key_file is None else "", file) if known else None
     findings = check_backup(folder, keys) if folder is not None else check_folder(settings.data_dir, keys)
@@ -109,9 +110,7 @@ def _shown(findings: Iterator[Finding]) -> bool:
 
 def _runs(settings: Settings) -> bool:
     """Whether a service has the embedded store open: its journal's folder is locked then."""
-    from cliffwatch.ingest.journal import is_in_use
-
-    return is_in_use(settings.data_dir / "journal")
+    return disk.is_locked(settings.data_dir / JOURNAL / LOCK)
 
 
 def _alone(settings: Settings, folder: Path, progress: Callable[[float, str], None]) -> Manifest:

@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from cliffwatch.folder import EVENTS, KEY, METADATA
+
 
 class Settings(BaseSettings):
     """How this installation runs. Each field's description is its line in docs/settings.md."""
@@ -108,12 +110,21 @@ class Settings(BaseSettings):
 
     @property
     def effective_metadata_url(self) -> str:
-        return self.metadata_url or f"sqlite:///{self.data_dir / 'metadata.db'}"
+        return self.metadata_url or f"sqlite:///{self.metadata_file}"
+
+    @property
+    def metadata_file(self) -> Path:
+        """Where SQLite has the metadata, unless a URL says that they are elsewhere."""
+        return self.data_dir / METADATA
+
+    @property
+    def effective_key_file(self) -> Path:
+        return self.secret_key_file or self.data_dir / KEY
 
     @property
     def effective_store(self) -> str | Path:
         """Where events lie: a URL of servers, or a file."""
-        return self.store or self.data_dir / "events.duckdb"
+        return self.store or self.data_dir / EVENTS
 
     @property
     def effective_base_url(self) -> str:

@@ -11,7 +11,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from cliffwatch.accounts import Forbidden
@@ -137,11 +136,6 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
         return problem(_root(request), error.status_code, _in_words(request, error), headers=error.headers)
-
-    @app.exception_handler(OperationalError)
-    async def busy(request: Request, error: OperationalError) -> JSONResponse:
-        log.error("metadata_unavailable", error=str(error.orig))
-        return problem_of(Unavailable("Metadata database", "does not answer now.", "Try again later."), _root(request))
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> JSONResponse:

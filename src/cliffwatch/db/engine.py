@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,13 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from cliffwatch.db.keys import FILE_NAME, VARIABLE, Keyring, open_keys
+from cliffwatch.db.keys import VARIABLE, Keyring, open_keys
 from cliffwatch.db.secret import protect
 from cliffwatch.errors import InvalidInput, Unavailable
+from cliffwatch.folder import KEY
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +75,9 @@ class Database:
                 self._seal()
                 if not self.is_sqlite:
                     connection.execute(text("SELECT pg_advisory_unlock(4201)"))
-        except OperationalError as error:
+        except (OperationalError, InterfaceError) as error:
+            if not is_away(error):
+                raise
             raise Unavailable(
                 f"metadata database {self.url.render_as_string(hide_password=True)}",
                 f"cannot be opened ({error.orig}).",
@@ -132,10 +136,27 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
+        if not is_away(error):
+            raise
         log.warning("metadata_do_not_answer", error=str(error.orig).strip())
         raise Unavailable(
             "metadata database", "does not answer now.", "Try again in a moment; what was acknowledged is safe."
         ) from error
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether waiting may help: the server is away, or the file locked, full or unreadable.
+
+    Both drivers also report some mistakes of ours as operational errors. Those stay as they are after any wait:
+    SQLite a statement that it cannot compile (SQLITE_ERROR), PostgreSQL one beyond its limits (class 54, or more
+    parameters than its protocol counts).
+    """
+    cause = error.orig
+    if isinstance(cause, sqlite3.Error):  # its interface errors are misuse of the library
+        code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        return isinstance(cause, sqlite3.OperationalError) and code & 0xFF != sqlite3.SQLITE_ERROR
+    state = getattr(cause, "sqlstate", None)  # None: the connection itself failed
+    return not (state or "").startswith("54") and "number of parameters must be" not in str(cause)
 
 
 def migrations() -> Config:
@@ -149,7 +170,7 @@ def _beside(url: URL) -> Path | None:
     """Where SQLite's key file is; None for what lies in no folder."""
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
         return None
-    return Path(str(url.database)).parent / FILE_NAME
+    return Path(str(url.database)).parent / KEY
 
 
 def _pool(url: URL) -> dict[str, int]:

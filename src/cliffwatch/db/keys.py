@@ -18,13 +18,14 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from cliffwatch import disk
 from cliffwatch.errors import InvalidInput, Unavailable
+from cliffwatch.folder import KEY
 
 MARK = "cw1:"
 """How every sealed value begins. What does not begin so is plain."""
 
 KEY_BYTES = 32
-FILE_NAME = "secret.key"
 VARIABLE = "CLIFFWATCH_SECRET_KEY"
 _NONCE_BYTES = 12
 _HEAD = (
@@ -83,7 +84,7 @@ class Keyring:
             raise WrongKey(
                 f"secret in {place}",
                 f"was sealed with the key {key_id}, which is not here.",
-                f"Bring back the file {FILE_NAME} of this installation, or set {VARIABLE} to that key.",
+                f"Bring back the file {KEY} of this installation, or set {VARIABLE} to that key.",
             )
         try:
             raw = base64.b64decode(body, validate=True)
@@ -180,21 +181,19 @@ def _create(file: Path) -> None:
         pass
     finally:
         draft.unlink()
+    disk.sync(file.parent)
 
 
 def _replace(file: Path, keys: Sequence[bytes]) -> None:
     _written(file, keys).replace(file)
+    disk.sync(file.parent)
 
 
 def _written(file: Path, keys: Sequence[bytes]) -> Path:
     draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
     lines = "".join(base64.urlsafe_b64encode(key).decode("ascii") + "\n" for key in keys)
     try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as stream:
-            stream.write(_HEAD + lines)
-            stream.flush()
-            os.fsync(stream.fileno())
+        disk.write(draft, [(_HEAD + lines).encode()], replace=False)
     except OSError as error:
         raise InvalidInput(
             f"key file {file}", f"cannot be written ({error.strerror}).", "Give this user the right to write there."

@@ -8,7 +8,6 @@ next one begins, so what a failed write left behind is never seen.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import struct
@@ -21,7 +20,9 @@ from pathlib import Path
 
 import structlog
 
+from cliffwatch import disk
 from cliffwatch.errors import Conflict, Unavailable
+from cliffwatch.folder import LOCK
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +59,7 @@ class Journal:
         self._written = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._guard = _exclusive(folder)
+            self._guard = _alone_in(folder)
             self.name = _name(folder)
             for half_done in folder.glob("*.rewritten"):
                 half_done.unlink()
@@ -84,7 +85,7 @@ class Journal:
                 if self._file is None or self._written >= self.segment_bytes:
                     self._start_segment()
                 assert self._file is not None
-                _write_all(self._file, data)
+                disk.write_all(self._file, data)
                 os.fdatasync(self._file)
             except OSError as error:
                 # After a failed sync nobody knows what the disk holds: the next group gets a new file.
@@ -196,9 +197,9 @@ class Journal:
         path = self._path(self.end)
         file = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600)
         try:
-            _write_all(file, _HEADER.pack(_MAGIC, self.end))
+            disk.write_all(file, _HEADER.pack(_MAGIC, self.end))
             os.fsync(file)
-            _sync_folder(self.folder)
+            disk.sync(self.folder)
         except OSError:
             os.close(file)
             path.unlink(missing_ok=True)
@@ -273,14 +274,9 @@ def _needed(data: bytes) -> int | None:
 
 def _replace(path: Path, data: bytes) -> None:
     fresh = path.with_suffix(".rewritten")
-    file = os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-    try:
-        _write_all(file, data)
-        os.fsync(file)
-    finally:
-        os.close(file)
+    disk.write(fresh, [data])
     fresh.rename(path)
-    _sync_folder(path.parent)
+    disk.sync(path.parent)
 
 
 def _read_file(path: Path, start: int, size: int) -> bytes:
@@ -291,39 +287,15 @@ def _read_file(path: Path, start: int, size: int) -> bytes:
         os.close(file)
 
 
-def _write_all(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
-
-
-def _exclusive(folder: Path) -> int:
-    guard = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(guard)
+def _alone_in(folder: Path) -> int:
+    guard = disk.lock(folder / LOCK)
+    if guard is None:
         raise Conflict(
             f"journal folder {folder}",
             "is in use by another process.",
             "Stop that one first, or give this one a data folder of its own.",
-        ) from error
+        )
     return guard
-
-
-def is_in_use(folder: Path) -> bool:
-    """Whether a process has this folder's journal open."""
-    try:
-        guard = os.open(folder / "lock", os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(guard)
-    return False
 
 
 def _name(folder: Path) -> str:
@@ -332,16 +304,6 @@ def _name(folder: Path) -> str:
     if path.exists() and (name := path.read_text("ascii").strip()):
         return name
     name = secrets.token_hex(6)
-    path.write_text(name, "ascii")
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    _sync_folder(folder)
+    disk.write(path, [name.encode("ascii")])
+    disk.sync(folder)
     return name
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

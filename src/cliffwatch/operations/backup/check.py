@@ -15,6 +15,7 @@ from sqlalchemy.types import Text
 from cliffwatch.db.engine import migrations
 from cliffwatch.db.keys import Keyring, WrongKey
 from cliffwatch.db.sealing import place_of, secret_columns
+from cliffwatch.folder import EVENTS, METADATA
 from cliffwatch.operations.backup.manifest import Manifest, files_of, sha256
 from cliffwatch.store.duckdb_snapshot import verify
 
@@ -42,14 +43,14 @@ def check_backup(folder: Path, keys: Keyring | None = None) -> Iterator[Finding]
             yield Finding(name, "is not what was written: its checksum differs.")
         else:
             yield Finding(name, note=f"{entry.size:,} bytes, as written")
-    yield from _metadata(folder / "metadata.db", keys)
-    yield from _store(folder / "events.duckdb", manifest.rows)
+    yield from _metadata(folder / METADATA, keys)
+    yield from _store(folder / EVENTS, manifest.rows)
 
 
 def check_folder(folder: Path, keys: Keyring | None = None) -> Iterator[Finding]:
     """The stores of a data folder."""
-    yield from _metadata(folder / "metadata.db", keys)
-    yield from _store(folder / "events.duckdb", None)
+    yield from _metadata(folder / METADATA, keys)
+    yield from _store(folder / EVENTS, None)
 
 
 def revision_of(path: Path) -> str:

@@ -8,15 +8,16 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from cliffwatch.disk import sync
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, Unavailable
+from cliffwatch.folder import DELIVERIES, EVENTS, LOCK, METADATA
 from cliffwatch.operations.backup.check import problems_of_metadata, revision_of
-from cliffwatch.operations.backup.manifest import Manifest, copy, sync
+from cliffwatch.operations.backup.manifest import Manifest, copy
 from cliffwatch.services import Services
 from cliffwatch.store import DuckDBStore
 from cliffwatch.store.duckdb_snapshot import verify
 
 ABSORB_SECONDS = 120
-METADATA, STORE, DELIVERIES = "metadata.db", "events.duckdb", "deliveries"
 
 Progress = Callable[[float, str], None]
 """Hears the share that is done (0 to 1), and what is being done."""
@@ -73,13 +74,13 @@ def _fill(services: Services, database: Path, store: DuckDBStore, half: Path, pr
     copy_sqlite(database, half / METADATA)
     deliveries = services.settings.data_dir / DELIVERIES
     for path in sorted(deliveries.rglob("*")) if deliveries.exists() else ():
-        if path.is_file() and path.name != "lock":
+        if path.is_file() and path.name != LOCK:
             with contextlib.suppress(FileNotFoundError):  # delivered meanwhile
                 copy(path, half / DELIVERIES / path.relative_to(deliveries))
-    rows = store.snapshot(half / STORE, lambda share: progress(0.05 + 0.6 * share, "Copying events, facts and points"))
-    sync(half / STORE)
+    rows = store.snapshot(half / EVENTS, lambda share: progress(0.05 + 0.6 * share, "Copying events, facts and points"))
+    sync(half / EVENTS)
     progress(0.65, "Reading the copy")
-    if (found := verify(half / STORE)) != rows:
+    if (found := verify(half / EVENTS)) != rows:
         raise ValueError(f"the copy has other rows than the store: {found}, not {rows}")
     if problems := problems_of_metadata(half / METADATA):
         raise ValueError(problems[0])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
+from cliffwatch import disk
 from cliffwatch.errors import InvalidInput
 
 FILE = "manifest.json"
@@ -60,10 +61,8 @@ class Manifest(msgspec.Struct, frozen=True):
         return manifest
 
     def write(self, folder: Path) -> None:
-        path = folder / FILE
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
-        sync(path)
-        sync(folder)
+        disk.write(folder / FILE, [msgspec.json.format(msgspec.json.encode(self)), b"\n"])
+        disk.sync(folder)
 
     @property
     def size(self) -> int:
@@ -85,20 +84,5 @@ def sha256(path: Path) -> str:
 def copy(source: Path, target: Path) -> None:
     """Copy a file durably; readable by its owner alone."""
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (
-        source.open("rb") as reading,
-        os.fdopen(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as to,
-    ):
-        while piece := reading.read(_PIECE):
-            to.write(piece)
-        to.flush()
-        os.fsync(to.fileno())
-
-
-def sync(path: Path) -> None:
-    """Make a file, or a folder's entries, durable."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with source.open("rb") as reading:
+        disk.write(target, iter(partial(reading.read, _PIECE), b""))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from cliffwatch.db.keys import FILE_NAME
+from cliffwatch.disk import sync
 from cliffwatch.errors import Conflict, InvalidInput, Unavailable
+from cliffwatch.folder import KEY
 from cliffwatch.operations.backup.check import check_backup
 from cliffwatch.operations.backup.make import Progress
-from cliffwatch.operations.backup.manifest import Manifest, copy, sync
+from cliffwatch.operations.backup.manifest import Manifest, copy
 
 
 def restore(backup: Path, data_dir: Path, key_file: Path | None, progress: Progress) -> Manifest:
@@ -37,7 +38,7 @@ def restore(backup: Path, data_dir: Path, key_file: Path | None, progress: Progr
             copy(backup / name, half / name)
             done += entry.size
         if key_file is not None:
-            copy(key_file, half / FILE_NAME)
+            copy(key_file, half / KEY)
         sync(half)
         if data_dir.exists():
             data_dir.rmdir()
