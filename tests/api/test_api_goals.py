@@ -11,6 +11,7 @@ def test_a_goal_is_created_read_changed_deleted_and_brought_back(world: World) -
     given = GIVEN | {"stream_id": world.home.stream.id}
     made = world.ask("POST", "/goals", json=given)
     assert made.status_code == 201
+    assert made.json()["pace"]["so_far"] > 0  # looked at at once
     path = made.headers["location"].removeprefix("/api/v1")
     assert world.ask("GET", path).json()["target"] == 500_000.0
     changed = world.ask("PUT", path, json=given | {"aim": "at_most", "slice": {"properties.country": "DE"}}).json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,8 +12,10 @@ from sqlalchemy import select
 from tests.pipeline.plant import DAY, MINUTE, Plant, opened
 
 from cliffwatch.db.incidents import DeliveryRow
-from cliffwatch.goals import Goal, GoalGiven
+from cliffwatch.goals import Goal, GoalGiven, Repeat
 from cliffwatch.incidents import Incident, IncidentState
+from cliffwatch.store import PointBatch, PointQuery
+from cliffwatch.store.duckdb import DuckDBStore
 from cliffwatch.streams import Stream
 
 UTC = ZoneInfo("UTC")
@@ -154,3 +157,52 @@ def test_a_monitor_that_does_not_watch_the_series_is_not_told(plant: Plant) -> N
     (warning,) = warnings(plant)
     assert mine.id not in warning.monitors
     assert strict.id in warning.monitors  # how large an anomaly must be is not asked of a goal
+
+
+class Asked(DuckDBStore):
+    """A real store that keeps what it was asked for."""
+
+    queries: list[PointQuery]
+
+    def read_points(self, query: PointQuery) -> PointBatch:
+        self.queries.append(query)
+        return super().read_points(query)
+
+
+def test_goals_whose_streams_have_not_run_since_cost_no_reading(tmp_path: Path) -> None:
+    store = Asked.open(None)
+    assert isinstance(store, Asked)
+    store.queries = []
+    with opened(tmp_path, NOVEMBER - 5 * MINUTE, store) as plant:
+        stream, goal = begun(plant, 4_000)
+        plant.services.goals.create(stream, replace(goal.given, name="Another"), UTC, by="Robin", now=plant.now)
+        plant.services.pipeline.goals.look(plant.now)
+        days(plant, stream, 0, 1, PER_MINUTE)
+        store.queries.clear()
+        for minute in range(10):
+            plant.services.pipeline.goals.look(plant.now + minute * MINUTE)
+        assert store.queries == []
+
+
+def test_one_goal_is_looked_at_without_the_others(plant: Plant) -> None:
+    stream, goal = begun(plant, 4_000)
+    other = plant.services.goals.create(stream, goal.given, UTC, by="Robin", now=plant.now)
+    changed = replace(goal.given, first="", repeat=Repeat.QUARTER)
+    goal = plant.services.goals.change(stream, goal.id, changed, UTC, plant.now)
+    assert plant.services.pipeline.goals.look_at(goal, plant.now).pace is not None
+    assert plant.services.goals.get(plant.workspace_id, other.id).pace is None
+
+
+def test_a_goal_that_is_there_once_is_told_at_its_end_and_then_left_alone(plant: Plant) -> None:
+    stream, goal = begun(plant, 4_000)
+    once = replace(
+        goal.given, name="First week", target=9_000, repeat=Repeat.ONCE, first="2026-11-01", last="2026-11-07"
+    )
+    plant.services.goals.change(stream, goal.id, once, UTC, plant.now)
+    days(plant, stream, 0, 11, PER_MINUTE, step=11)
+    (over,) = warnings(plant)
+    assert over.state is IncidentState.RESOLVED
+    assert over.headline.startswith("Goal “First week” was missed: ")
+    days(plant, stream, 11, 13, PER_MINUTE)
+    assert plant.services.goals.get(plant.workspace_id, goal.id).looked_ms == NOVEMBER + 7 * DAY
+    assert [purpose for purpose, _, _ in letters(plant)] == ["opened"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from cliffwatch.api.auth import Editor, Reader
 from cliffwatch.api.changes import location, note
 from cliffwatch.api.paging import DEFAULT_LIMIT, Cursor, Limit, ascending
 from cliffwatch.api.shapes import MAX_ID, Body, Id, Moment, Name, Page, Shown, Text
-from cliffwatch.goals import Aim, Goal, GoalGiven, Pace, Repeat
+from cliffwatch.goals import Aim, Goal, GoalGiven, Pace, Repeat, Standing, standing
 from cliffwatch.incidents.goal_words import outlook
 from cliffwatch.streams import Stream
 from cliffwatch.streams.model import make_slice
@@ -109,6 +110,7 @@ class GoalShown(Shown):
     warn_below: float
     made_by: str
     created_at: Moment
+    standing: Annotated[Standing, Field(description="How it stands, as its page says it.")]
     pace: Annotated[PaceShown | None, Field(description="Null until the stream has run once.")]
 
 
@@ -119,12 +121,17 @@ def router(services: Services) -> APIRouter:
         return services.streams.get(who.workspace.id, given.stream_id)
 
     def shown(goal: Goal) -> GoalShown:
-        return goal_shown(goal, services.streams.by_id(goal.given.stream_id))
+        return shown_all([goal])[0]
+
+    def shown_all(goals: Sequence[Goal]) -> list[GoalShown]:
+        streams = services.streams.by_ids([one.given.stream_id for one in goals])
+        warned = services.incidents.live_numbers([one.incident_id for one in goals if one.incident_id is not None])
+        return [goal_shown(one, streams.get(one.given.stream_id), warned=one.incident_id in warned) for one in goals]
 
     @routes.get("", summary="The workspace's goals, and where they stand")
     def list_goals(who: Reader, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[GoalShown]:
         found, rest = ascending(services.goals.list(who.workspace.id), lambda one: one.id, cursor, limit)
-        return Page(data=[shown(one) for one in found], next_cursor=rest)
+        return Page(data=shown_all(found), next_cursor=rest)
 
     @routes.post("", status_code=201, summary="Create a goal")
     def create_goal(who: Editor, request: Request, response: Response, given: GoalBody) -> GoalShown:
@@ -132,13 +139,13 @@ def router(services: Services) -> APIRouter:
         goal = services.goals.create(stream_of(who, given), given.given(), zone, by=who.label, now=now)
         note(services, request, who, "goal.create", f"goal:{goal.id}", given.model_dump(mode="json"))
         response.headers.update(location(request, f"/goals/{goal.id}"))
-        return shown(goal)
+        return shown(services.pipeline.goals.look_at(goal, now))
 
     @routes.post("/preview", summary="Where a goal would stand today")
     def preview_goal(who: Reader, given: GoalBody) -> PaceShown:
         stream = stream_of(who, given)
-        asked = services.goals.checked(given.given(), stream)
-        found = services.pipeline.goals.preview(who.workspace.id, asked, services.clock())
+        asked = given.given()
+        found = services.pipeline.goals.preview(stream, asked, services.clock())
         return pace_shown(asked, found, stream.definition.measure(asked.measure).unit)
 
     @routes.get("/{goal_id}", summary="One goal, and where it stands")
@@ -152,7 +159,7 @@ def router(services: Services) -> APIRouter:
         zone, now = ZoneInfo(who.workspace.time_zone), services.clock()
         goal = services.goals.change(stream_of(who, given), goal_id, given.given(), zone, now)
         note(services, request, who, "goal.update", f"goal:{goal_id}", given.model_dump(mode="json"))
-        return shown(goal)
+        return shown(services.pipeline.goals.look_at(goal, now))
 
     @routes.delete("/{goal_id}", status_code=204, summary="Delete a goal")
     def delete_goal(who: Editor, request: Request, goal_id: Id) -> None:
@@ -164,15 +171,15 @@ def router(services: Services) -> APIRouter:
     def restore_goal(who: Editor, request: Request, goal_id: Id) -> GoalShown:
         goal = services.goals.restore(who.workspace.id, goal_id)
         note(services, request, who, "goal.restore", f"goal:{goal_id}")
-        return shown(goal)
+        return shown(services.pipeline.goals.look_at(goal, services.clock()))
 
     return routes
 
 
-def goal_shown(goal: Goal, stream: Stream | None) -> GoalShown:
+def goal_shown(goal: Goal, stream: Stream | None, *, warned: bool) -> GoalShown:
     given = goal.given
-    measures = stream.definition.measures if stream is not None else ()
-    unit = next((measure.unit for measure in measures if measure.key == given.measure), None)
+    measure = stream.definition.find_measure(given.measure) if stream is not None else None
+    unit = measure.unit if measure is not None else None
     return GoalShown(
         id=goal.id,
         name=given.name,
@@ -187,6 +194,7 @@ def goal_shown(goal: Goal, stream: Stream | None) -> GoalShown:
         warn_below=given.warn_below,
         made_by=goal.made_by,
         created_at=goal.created_ms,
+        standing=standing(given, goal.pace, warned=warned),
         pace=pace_shown(given, goal.pace, unit) if goal.pace is not None else None,
     )
 

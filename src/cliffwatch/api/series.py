@@ -233,7 +233,7 @@ def newest_rows(points: PointBatch) -> list[int]:
 
 def series_shown(stream: Stream, points: PointBatch, row: int) -> SeriesShown:
     key = points.measure[row]
-    measure = next((measure for measure in stream.definition.measures if measure.key == key), None)
+    measure = stream.definition.find_measure(key)
     return SeriesShown(
         measure=key,
         name=measure.name if measure else key,

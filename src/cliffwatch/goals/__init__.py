@@ -5,11 +5,11 @@ and the chance of the target, and whether that is worth an early warning. Never 
 knows no clock of its own.
 """
 
-from cliffwatch.goals.decide import Story, Turn, decide
+from cliffwatch.goals.decide import Standing, Story, Turn, decide, standing
 from cliffwatch.goals.model import Aim, Day, Goal, GoalGiven, Pace, Repeat, Span
 from cliffwatch.goals.pace import Past, pace
 from cliffwatch.goals.period import span_of
-from cliffwatch.goals.store import Goals
+from cliffwatch.goals.store import Goals, checked
 
 __all__ = [
     "Aim",
@@ -21,9 +21,12 @@ __all__ = [
     "Past",
     "Repeat",
     "Span",
+    "Standing",
     "Story",
     "Turn",
+    "checked",
     "decide",
     "pace",
     "span_of",
+    "standing",
 ]

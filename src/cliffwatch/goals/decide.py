@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from cliffwatch.goals.model import Aim, Pace
+from cliffwatch.goals.model import Aim, GoalGiven, Pace
 
 BACK = 0.15
 """So much likelier than the threshold it must be again before a warning is taken back: it is told once, not daily."""
@@ -26,6 +26,32 @@ class Turn(enum.StrEnum):
     RECOVER = "recover"  # on pace again
     REACH = "reach"  # the period is over, and it was reached after all
     MISS = "miss"  # the period is over, and it was missed as was warned
+
+
+class Standing(enum.StrEnum):
+    """How a goal stands, as pages, API and digests say it."""
+
+    LEARNING = "learning"  # nothing is claimed yet
+    ON_PACE = "on_pace"
+    AT_RISK = "at_risk"
+    REACHED = "reached"
+    KEPT = "kept"  # a limit that was not exceeded
+    MISSED = "missed"
+
+    @property
+    def words(self) -> str:
+        return self.value.replace("_", " ").capitalize()
+
+
+def standing(given: GoalGiven, pace: Pace | None, *, warned: bool) -> Standing:
+    """`warned`: whether a warning of its period is open."""
+    if pace is None or pace.chance is None:
+        return Standing.LEARNING
+    if pace.chance >= 1.0:
+        return Standing.REACHED if given.aim is Aim.AT_LEAST else Standing.KEPT
+    if pace.chance <= 0.0:
+        return Standing.MISSED
+    return Standing.AT_RISK if warned or pace.chance < given.warn_below else Standing.ON_PACE
 
 
 def decide(pace: Pace, warn_below: float, story: Story) -> Turn:

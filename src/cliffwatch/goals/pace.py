@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cliffwatch.detect import Ahead, Grid, Measure, ahead
 from cliffwatch.goals.decide import reached
-from cliffwatch.goals.model import Day, GoalGiven, Pace, Span
+from cliffwatch.goals.model import Aim, Day, GoalGiven, Pace, Span
 from cliffwatch.goals.period import midnights
 
 Floats = NDArray[np.float64]
@@ -180,10 +180,10 @@ def _chance(given: GoalGiven, so_far: float, landing: float, off: float, *, over
     """How likely the target is fulfilled. What only grows cannot fall below what it has reached."""
     if over:
         return float(reached(given.aim, so_far, given.target))
-    if grown and so_far >= given.target and given.aim.value == "at_least":
+    if grown and so_far >= given.target and given.aim is Aim.AT_LEAST:
         return 1.0
-    if grown and so_far > given.target and given.aim.value == "at_most":
+    if grown and so_far > given.target and given.aim is Aim.AT_MOST:
         return 0.0
     below = NormalDist(landing, off).cdf(given.target) if off > 0 else float(landing <= given.target)
-    chance = below if given.aim.value == "at_most" else 1.0 - below
+    chance = below if given.aim is Aim.AT_MOST else 1.0 - below
     return min(max(chance, DOUBT), 1.0 - DOUBT)

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from cliffwatch import names
@@ -33,8 +33,8 @@ class Goals:
         """A new goal, followed from its current period on. Raises InvalidInput naming the field, or Conflict."""
         given = checked(given, stream)
         with self._database.write() as session:
-            here = select(GoalRow).where(GoalRow.workspace_id == stream.workspace_id, GoalRow.deleted_ms.is_(None))
-            if len(list(session.scalars(here))) >= MOST:
+            here = select(func.count()).where(GoalRow.workspace_id == stream.workspace_id, GoalRow.deleted_ms.is_(None))
+            if session.scalars(here).one() >= MOST:
                 raise Conflict("goals", f"are {MOST} already.", "Delete one that nobody looks at.")
             row = GoalRow(
                 workspace_id=stream.workspace_id,
@@ -69,11 +69,6 @@ class Goals:
             row.revision += 1
             session.flush()
             return goal_of(row)
-
-    @staticmethod
-    def checked(given: GoalGiven, stream: Stream) -> GoalGiven:
-        """The goal in its canonical form, kept nowhere. Raises InvalidInput naming the field."""
-        return checked(given, stream)
 
     def list(self, workspace_id: int) -> Found:
         """The workspace's goals, the oldest first."""
@@ -127,10 +122,10 @@ class Goals:
 def checked(given: GoalGiven, stream: Stream) -> GoalGiven:
     """The goal in its canonical form. Raises InvalidInput naming the field."""
     given = replace(given, name=names.checked("name", given.name, "Name the goal."))
-    measures = {measure.key: measure for measure in stream.definition.measures}
-    measure = measures.get(given.measure)
+    measure = stream.definition.find_measure(given.measure)
     if measure is None:
-        raise InvalidInput("measure", "is not one of this stream.", f"It has: {', '.join(measures)}")
+        known = ", ".join(one.key for one in stream.definition.measures)
+        raise InvalidInput("measure", "is not one of this stream.", f"It has: {known}")
     if not measure.aggregation.additive:
         raise InvalidInput("measure", "does not add up over time.", "A goal is a count or a sum.")
     if not 0 < given.target <= LARGEST:

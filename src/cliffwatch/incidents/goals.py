@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from cliffwatch.db.incidents import IncidentRow
 from cliffwatch.goals.decide import Story, Turn
-from cliffwatch.goals.model import Aim, Goal, Pace
+from cliffwatch.goals.model import Aim, Goal, GoalGiven, Pace
 from cliffwatch.incidents import goal_words as words
 from cliffwatch.incidents import writing
 from cliffwatch.incidents.model import (
@@ -130,29 +130,28 @@ def _told(incident: Incident, goal: Goal, pace: Pace, subject: Subject) -> Incid
     given, unit = goal.given, subject.unit
     lands = pace.so_far if pace.landing is None else pace.landing
     off = ((pace.high or lands) - (pace.low or lands)) / 2
-    told = {
-        "id": goal.id,
-        "name": given.name,
-        "period": pace.span.name,
-        "target": given.target,
-        "aim": given.aim.value,
-        "so_far": pace.so_far,
-        "landing": pace.landing,
-        "low": pace.low,
-        "high": pace.high,
-        "chance": pace.chance,
-    }
     return replace(
         incident,
         subjects={(given.stream_id, given.measure): subject},
         headline=words.headline(given, pace, unit),
         cause=words.reason(given, pace, unit),
-        explanation={"goal": told},
+        explanation={"goal": {"id": goal.id, "name": given.name, "aim": given.aim.value, "pace": pace.dump()}},
         actual=lands,
         expected=given.target,
         score=max(min((lands - given.target) / off, 99.0), -99.0) if off > 0 else 0.0,
         last_window_ms=max(pace.until_ms, incident.started_ms),
     )
+
+
+def warned_of(incident: Incident) -> tuple[GoalGiven, Pace] | None:
+    """The goal and the pace that an incident tells of; None of any other incident."""
+    goal = incident.explanation.get("goal", {})
+    if "pace" not in goal:
+        return None
+    given = GoalGiven(
+        goal["name"], incident.stream_id, incident.measure, incident.expected, Aim(goal["aim"]), incident.slice
+    )
+    return given, Pace.load(goal["pace"])
 
 
 def _concerned(monitors: Sequence[Monitor], goal: Goal) -> tuple[int, ...]:

@@ -240,6 +240,15 @@ class Incidents:
             row = _surviving_row(session, workspace_id, number)
             return incident_of(row, names(session, [row]))
 
+    def live_numbers(self, incident_ids: Sequence[int]) -> dict[int, int]:
+        """Id -> number of those of these incidents that go on."""
+        live = [state.value for state in IncidentState if state.live]
+        query = select(IncidentRow.id, IncidentRow.number).where(
+            IncidentRow.id.in_(incident_ids), IncidentRow.state.in_(live)
+        )
+        with self._database.read() as session:
+            return {row.id: row.number for row in session.execute(query)}
+
     def open_count(self, workspace_id: int) -> int:
         """How many incidents wait for somebody: open ones, not those acknowledged or snoozed."""
         query = select(func.count()).where(

@@ -79,8 +79,10 @@ class Around:
         near = [*self._annotations(incident, stretch), *self._elsewhere(incident, streams, stretch)]
         try:
             stream = self._streams.get(incident.workspace_id, incident.stream_id)
-            measure = stream.definition.measure(incident.measure)
-        except (NotFound, KeyError):
+        except NotFound:
+            return Surroundings(None, ranked(near))
+        measure = stream.definition.find_measure(incident.measure)
+        if measure is None:
             return Surroundings(None, ranked(near))
         signs = self._signs(incident, stream, measure, streams, stretch)
         near += self._source_health(stream, stretch, signs)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -11,14 +12,14 @@ import structlog
 from cliffwatch.accounts import Accounts
 from cliffwatch.db import Database
 from cliffwatch.errors import CliffwatchError
-from cliffwatch.goals import Goal, GoalGiven, Goals, Pace, Past, Turn, decide, pace, span_of
+from cliffwatch.goals import Goal, GoalGiven, Goals, Pace, Past, Repeat, Turn, checked, decide, pace, span_of
 from cliffwatch.goals.pace import HISTORY_DAYS
 from cliffwatch.incidents import Subject
 from cliffwatch.incidents.goals import say, stop_following, story_of
 from cliffwatch.notify import Outbox
 from cliffwatch.pipeline.replaying import noise_of
 from cliffwatch.store import EventStore, PointQuery
-from cliffwatch.streams import Stream, Streams, StreamState
+from cliffwatch.streams import Runs, Stream, Streams, StreamState
 from cliffwatch.streams.model import TOTAL, slice_key
 
 log = structlog.get_logger(__name__)
@@ -40,32 +41,50 @@ class GoalWatch:
     """Looks at goals whose streams ran since they were looked at last."""
 
     def __init__(
-        self, database: Database, store: EventStore, accounts: Accounts, streams: Streams, goals: Goals, outbox: Outbox
+        self,
+        database: Database,
+        store: EventStore,
+        accounts: Accounts,
+        streams: Streams,
+        runs: Runs,
+        goals: Goals,
+        outbox: Outbox,
     ) -> None:
         self._database = database
         self._store = store
         self._accounts = accounts
         self._streams = streams
+        self._runs = runs
         self._goals = goals
         self._outbox = outbox
 
     def look(self, now: int) -> int:
-        """Look at all goals; how many had news. What one fails of keeps none of the others from being looked at."""
-        goals = self._goals.every()
-        streams = self._streams.by_ids(list({goal.given.stream_id for goal in goals}))
+        """Look at all goals; how many had news. Points are read only of those whose stream has run since."""
+        return self._look_at(self._goals.every(), now)
+
+    def look_at(self, goal: Goal, now: int) -> Goal:
+        """Look at one goal, such as one that was just made; it as it is then. What fails is tried again in a minute."""
+        self._look_at([goal], now)
+        return self._goals.get(goal.workspace_id, goal.id)
+
+    def _look_at(self, goals: Sequence[Goal], now: int) -> int:
+        """What one fails of keeps none of the others from being looked at."""
+        ids = list({goal.given.stream_id for goal in goals})
+        streams, planned = self._streams.by_ids(ids), self._runs.next_windows_ms(ids)
         looked = 0
         for goal in goals:
+            stream_id = goal.given.stream_id
             try:
-                looked += self._look(goal, streams.get(goal.given.stream_id), now)
+                looked += self._look(goal, streams.get(stream_id), planned.get(stream_id, 0), now)
             except Exception as error:  # of one goal: the others are looked at; it is tried again in a minute
                 known = isinstance(error, CliffwatchError)
                 log.warning("goal_failed", goal=goal.id, error=str(error), exc_info=not known)
         return looked
 
-    def preview(self, workspace_id: int, given: GoalGiven, now: int) -> Pace:
-        """Where a goal's current period stands, kept nowhere. Raises NotFound."""
-        stream = self._streams.get(workspace_id, given.stream_id)
-        zone, country = self._place(workspace_id)
+    def preview(self, stream: Stream, given: GoalGiven, now: int) -> Pace:
+        """Where a goal's current period stands, kept nowhere. Raises InvalidInput naming the field."""
+        given = checked(given, stream)
+        zone, country = self._place(stream.workspace_id)
         measured = self._measured(stream, given, span_of(given, now, zone).start_ms, now)
         return _pace(stream, given, measured, at_ms=now, zone=zone, country=country)
 
@@ -75,16 +94,19 @@ class GoalWatch:
             with self._database.write() as session:
                 self._outbox.enqueue(session, stop_following(session, goal.incident_id, now, why), now)
 
-    def _look(self, goal: Goal, stream: Stream | None, now: int) -> bool:
+    def _look(self, goal: Goal, stream: Stream | None, planned_ms: int, now: int) -> bool:
+        """`planned_ms` begins the first window of the stream that was not made due: nothing is measured after it."""
         if stream is None or stream.state is StreamState.PAUSED:
             self.stop(goal, now, "Its stream is not watched any more.")
             return False
-        zone, country = self._place(goal.workspace_id)
-        try:
-            measure = stream.definition.measure(goal.given.measure)
-        except KeyError:
+        measure = stream.definition.find_measure(goal.given.measure)
+        if measure is None:
             self.stop(goal, now, "Its measure is not part of the stream any more.")
             return False
+        ended = goal.given.repeat is Repeat.ONCE and goal.pace is not None and goal.pace.over
+        if ended or planned_ms <= max(goal.looked_ms, goal.period_start_ms):
+            return False
+        zone, country = self._place(goal.workspace_id)
         measured = self._measured(stream, goal.given, goal.period_start_ms, now)
         if measured.until_ms <= max(goal.looked_ms, goal.period_start_ms):
             return False
@@ -100,22 +122,21 @@ class GoalWatch:
         return True
 
     def _keep(self, goal: Goal, found: Pace, subject: Subject, zone: ZoneInfo, now: int) -> bool:
-        """Keep a pace and say what is to be said, in one transaction; whether the period is over.
-
-        One that ends badly without a warning is told and closed in two steps of the same period.
-        """
+        """Keep a pace and say what is to be said, in one transaction; whether another period is followed now."""
         with self._database.write() as session:
             current = self._goals.locked(session, goal)
             if current is None or current.looked_ms > found.until_ms:
                 return False  # changed, deleted, or looked at by somebody else meanwhile
-            turn = decide(found, goal.given.warn_below, story_of(session, current))
-            incident_id, said = say(session, current, found, turn, subject, now)
-            following = goal.period_start_ms
-            if found.over and turn is not Turn.WARN:
-                following = span_of(goal.given, found.span.end_ms, zone).start_ms
+            while True:  # one that ends badly without a warning is told, and closed as it was told
+                turn = decide(found, goal.given.warn_below, story_of(session, current))
+                incident_id, said = say(session, current, found, turn, subject, now)
+                self._outbox.enqueue(session, said, now)
+                current = replace(current, incident_id=incident_id)
+                if turn is not Turn.WARN or not found.over:
+                    break
+            following = span_of(goal.given, found.span.end_ms, zone).start_ms if found.over else goal.period_start_ms
             self._goals.keep(session, goal, found, incident_id, following)
-            self._outbox.enqueue(session, said, now)
-        return found.over and (turn is Turn.WARN or following != goal.period_start_ms)
+        return following != goal.period_start_ms
 
     def _measured(self, stream: Stream, given: GoalGiven, start_ms: int, now: int) -> Measured:
         """The goal's series from far before its period on, and the end of the newest window of its stream."""

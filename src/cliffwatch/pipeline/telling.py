@@ -144,11 +144,10 @@ class Telling:
         """
         if end_ms <= start_ms:
             raise InvalidInput("period", "ends after it starts.")
-        try:
-            measure = stream.definition.measure(measure_key)
-        except KeyError:
-            known = ", ".join(measure.key for measure in stream.definition.measures)
-            raise InvalidInput(f"measure {measure_key!r}", "is not one of this stream.", f"It has: {known}") from None
+        measure = stream.definition.find_measure(measure_key)
+        if measure is None:
+            known = ", ".join(one.key for one in stream.definition.measures)
+            raise InvalidInput(f"measure {measure_key!r}", "is not one of this stream.", f"It has: {known}")
         stretch = Stretch(stream, measure, slice_, start_ms, end_ms, base, chosen)
         answer = explain_stretch(self._store, stretch)
         names = dimension_names(stream)

@@ -98,7 +98,7 @@ class Pipeline:
         self._revised = RevisedPoints(database)
         self._telling = Telling(store, accounts, incidents, outbox, arrivals, verdict)
         self._watch = Watch(database, self._store, streams, incidents, arrivals, self._telling)
-        self.goals = GoalWatch(database, store, accounts, streams, goals, outbox)
+        self.goals = GoalWatch(database, store, accounts, streams, self._runs, goals, outbox)
         self._late = Late()
         self._circumstances: dict[int, Circumstances] = {}
         self._looked_around_ms = 0

@@ -169,10 +169,14 @@ class Definition:
 
     def measure(self, key: str) -> Measure:
         """The measure with this key; KeyError when the stream has none such."""
-        for measure in self.measures:
-            if measure.key == key:
-                return measure
-        raise KeyError(key)
+        found = self.find_measure(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def find_measure(self, key: str) -> Measure | None:
+        """The measure with this key; None when the stream has none such."""
+        return next((measure for measure in self.measures if measure.key == key), None)
 
 
 class StreamState(enum.StrEnum):

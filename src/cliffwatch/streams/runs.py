@@ -156,8 +156,13 @@ class Runs:
 
     def next_window_ms(self, stream_id: int) -> int | None:
         """Start of the first window that has not been made due."""
+        return self.next_windows_ms([stream_id]).get(stream_id)
+
+    def next_windows_ms(self, stream_ids: Sequence[int]) -> dict[int, int]:
+        """Stream id -> start of its first window that has not been made due; those without one are left out."""
+        query = select(StreamRow.id, StreamRow.next_window_ms).where(StreamRow.id.in_(stream_ids))
         with self._database.read() as session:
-            return session.scalar(select(StreamRow.next_window_ms).where(StreamRow.id == stream_id))
+            return {stream_id: start_ms for stream_id, start_ms in session.execute(query) if start_ms is not None}
 
     def begin(self, session: Session, stream_id: int, start_ms: int, attempt: int, now: int) -> None:
         values = {"state": "running", "attempts": attempt, "started_ms": now, "error": ""}

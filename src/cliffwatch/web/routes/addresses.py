@@ -10,7 +10,7 @@ from cliffwatch.streams.model import Measure, Slice, Stream, make_slice
 
 def measure_in(stream: Stream, key: str) -> Measure:
     """The measure of an address; the first one when it names none, or one that an edit removed."""
-    return next((one for one in stream.definition.measures if one.key == key), stream.definition.measures[0])
+    return stream.definition.find_measure(key) or stream.definition.measures[0]
 
 
 def slice_in(key: str) -> Slice:

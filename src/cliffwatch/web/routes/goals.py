@@ -12,12 +12,11 @@ from starlette.responses import Response
 
 from cliffwatch.errors import CliffwatchError, InvalidInput, NotFound
 from cliffwatch.goals import Aim, Goal, GoalGiven, Repeat
-from cliffwatch.incidents.goal_words import GOAL, outlook
+from cliffwatch.incidents.goal_words import outlook
 from cliffwatch.streams.model import TOTAL, Stream, make_slice
 from cliffwatch.web.forms import Posted, PostedForm, said
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views import goals as views
-from cliffwatch.web.views.incidents import LIVE
 from cliffwatch.web.visit import Editing, Reading, Visit
 
 router = APIRouter(prefix="/goals")
@@ -27,11 +26,9 @@ router = APIRouter(prefix="/goals")
 def goals(visit: Reading, deleted: int = 0) -> Response:
     services = visit.services
     streams = {stream.id: stream for stream in services.streams.list(visit.workspace_id)}
-    live = {one.id: one.number for one in services.incidents.list(visit.workspace_id, states=LIVE) if one.kind == GOAL}
-    lines = [
-        views.line(goal, streams.get(goal.given.stream_id), live.get(goal.incident_id or 0))
-        for goal in services.goals.list(visit.workspace_id)
-    ]
+    found = services.goals.list(visit.workspace_id)
+    live = services.incidents.live_numbers([one.incident_id for one in found if one.incident_id is not None])
+    lines = [views.line(one, streams.get(one.given.stream_id), live.get(one.incident_id or 0)) for one in found]
     return visit.page(
         "goals.html", lines=lines, deleted=deleted if 0 < deleted < 2**53 else 0, possible=bool(_choices(visit))
     )
@@ -51,7 +48,7 @@ def create_goal(visit: Editing, posted: PostedForm) -> Response:
         raise
     except CliffwatchError as error:
         return _form(visit, None, _typed(posted), _errors(error), 422)
-    visit.services.pipeline.goals.look(visit.now)
+    visit.services.pipeline.goals.look_at(goal, visit.now)
     visit.audit("goal.create", f"goal:{goal.id}", name=given.name, target=given.target)
     return see_other("/goals", f"“{goal.given.name}” is followed from now on.")
 
@@ -61,8 +58,7 @@ def preview_goal(visit: Reading, posted: PostedForm) -> Response:
     """Where the goal in the form would stand: a part of the form that follows what is typed."""
     try:
         stream, given = _given(visit, posted)
-        given = visit.services.goals.checked(given if given.name else _named(given), stream)
-        pace = visit.services.pipeline.goals.preview(visit.workspace_id, given, visit.now)
+        pace = visit.services.pipeline.goals.preview(stream, given if given.name else _named(given), visit.now)
     except CliffwatchError as error:
         return visit.part("goal_preview.html", said="", picture=None, period="", problem=str(error))
     unit = stream.definition.measure(given.measure).unit
@@ -86,12 +82,12 @@ def save_goal(visit: Editing, goal_id: int, posted: PostedForm) -> Response:
     goal = visit.services.goals.get(visit.workspace_id, goal_id)
     try:
         stream, given = _given(visit, posted)
-        visit.services.goals.change(stream, goal_id, given, visit.zone, visit.now)
+        changed = visit.services.goals.change(stream, goal_id, given, visit.zone, visit.now)
     except NotFound:
         raise
     except CliffwatchError as error:
         return _form(visit, goal, _typed(posted), _errors(error), 422)
-    visit.services.pipeline.goals.look(visit.now)
+    visit.services.pipeline.goals.look_at(changed, visit.now)
     visit.audit("goal.update", f"goal:{goal_id}", name=given.name, target=given.target)
     return see_other("/goals", "Your changes are saved.")
 
@@ -107,7 +103,7 @@ def delete_goal(visit: Editing, goal_id: int) -> Response:
 @router.post("/{goal_id}/restore")
 def restore_goal(visit: Editing, goal_id: int) -> Response:
     goal = visit.services.goals.restore(visit.workspace_id, goal_id)
-    visit.services.pipeline.goals.look(visit.now)
+    visit.services.pipeline.goals.look_at(goal, visit.now)
     visit.audit("goal.restore", f"goal:{goal_id}")
     return see_other("/goals", f"“{goal.given.name}” is back.")
 

@@ -170,7 +170,7 @@ def incident_page(visit: Reading, number: int) -> Response:
         why=views.why(incident, link),
         seen_in=of.seen_in,
         explain_href=_explain_href(visit, incident, stream, of),
-        goal=goal_views.of_incident(incident, services.goals.list(visit.workspace_id)) if of_goal else None,
+        goal=goal_views.of_incident(incident),
         chart=_chart(visit, incident, stream),
         heat=None if of_goal else _heat(visit, incident, stream),
         moved=[(item, _moved_href(item)) for item in moved],
@@ -350,7 +350,7 @@ def _chart(visit: Visit, incident: Incident, stream: Stream | None) -> dict[str,
 def _heat(visit: Visit, incident: Incident, stream: Stream | None) -> heatmap.HeatMap | None:
     if stream is None or not stream.definition.dimensions:
         return None
-    measure = next((one for one in stream.definition.measures if one.key == incident.measure), None)
+    measure = stream.definition.find_measure(incident.measure)
     if measure is None:
         return None
     start, end = chart_window(incident, visit.now)

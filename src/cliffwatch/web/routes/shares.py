@@ -99,7 +99,7 @@ def shared_series(services: Installed, token: str) -> Response:
     now = services.clock()
     workspace, incident = _shown(services, token, now)
     stream = services.streams.get(workspace.id, incident.stream_id)
-    measure = next((one for one in stream.definition.measures if one.key == incident.measure), None)
+    measure = stream.definition.find_measure(incident.measure)
     if measure is None:
         raise NotFound("chart", "is not there any more: its stream does not measure this now.")
     start, end = chart_window(incident, now)

@@ -135,8 +135,8 @@ def preview_json(visit: Editing, draw: str = "") -> Response:
         raise InvalidInput("the preview", "needs a complete draft.")
     if not waiting.finished.wait(WAIT_SECONDS) or waiting.result is None:
         raise InvalidInput("the preview", waiting.error or "took too long.", "Ask again.")
-    measures = waiting.request.definition.measures
-    chosen = next((one for one in measures if one.key == draw), measures[0])
+    definition = waiting.request.definition
+    chosen = definition.find_measure(draw) or definition.measures[0]
     data = views.chart(waiting.result, chosen, visit.identity.workspace.time_zone)
     return JSONResponse(data, headers={"cache-control": "no-store"})
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cliffwatch.goals import Aim, Goal, GoalGiven, Pace, Repeat
+from cliffwatch.goals import Goal, GoalGiven, Pace, Repeat, Standing, standing
 from cliffwatch.incidents import Incident
 from cliffwatch.incidents.goal_words import chance, outlook, short
+from cliffwatch.incidents.goals import warned_of
 from cliffwatch.incidents.headline import name_of
 from cliffwatch.streams.model import Stream
 from cliffwatch.web.views.incidents import Badge
@@ -53,9 +53,7 @@ class GoalLine:
 
 def line(goal: Goal, stream: Stream | None, incident: int | None) -> GoalLine:
     given = goal.given
-    measure = None
-    if stream is not None:
-        measure = next((one for one in stream.definition.measures if one.key == given.measure), None)
+    measure = stream.definition.find_measure(given.measure) if stream is not None else None
     unit = measure.unit if measure else None
     pace = goal.pace
     about = name_of(measure.name if measure else given.measure, given.slice)
@@ -68,29 +66,24 @@ def line(goal: Goal, stream: Stream | None, incident: int | None) -> GoalLine:
         f"{given.aim.words} {short(given.target, unit)}",
         short(pace.so_far, unit) if pace else "",
         outlook(given, pace, unit) if pace else "It is looked at after the stream's next run.",
-        badge(given, pace, warned=incident is not None),
+        badge(standing(given, pace, warned=incident is not None)),
         chance(pace) if pace is not None and pace.chance is not None else "",
         picture(given, pace, unit) if pace is not None else None,
         incident,
     )
 
 
-def of_incident(incident: Incident, goals: Sequence[Goal]) -> Picture | None:
-    """The picture of the goal that an incident warns of, while the same period is followed."""
-    goal = next((one for one in goals if one.incident_id == incident.id), None)
-    return picture(goal.given, goal.pace, incident.unit) if goal is not None and goal.pace is not None else None
+def of_incident(incident: Incident) -> Picture | None:
+    """The picture of what an incident warned of, as it was told last."""
+    told = warned_of(incident)
+    return picture(*told, incident.unit) if told is not None else None
 
 
-def badge(given: GoalGiven, pace: Pace | None, *, warned: bool) -> Badge:
-    if pace is None or pace.chance is None:
-        return Badge("Learning", "", "clock")
-    if pace.chance >= 1.0:
-        return Badge("Reached" if given.aim is Aim.AT_LEAST else "Kept", "good", "circle-check")
-    if pace.chance <= 0.0:
-        return Badge("Missed", "bad", "circle-alert")
-    if warned or pace.chance < given.warn_below:
-        return Badge("At risk", "bad", "circle-alert")
-    return Badge("On pace", "good", "circle-check")
+def badge(stands: Standing) -> Badge:
+    if stands is Standing.LEARNING:
+        return Badge(stands.words, "", "clock")
+    bad = stands in (Standing.AT_RISK, Standing.MISSED)
+    return Badge(stands.words, "bad" if bad else "good", "circle-alert" if bad else "circle-check")
 
 
 def picture(given: GoalGiven, pace: Pace, unit: str | None) -> Picture:

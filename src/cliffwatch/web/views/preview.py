@@ -57,7 +57,7 @@ def panel(found: Preview, measure: str, archived: int, zone: tzinfo, *, selectiv
     `selective` says that the source keeps only what its streams select.
     """
     definition = found.stream.definition
-    chosen = next((one for one in definition.measures if one.key == measure), definition.measures[0])
+    chosen = definition.find_measure(measure) or definition.measures[0]
     drawn = columns(found, chosen)
     has_chart = bool(np.isfinite(drawn.value).any())
     return Panel(
