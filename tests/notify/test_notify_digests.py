@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import email
+import email.policy
 import json
 import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass, replace
+from email.message import EmailMessage
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,15 +22,19 @@ from cliffwatch.db.incidents import ChannelRow, DeliveryRow
 from cliffwatch.db.people import MembershipRow, PersonRow
 from cliffwatch.db.sources import CatalogueEventRow, SourceRow
 from cliffwatch.db.streams import DetectorStateRow, RunRow, StreamRow
-from cliffwatch.errors import InvalidInput
+from cliffwatch.errors import InvalidInput, NotFound
+from cliffwatch.goals import GoalGiven, Goals, Pace, Span
 from cliffwatch.incidents import IncidentState
 from cliffwatch.notify import Inbox
 from cliffwatch.notify.digests import DigestKind, Digests, DigestSettings
 from cliffwatch.notify.digests.gather import gather
 from cliffwatch.notify.digests.model import Period, WhyUnwatched
 from cliffwatch.notify.digests.schedule import newest_period, next_ms
+from cliffwatch.notify.links import Links
 from cliffwatch.streams import parse
 from cliffwatch.streams.definition import stored
+from cliffwatch.streams.store import stream_of
+from cliffwatch.web.views import goals as views
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAY = 24 * HOUR
@@ -349,3 +357,101 @@ def test_every_chat_gets_what_was_not_watched_as_text(office: Office, receiver, 
 def test_a_week_until_now_does_not_end_at_the_hour_it_began(office: Office) -> None:
     message = office.digests.preview(1, DigestKind.WEEKLY, at("2026-11-24T15:30"))
     assert dict(message.facts)["Period"] == "Tue 17 Nov, 15:30 to today, 15:30"
+
+
+def test_goals_stand_in_it_as_on_their_page(office: Office) -> None:
+    goals = Goals(office.desk.database)
+    with office.desk.database.read() as session:
+        stream = stream_of(session.get_one(StreamRow, 1))
+    span = Span(T0 - DAY, T0 + DAY, "November 2021")
+    for name, chance in (("Orders of the month", 0.2), ("Small steps", 0.9), ("New", None)):
+        goal = goals.create(stream, GoalGiven(name, 1, "count()", 900.0), BERLIN, by="Robin", now=T0)
+        found = Pace(span, T0, 400.0, 800.0, 700.0, 900.0, chance, 500.0, 1.0, ())
+        with office.desk.database.write() as session:
+            goals.keep(session, goal, found, None, goal.period_start_ms)
+    message = office.digests.preview(1, DigestKind.DAILY, T0)
+    (told,) = [section for section in message.sections if section.title == "Goals"]
+    lines = [views.line(goal, stream, None) for goal in goals.list(1)]
+    assert [item.text for item in told.items] == [f"{one.name}: {one.state.label.lower()}" for one in lines]
+    assert [item.detail for item in told.items] == [one.outlook for one in lines]
+    assert [one["standing"] for one in message.data["digest"]["goals"]] == ["at_risk", "on_pace", "learning"]
+
+
+LISTED = "a.very.long.address.of.a.list.that.many.read@customers.of.the.shop.example"
+
+
+def arrived(desk: Desk, now: int, folder: Path) -> list[EmailMessage]:
+    """Mails as they came over SMTP, in the order in which they were sent."""
+    while desk.outbox().deliver_due(now).sent:
+        pass
+    files = sorted((folder / "inbox").glob("*.eml"))
+    return [email.message_from_bytes(file.read_bytes(), policy=email.policy.default) for file in files]
+
+
+def token(mail: EmailMessage) -> str:
+    return str(mail["List-Unsubscribe"]).removeprefix("<").removesuffix(">").rpartition("/")[2]
+
+
+@pytest.fixture
+def links(desk: Desk) -> Links:
+    return Links(desk.database, "http://cliffwatch.example")
+
+
+def test_a_digest_mail_has_a_button_of_the_mail_program_and_a_link(
+    office: Office, inbox: Inbox, links: Links, tmp_path: Path
+) -> None:
+    office.desk.mail = replace(office.desk.mail, port=inbox.port, security="none")
+    office.desk.channels.create(1, "email", "List", {"to": LISTED}, 0)
+    office.digests.send_now(1, DigestKind.DAILY, T0)
+    (mail,) = arrived(office.desk, T0, tmp_path)
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    url = str(mail["List-Unsubscribe"])[1:-1]
+    assert url.startswith("http://cliffwatch.example/unsubscribe/")
+    assert links.unsubscriber(token(mail)) == (1, LISTED)
+    for kind in ("plain", "html"):
+        body = mail.get_body((kind,))
+        assert body is not None
+        assert url in body.get_content()
+
+
+@pytest.mark.usefixtures("inbox")
+def test_an_incident_cannot_be_unsubscribed_from_by_a_button(desk: Desk, tmp_path: Path) -> None:
+    desk.channels.create(1, "email", "Team", {"to": "team@x.example"}, 0)
+    desk.open(desk.outbox())
+    (mail,) = arrived(desk, T0 + HOUR, tmp_path)
+    assert mail["List-Unsubscribe"] is None
+
+
+def test_an_address_that_unsubscribed_gets_none_and_the_others_of_its_channel_do(office: Office) -> None:
+    office.desk.channels.create(1, "email", "Team", {"to": ["List@x.example", "team@x.example"]}, 0)
+    office.digests.want_at(1, "list@x.example", False)
+    assert office.digests.unsubscribed(1) == ["list@x.example"]
+    assert office.digests.send_now(1, DigestKind.DAILY, T0) == 1
+    assert office.letters() == [("Team", "team@x.example")]
+    office.digests.want_at(1, "List@x.example", True)
+    assert office.digests.send_now(1, DigestKind.DAILY, T0 + 1) == 2
+
+
+def test_a_members_address_stands_for_the_member(office: Office) -> None:
+    office.digests.want_at(1, "Sam@x.example", False)
+    assert office.digests.wanted_by(1, 2) is False
+    assert office.digests.wanted_by(1, 1) is True
+    assert office.digests.unsubscribed(2) == []  # another workspace's digests go on
+
+
+@pytest.mark.parametrize("spoil", [lambda t: t[:-3] + "AAA", lambda t: t.partition(".")[0], lambda _: "nonsense"])
+def test_a_link_that_is_not_ours_stops_nothing(office: Office, links: Links, spoil) -> None:
+    with office.desk.database.write() as session:
+        good = links.unsubscribing(session, 1, LISTED).rpartition("/")[2]
+    with pytest.raises(NotFound):
+        links.unsubscriber(spoil(good))
+
+
+def test_a_link_for_one_thing_is_good_for_no_other(office: Office, links: Links) -> None:
+    with office.desk.database.write() as session:
+        stop = links.unsubscribing(session, 1, LISTED).rpartition("/")[2]
+        acts = links.urls(session, workspace_id=1, number=1, person_id=None, channel="Team", now=T0)
+    with pytest.raises(NotFound):
+        links.read(stop, T0)
+    with pytest.raises(NotFound):
+        links.unsubscriber(acts[0][1].rpartition("/")[2])

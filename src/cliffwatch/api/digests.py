@@ -10,7 +10,7 @@ from pydantic import Field
 from cliffwatch.api.auth import Admin, Reader
 from cliffwatch.api.changes import note
 from cliffwatch.api.shapes import MAX_ID, Body, Shown
-from cliffwatch.notify.digests import DigestKind, DigestSettings
+from cliffwatch.notify.digests import DigestKind
 
 if TYPE_CHECKING:
     from cliffwatch.services import Services
@@ -32,6 +32,7 @@ class DigestsShown(Shown):
     hour: Hour
     channels: ChannelIds
     members: Annotated[bool, Field(description="Whether each member gets a mail of their own.")]
+    unsubscribed: Annotated[list[str], Field(description="Addresses that want none, wherever they stand in channels.")]
 
 
 class DigestsGiven(Body):
@@ -62,14 +63,14 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/digests", summary="When digests leave, and where to")
     def get_digests(who: Reader) -> DigestsShown:
-        return shown(services.digests.settings(who.workspace.id))
+        return shown(services, who.workspace.id)
 
     @routes.put("/digests", summary="Choose when digests leave, and where to")
     def put_digests(who: Admin, request: Request, given: DigestsGiven) -> DigestsShown:
         """What is over by now is not sent afterwards."""
-        saved = services.digests.save(who.workspace.id, given.model_dump(), services.clock())
+        services.digests.save(who.workspace.id, given.model_dump(), services.clock())
         note(services, request, who, "digest.update", "digests", given.model_dump())
-        return shown(saved)
+        return shown(services, who.workspace.id)
 
     @routes.post("/digests/send", status_code=202, summary="Send a digest now")
     def send_digest(who: Admin, request: Request, given: DigestToSend) -> DigestSent:
@@ -81,7 +82,8 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def shown(settings: DigestSettings) -> DigestsShown:
+def shown(services: Services, workspace_id: int) -> DigestsShown:
+    settings = services.digests.settings(workspace_id)
     return DigestsShown(
         daily=settings.daily,
         weekly=settings.weekly,
@@ -89,4 +91,5 @@ def shown(settings: DigestSettings) -> DigestsShown:
         hour=settings.hour,
         channels=list(settings.channels) if settings.channels is not None else None,
         members=settings.members,
+        unsubscribed=services.digests.unsubscribed(workspace_id),
     )

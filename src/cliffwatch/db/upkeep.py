@@ -38,6 +38,15 @@ class DigestOptOutRow(Base):
     person_id: Mapped[int] = mapped_column(BigId, reference("people.id"), primary_key=True)
 
 
+class DigestUnsubscribedRow(Base):
+    """An address in a mail channel that wants no digest of a workspace and belongs to no member of it."""
+
+    __tablename__ = "digest_unsubscribed"
+
+    workspace_id: Mapped[int] = mapped_column(BigId, reference("workspaces.id"), primary_key=True)
+    address: Mapped[str] = mapped_column(String(254), primary_key=True)  # in lower case
+
+
 class BeatRow(Base):
     """When a part of Cliffwatch last said that it works, whichever process it runs in."""
 

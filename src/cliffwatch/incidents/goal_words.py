@@ -10,8 +10,10 @@ GOAL = "goal"
 """The kind of an incident that warns of one."""
 
 
-def outlook(given: GoalGiven, pace: Pace, unit: str | None) -> str:
+def outlook(given: GoalGiven, pace: Pace | None, unit: str | None) -> str:
     """ "On today's pace you land at €1.2 M …": how it stands, in one sentence."""
+    if pace is None:
+        return "It is looked at after the stream's next run"
     if pace.over:
         end = "reached" if reached(given.aim, pace.so_far, given.target) else "missed"
         return f"It ended at {short(pace.so_far, unit)}: {end}"

@@ -51,12 +51,14 @@ class Slip:
     not_before_ms: int
     urgent: bool = False
     actions: tuple[tuple[str, str], ...] = ()
+    unsubscribe: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
     """How a message goes to a channel that is about no incident. `key` makes it leave once; messages of one `thread`
-    stay together, which `begins` with the first. Targets in `without` get none."""
+    stay together, which `begins` with the first. Targets in `without` get none. Of what is `subscribed` to, a mail says
+    how to get it no more."""
 
     key: str
     thread: str
@@ -64,6 +66,7 @@ class Post:
     not_before_ms: int = 0
     urgent: bool = False
     without: frozenset[str] = frozenset()
+    subscribed: bool = False
 
 
 class Letters:
@@ -128,7 +131,10 @@ class Letters:
                 continue
             thread = _token(self._base_url, post.thread, channel.id, target)
             held = max(post.not_before_ms, now)
-            slip = Slip(f"{post.key}:{target}", target, thread, post.begins, None, held, post.urgent)
+            stop = ""
+            if post.subscribed and channel.kind == "email":
+                stop = self._links.unsubscribing(session, channel.workspace_id, target)
+            slip = Slip(f"{post.key}:{target}", target, thread, post.begins, None, held, post.urgent, unsubscribe=stop)
             written += self._write(session, channel, message, slip, now)
         return written
 
@@ -260,6 +266,7 @@ class Letters:
             "begins_thread": slip.begins,
             "urgent": slip.urgent,
             "actions": [list(one) for one in slip.actions],
+            "unsubscribe": slip.unsubscribe,
         }
         session.execute(
             insert(DeliveryRow).values(

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete
@@ -26,6 +27,7 @@ from cliffwatch.errors import Conflict, NotFound
 
 LIFETIME_MS = 7 * 24 * 3_600_000
 _KEY = "message_link_key"
+_DIGESTS = "digests"
 _WAY_OUT = "Open the incident in Cliffwatch instead."
 
 
@@ -67,21 +69,30 @@ class Links:
         key = self._signing_key(session)
         found = []
         for act in Act:
-            link = Link(workspace_id, number, act, person_id, channel[:80], now + LIFETIME_MS)
-            found.append((LABELS[act], f"{self._base_url}/act/{_sign(link, key)}"))
+            said = [workspace_id, number, act.value, person_id, channel[:80], now + LIFETIME_MS]
+            found.append((LABELS[act], f"{self._base_url}/act/{_sign(said, key)}"))
         return tuple(found)
+
+    def unsubscribing(self, session: Session, workspace_id: int, address: str) -> str:
+        """Where the owner of an address stops a workspace's digests, in the caller's transaction. It works for good:
+        who unsubscribes does so months later."""
+        return f"{self._base_url}/unsubscribe/{_sign([_DIGESTS, workspace_id, address], self._signing_key(session))}"
+
+    def unsubscriber(self, token: str) -> tuple[int, str]:
+        """(workspace, address) of a link that stops digests. Raises NotFound."""
+        match self._said(token):
+            case [str(what), int(workspace_id), str(address)] if what == _DIGESTS:
+                return workspace_id, address
+        raise NotFound("This link", "is not one of ours.", "Open Digests in Cliffwatch instead.")
 
     def read(self, token: str, now: int) -> Link:
         """What a token allows. Raises NotFound for one that is not ours or is over, Conflict for one that was used."""
+        link = _link(self._said(token))
+        if link is None:
+            raise NotFound("This link", "is not valid.", _WAY_OUT)
+        if link.expires_ms <= now:
+            raise NotFound("This link", "is older than a week.", _WAY_OUT)
         with self._database.read() as session:
-            row = session.get(SettingRow, _KEY)
-            if row is None:
-                raise NotFound("This link", "is not valid.", _WAY_OUT)
-            link = _verify(token, bytes.fromhex(row.value))
-            if link is None:
-                raise NotFound("This link", "is not valid.", _WAY_OUT)
-            if link.expires_ms <= now:
-                raise NotFound("This link", "is older than a week.", _WAY_OUT)
             if session.get(UsedLinkRow, _hash(token)) is not None:
                 raise Conflict("This link", "was used already; it works once.", _WAY_OUT)
             return link
@@ -96,6 +107,12 @@ class Links:
             session.add(UsedLinkRow(token_hash=_hash(token), used_ms=now))
         return link
 
+    def _said(self, token: str) -> object:
+        """What a token of ours says; None of any other."""
+        with self._database.read() as session:
+            row = session.get(SettingRow, _KEY)
+        return _verify(token, bytes.fromhex(row.value)) if row is not None else None
+
     def _signing_key(self, session: Session) -> bytes:
         if self._key is None:
             row = session.get(SettingRow, _KEY)
@@ -107,22 +124,28 @@ class Links:
         return self._key
 
 
-def _sign(link: Link, key: bytes) -> str:
-    said = [link.workspace_id, link.number, link.act.value, link.person_id, link.channel, link.expires_ms]
+def _sign(said: Sequence[object], key: bytes) -> str:
     body = json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
     return f"{_text(body)}.{_text(hmac.digest(key, body, 'sha256')[:24])}"
 
 
-def _verify(token: str, key: bytes) -> Link | None:
+def _verify(token: str, key: bytes) -> object:
     body_text, _, signature_text = token.partition(".")
     try:
         body, signature = _bytes(body_text), _bytes(signature_text)
         if not hmac.compare_digest(hmac.digest(key, body, "sha256")[:24], signature):
             return None
-        workspace_id, number, act, person_id, channel, expires_ms = json.loads(body)
-        return Link(workspace_id, number, Act(act), person_id, channel, expires_ms)
+        said: object = json.loads(body)
     except (binascii.Error, ValueError):
         return None
+    return said
+
+
+def _link(said: object) -> Link | None:
+    match said:
+        case [int(workspace_id), int(number), str(act), int() | None as person_id, str(channel), int(expires_ms)]:
+            return Link(workspace_id, number, Act(act), person_id, channel, expires_ms)
+    return None
 
 
 def _text(data: bytes) -> str:

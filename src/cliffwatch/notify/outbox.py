@@ -317,6 +317,7 @@ def _claimed(row: DeliveryRow, channel: ChannelRow, reference: str, now: int) ->
         attempt_ms=now,
         reference=reference,
         actions=tuple((label, url) for label, url in payload.get("actions", ())),
+        unsubscribe=payload.get("unsubscribe", ""),
     )
     return Claimed(row.id, row.fence, row.attempts, channel_of(channel), letter, channel.enabled)
 

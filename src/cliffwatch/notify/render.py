@@ -83,7 +83,7 @@ def words_of(item: Item) -> str:
     return f"{item.text} ({item.detail})" if item.detail else item.text
 
 
-def plain_text(message: Message, actions: Actions = ()) -> str:
+def plain_text(message: Message, actions: Actions = (), unsubscribe: str = "") -> str:
     """The message for readers without HTML; its first line is the root cause, where that is known."""
     lines = [message.first_line]
     lines += paragraphs(message)
@@ -95,11 +95,15 @@ def plain_text(message: Message, actions: Actions = ()) -> str:
     lines += ["", *(f"{label.ljust(width)}  {value}" for label, value in message.facts)]
     lines += ["", f"{message.action}: {message.url}", *(f"{name}: {url}" for name, url in actions)]
     lines += ["", f"-- \nCliffwatch, workspace {message.workspace}"]
+    lines += [f"Unsubscribe: {unsubscribe}"] if unsubscribe else []
     return "\n".join(lines) + "\n"
 
 
-def html_mail(message: Message, light: str | None, dark: str | None = None, actions: Actions = ()) -> str:
-    """The HTML of a mail. `light` and `dark` are the addresses (`cid:...`) of the chart's pictures, where there are."""
+def html_mail(
+    message: Message, light: str | None, dark: str | None = None, actions: Actions = (), unsubscribe: str = ""
+) -> str:
+    """The HTML of a mail. `light` and `dark` are the addresses (`cid:...`) of the chart's pictures, where there are;
+    `unsubscribe` is that of the page where its reader stops such mails."""
     badge = _BADGES[message.purpose]
     rows = [
         _row(
@@ -134,7 +138,7 @@ def html_mail(message: Message, light: str | None, dark: str | None = None, acti
     rows.append(_row(_button(message), top=20, bottom=14 if actions else 28))
     if actions:
         rows.append(_row(_action_links(actions), top=0, bottom=28))
-    return _page(message, "".join(rows))
+    return _page(message, "".join(rows), unsubscribe)
 
 
 def chart_png(message: Message, theme: Theme = "light", *, zoom: float = 2.0) -> bytes | None:
@@ -147,8 +151,13 @@ def chart_png(message: Message, theme: Theme = "light", *, zoom: float = 2.0) ->
         return None
 
 
-def _page(message: Message, rows: str) -> str:
+def _page(message: Message, rows: str, unsubscribe: str) -> str:
     preview = escape(message.first_line)
+    stop = (
+        f' <a class="cw-link" href="{escape(unsubscribe, quote=True)}" style="color:#2b54dd;">Unsubscribe</a>'
+        if unsubscribe
+        else ""
+    )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -162,7 +171,8 @@ def _page(message: Message, rows: str) -> str:
         'style="max-width:624px;background-color:#ffffff;border:1px solid #e4e7ec;border-radius:14px;'
         f'border-collapse:separate;{_FONT}">{rows}</table>'
         '<p class="cw-faint" style="margin:18px 0 0;font-size:12px;line-height:1.6;color:#636b7a;">'
-        f"Sent by Cliffwatch for the workspace {escape(message.workspace)}. Times are {escape(message.time_zone)}.</p>"
+        f"Sent by Cliffwatch for the workspace {escape(message.workspace)}. Times are {escape(message.time_zone)}."
+        f"{stop}</p>"
         "</td></tr></table></body></html>"
     )
 

@@ -61,6 +61,7 @@ from cliffwatch.web.routes import (
     sources,
     sso,
     streams,
+    unsubscribe,
     wizard,
     wizard_parts,
     workspaces,
@@ -74,6 +75,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 ROUTES = (
     act,
+    unsubscribe,
     session,
     sso,
     join,
@@ -147,6 +149,7 @@ PUBLIC = frozenset(
         "/sso/callback",
         "/sso/start",
         "/sign-out",
+        "/unsubscribe/{token}",
         "/welcome",
     }
 )

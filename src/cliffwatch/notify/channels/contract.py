@@ -44,7 +44,8 @@ class Letter:
     `id` is the same at each attempt, so that a receiver can drop what it has got already; `thread` is the same for all
     messages about one incident to one target. `attempt_ms` is the time of this attempt. `reference` is what the other
     side called the first message of the thread ("" where it said nothing): an answer to it stays beside it. `actions`
-    are (label, URL) of what may be done from the message; each URL asks once before it does anything.
+    are (label, URL) of what may be done from the message; each URL asks once before it does anything. `unsubscribe` is
+    where its reader says that they want no more of its kind; "" where nobody has chosen to get it.
     """
 
     message: Message
@@ -55,6 +56,7 @@ class Letter:
     attempt_ms: int
     reference: str = ""
     actions: tuple[tuple[str, str], ...] = ()
+    unsubscribe: str = ""
 
 
 @dataclass(frozen=True, slots=True)

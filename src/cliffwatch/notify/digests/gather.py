@@ -1,4 +1,4 @@
-"""What a digest tells, read from where the pages read it: incidents, streams, sources, catalogue. Writes nothing."""
+"""What a digest tells, read from where the pages read it: incidents, goals, streams, sources. Writes nothing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from cliffwatch.db.goals import GoalRow
 from cliffwatch.db.incidents import IncidentRow
 from cliffwatch.db.sources import CatalogueEventRow, SourceRow
 from cliffwatch.db.streams import DetectorStateRow, RunRow, StreamRow
+from cliffwatch.goals import standing
+from cliffwatch.goals.store import goal_of
+from cliffwatch.incidents.goal_words import outlook
 from cliffwatch.incidents.model import Incident, IncidentState
 from cliffwatch.incidents.rows import INCIDENT_COLUMNS, incident_of
 from cliffwatch.incidents.take import names
 from cliffwatch.ingest.catalogue import OTHER_NAMES
-from cliffwatch.notify.digests.model import Digest, Noisy, Period, Unwatched, WhyUnwatched
+from cliffwatch.notify.digests.model import Digest, GoalStands, Noisy, Period, Unwatched, WhyUnwatched
 from cliffwatch.notify.watcher.watching import watching
 from cliffwatch.streams.definition import parse_stored
 from cliffwatch.streams.model import StreamState
@@ -39,6 +43,7 @@ def gather(session: Session, workspace_id: int, period: Period) -> Digest:
         opened=_incidents(session, here & inside),
         still_open=_incidents(session, before & IncidentRow.state.in_(LIVE)),
         over=_incidents(session, before & ended & IncidentRow.state.not_in(LIVE)),
+        goals=_goals(session, workspace_id),
         noisy=_noisy(session, workspace_id, period),
         unwatched=tuple(_unwatched(session, workspace_id, period)),
         watching=watching(session, workspace_id),
@@ -51,6 +56,25 @@ def _incidents(session: Session, condition: ColumnElement[bool]) -> tuple[Incide
     people = names(session, rows)
     found = [incident_of(row, people) for row in rows]
     return tuple(sorted(found, key=lambda one: (not one.state.live, -one.severity, -one.opened_ms, one.number)))
+
+
+def _goals(session: Session, workspace_id: int) -> tuple[GoalStands, ...]:
+    """The workspace's goals, the oldest first, as its page lists them."""
+    query = (
+        select(GoalRow, StreamRow.definition, IncidentRow.state)
+        .join(StreamRow, StreamRow.id == GoalRow.stream_id)
+        .outerjoin(IncidentRow, IncidentRow.id == GoalRow.incident_id)
+        .where(GoalRow.workspace_id == workspace_id, GoalRow.deleted_ms.is_(None))
+        .order_by(GoalRow.id)
+    )
+    found = []
+    for row, definition, state in session.execute(query):
+        goal = goal_of(row)
+        measure = parse_stored(definition).find_measure(goal.given.measure)
+        stands = standing(goal.given, goal.pace, warned=state in LIVE)
+        said = outlook(goal.given, goal.pace, measure.unit if measure is not None else None)
+        found.append(GoalStands(goal.given.name, stands, said))
+    return tuple(found)
 
 
 def _noisy(session: Session, workspace_id: int, period: Period) -> tuple[Noisy, ...]:

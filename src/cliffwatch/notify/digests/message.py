@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from cliffwatch.incidents.headline import duration, loss, when
 from cliffwatch.incidents.model import Incident, IncidentState
 from cliffwatch.notify.chart import ChartData
-from cliffwatch.notify.digests.model import Digest, DigestKind, Noisy, Unwatched
+from cliffwatch.notify.digests.model import Digest, DigestKind, GoalStands, Noisy, Unwatched
 from cliffwatch.notify.message import Item, Message, Purpose, Section, iso
 
 SHOWN = 10
@@ -86,12 +86,14 @@ def _sections(digest: Digest, now: int, base: str) -> list[Section]:
         items = tuple(_incident(one, now, base) for one in found[:SHOWN])
         return Section(title, items, _rest(len(found) - SHOWN, "incident"))
 
+    goals = tuple(_goal(one, base) for one in digest.goals[:SHOWN])
     noisy = tuple(_noisy(one, base) for one in digest.noisy[:SHOWN])
     unwatched = _fairly(digest.unwatched)
     return [
         told("What happened", digest.opened),
         told("Still open from before", digest.still_open),
         told("Over now", digest.over),
+        Section("Goals", goals, _rest(len(digest.goals) - SHOWN, "goal")),
         Section("What was noisy", noisy, _rest(len(digest.noisy) - SHOWN, "data stream")),
         Section(
             "What was not watched",
@@ -120,6 +122,10 @@ def _incident(incident: Incident, now: int, base: str) -> Item:
         parts += [loss(incident)] if loss(incident) else []
     parts += [incident.cause] if incident.cause else []
     return Item(incident.headline, " · ".join(parts), f"{base}/incidents/{incident.number}")
+
+
+def _goal(goal: GoalStands, base: str) -> Item:
+    return Item(f"{goal.name}: {goal.standing.words.lower()}", goal.outlook, f"{base}/goals")
 
 
 def _noisy(noisy: Noisy, base: str) -> Item:
@@ -154,6 +160,10 @@ def data_of(digest: Digest, workspace_name: str, base: str) -> dict[str, object]
             "still_open": listed(digest.still_open),
             "over": listed(digest.over),
             "open_now": digest.open_now,
+            "goals": [
+                {"name": one.name, "standing": one.standing.value, "outlook": one.outlook, "url": f"{base}/goals"}
+                for one in digest.goals
+            ],
             "noisy": [
                 {"stream": one.name, "incidents": one.incidents, "false_alarms": one.false_alarms, "days": one.days}
                 for one in digest.noisy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from cliffwatch.goals import Standing
 from cliffwatch.incidents.model import Incident
 from cliffwatch.notify.watcher.watching import Watching
 
@@ -79,6 +80,15 @@ class Noisy:
 
 
 @dataclass(frozen=True, slots=True)
+class GoalStands:
+    """How a goal stands, in the words of its page."""
+
+    name: str
+    standing: Standing
+    outlook: str
+
+
+@dataclass(frozen=True, slots=True)
 class Digest:
     """What happened in a period, and how things stand at its end.
 
@@ -90,6 +100,7 @@ class Digest:
     opened: tuple[Incident, ...]
     still_open: tuple[Incident, ...]
     over: tuple[Incident, ...]
+    goals: tuple[GoalStands, ...]
     noisy: tuple[Noisy, ...]
     unwatched: tuple[Unwatched, ...]
     watching: Watching

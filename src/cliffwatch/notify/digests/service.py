@@ -7,7 +7,6 @@ period, and the letters are written under keys of that period. Of two processes 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -32,14 +31,6 @@ from cliffwatch.notify.routing.store import own_channel
 from cliffwatch.notify.store import Channel, channel_of
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """A channel that gets the digest, without the targets that want none."""
-
-    channel: Channel
-    without: frozenset[str] = frozenset()
 
 
 class Digests:
@@ -71,6 +62,16 @@ class Digests:
         """Somebody's own choice: it holds for mail of their own and for their address in shared mail channels."""
         with self._database.write() as session:
             store.want(session, workspace_id, person_id, wanted)
+
+    def want_at(self, workspace_id: int, address: str, wanted: bool) -> None:
+        """The choice of whoever reads mail at an address, a member or not."""
+        with self._database.write() as session:
+            store.want_at(session, workspace_id, address, wanted)
+
+    def unsubscribed(self, workspace_id: int) -> list[str]:
+        """Addresses that want no digests, wherever they stand in channels."""
+        with self._database.read() as session:
+            return sorted(store.unsubscribed(session, workspace_id))
 
     def preview(self, workspace_id: int, kind: DigestKind, now: int) -> Message:
         """What would leave now."""
@@ -144,31 +145,30 @@ class Digests:
 
     def _post(self, session: Session, workspace_id: int, message: Message, key: str, now: int) -> int:
         zone = session.get_one(WorkspaceRow, workspace_id).time_zone
+        without = store.unsubscribed(session, workspace_id)
         written = 0
-        for one in self._recipients(session, workspace_id, now):
-            held = quiet_until(one.channel.quiet, zone, now)
-            post = Post(f"{key}:{one.channel.id}", key, not_before_ms=held or now, without=one.without)
-            written += self._outbox.post(session, one.channel, message, post, now)
+        for channel in self._recipients(session, workspace_id, without, now):
+            held = quiet_until(channel.quiet, zone, now)
+            post = Post(f"{key}:{channel.id}", key, not_before_ms=held or now, without=without, subscribed=True)
+            written += self._outbox.post(session, channel, message, post, now)
         return written
 
-    def _recipients(self, session: Session, workspace_id: int, now: int) -> list[Recipient]:
+    def _recipients(self, session: Session, workspace_id: int, without: frozenset[str], now: int) -> list[Channel]:
         """Each person once: whoever reads it in a mail channel gets no mail of their own."""
         settings = store.settings_of(session.get(DigestRow, workspace_id))
-        away = store.opted_out(session, workspace_id)
         members = session.execute(
             select(PersonRow.id, PersonRow.email)
             .join(MembershipRow, MembershipRow.person_id == PersonRow.id)
             .where(MembershipRow.workspace_id == workspace_id)
             .order_by(PersonRow.id)
         ).all()
-        without = frozenset(email for person_id, email in members if person_id in away)
-        found = [Recipient(channel, without) for channel in _chosen(session, workspace_id, settings)]
-        reached = {to.lower() for one in found if one.channel.kind == "email" for to in one.channel.settings.to}  # type: ignore[attr-defined]
+        found = list(_chosen(session, workspace_id, settings))
+        reached = {to.lower() for one in found if one.kind == "email" for to in one.settings.to}  # type: ignore[attr-defined]
         for person_id, email in members if settings.members and self._outbox.can_mail else ():
-            if person_id not in away and email not in reached:
+            if email not in without | reached:
                 row = session.get_one(ChannelRow, own_channel(session, workspace_id, person_id, now))
                 if row.enabled:
-                    found.append(Recipient(channel_of(row)))
+                    found.append(channel_of(row))
         return found
 
 

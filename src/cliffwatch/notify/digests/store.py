@@ -9,8 +9,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from cliffwatch.db.incidents import ChannelRow
-from cliffwatch.db.people import WorkspaceRow
-from cliffwatch.db.upkeep import DigestOptOutRow, DigestRow
+from cliffwatch.db.people import MembershipRow, PersonRow, WorkspaceRow
+from cliffwatch.db.upkeep import DigestOptOutRow, DigestRow, DigestUnsubscribedRow
 from cliffwatch.errors import InvalidInput
 from cliffwatch.notify.channels import kind_named
 from cliffwatch.notify.digests.model import DigestKind, DigestSettings
@@ -95,9 +95,15 @@ def told_until(row: DigestRow, kind: DigestKind, end_ms: int) -> None:
         row.weekly_until_ms = end_ms
 
 
-def opted_out(session: Session, workspace_id: int) -> set[int]:
-    """Who wants none."""
-    return set(session.scalars(select(DigestOptOutRow.person_id).where(DigestOptOutRow.workspace_id == workspace_id)))
+def unsubscribed(session: Session, workspace_id: int) -> frozenset[str]:
+    """Addresses that want none, of members and of others."""
+    of_members = (
+        select(PersonRow.email)
+        .join(DigestOptOutRow, DigestOptOutRow.person_id == PersonRow.id)
+        .where(DigestOptOutRow.workspace_id == workspace_id)
+    )
+    of_others = select(DigestUnsubscribedRow.address).where(DigestUnsubscribedRow.workspace_id == workspace_id)
+    return frozenset((*session.scalars(of_members), *session.scalars(of_others)))
 
 
 def want(session: Session, workspace_id: int, person_id: int, wanted: bool) -> None:
@@ -106,6 +112,23 @@ def want(session: Session, workspace_id: int, person_id: int, wanted: bool) -> N
     session.execute(delete(DigestOptOutRow).where(mine))
     if not wanted:
         session.add(DigestOptOutRow(workspace_id=workspace_id, person_id=person_id))
+
+
+def want_at(session: Session, workspace_id: int, address: str, wanted: bool) -> None:
+    """Whether the owner of an address wants them; a member's choice holds for them wherever they read."""
+    address = address.lower()
+    here = DigestUnsubscribedRow.workspace_id == workspace_id
+    session.execute(delete(DigestUnsubscribedRow).where(here, DigestUnsubscribedRow.address == address))
+    member = (
+        select(PersonRow.id)
+        .join(MembershipRow, MembershipRow.person_id == PersonRow.id)
+        .where(MembershipRow.workspace_id == workspace_id, PersonRow.email == address)
+    )
+    person_id = session.scalar(member)
+    if person_id is not None:
+        want(session, workspace_id, person_id, wanted)
+    elif not wanted:
+        session.add(DigestUnsubscribedRow(workspace_id=workspace_id, address=address))
 
 
 def is_pager(kind: str) -> bool:

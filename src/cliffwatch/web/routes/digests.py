@@ -112,6 +112,7 @@ def _page(
         hours=[f"{hour:02}:00" for hour in range(24)],
         leaves=leaves,
         zone=zone,
+        unsubscribed=services.digests.unsubscribed(visit.workspace_id),
         wanted=services.digests.wanted_by(visit.workspace_id, visit.person.id),
         can_mail=services.outbox.can_mail,
         show=shown.value,

@@ -145,6 +145,7 @@ DATA_MAP = (
             "saved_filters",
             "digests",
             "digest_opt_outs",
+            "digest_unsubscribed",
             "noise_fixes",
             "deliveries",
             "delivery_attempts",

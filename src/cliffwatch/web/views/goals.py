@@ -65,7 +65,7 @@ def line(goal: Goal, stream: Stream | None, incident: int | None) -> GoalLine:
         pace.span.name if pace else "",
         f"{given.aim.words} {short(given.target, unit)}",
         short(pace.so_far, unit) if pace else "",
-        outlook(given, pace, unit) if pace else "It is looked at after the stream's next run.",
+        outlook(given, pace, unit),
         badge(standing(given, pace, warned=incident is not None)),
         chance(pace) if pace is not None and pace.chance is not None else "",
         picture(given, pace, unit) if pace is not None else None,

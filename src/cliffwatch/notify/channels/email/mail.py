@@ -29,13 +29,15 @@ def build(letter: Letter, *, sender: str) -> EmailMessage:
     mail["List-Id"] = f"Cliffwatch incidents <incidents.{domain}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
-    mail.set_content(plain_text(message, letter.actions))
+    if letter.unsubscribe:  # RFC 8058: mail programs show a button of their own, which posts without asking
+        mail["List-Unsubscribe"] = f"<{letter.unsubscribe}>"
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    mail.set_content(plain_text(message, letter.actions, letter.unsubscribe))
     pictures = {theme: drawn for theme in ("light", "dark") if (drawn := chart_png(message, theme)) is not None}
     cids = {theme: f"chart-{theme}.{letter.id}@{domain}" for theme in pictures}
     address_of = {theme: f"cid:{cid}" for theme, cid in cids.items()}
-    mail.add_alternative(
-        html_mail(message, address_of.get("light"), address_of.get("dark"), letter.actions), subtype="html"
-    )
+    light, dark = address_of.get("light"), address_of.get("dark")
+    mail.add_alternative(html_mail(message, light, dark, letter.actions, letter.unsubscribe), subtype="html")
     html = mail.get_body(("html",))
     assert html is not None  # it was added above
     for theme, picture in pictures.items():
