@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
-from sqlalchemy import BigInteger, Integer, func, select
 
 from cliffwatch.db import Database
-from cliffwatch.db.models import Base
+from cliffwatch.db.engine import go_on_after_given_ids
 
 Furnish = Callable[[Database], None]
 
@@ -87,19 +86,9 @@ def made(url: str, furnish: Furnish) -> None:
     database = Database(url)
     database.migrate()
     furnish(database)
-    if not database.is_sqlite:
-        _go_on_after_given_ids(database)
-    database.close()  # the last connection brings SQLite's write-ahead log into the file
-
-
-def _go_on_after_given_ids(database: Database) -> None:
-    """PostgreSQL's sequences do not notice ids that were given."""
     with database.write() as session:
-        for table in Base.metadata.sorted_tables:
-            if "id" in table.columns and isinstance(table.columns["id"].type, BigInteger | Integer):
-                newest = session.scalar(select(func.max(table.columns["id"])))
-                if newest is not None:
-                    session.execute(select(func.setval(func.pg_get_serial_sequence(table.name, "id"), newest)))
+        go_on_after_given_ids(session)
+    database.close()  # the last connection brings SQLite's write-ahead log into the file
 
 
 def nothing(_: Database) -> None:

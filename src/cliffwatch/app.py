@@ -39,6 +39,7 @@ from cliffwatch.notify.routing import Routing
 from cliffwatch.notify.watcher import Beats, Watcher
 from cliffwatch.operations import Front, Metrics
 from cliffwatch.operations.backup import BackupWorker
+from cliffwatch.operations.move import refuse_moved
 from cliffwatch.pipeline import Around, Pipeline, Previews
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
@@ -67,6 +68,7 @@ class Application:
     def open(cls, settings: Settings, *, clock: Clock = system_clock, inbox: Inbox | None = None) -> Application:
         """Open the stores and build every service. Raises InvalidInput or Unavailable with what to do about it."""
         prepare_folder(settings.data_dir)
+        refuse_moved(settings)
         database = open_database(settings)
         database.migrate()
         store = open_store(settings.effective_store, memory_limit=settings.duckdb_memory)

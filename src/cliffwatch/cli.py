@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cliffwatch.cli_backup import backup, check, restore
+from cliffwatch.cli_move import move
 from cliffwatch.clock import system_clock
 from cliffwatch.console import DATA_DIR, EXISTING_FILE, clear_errors, load_settings
 from cliffwatch.errors import InvalidInput
@@ -389,7 +390,7 @@ def mcp_server(url: str, token: str) -> None:
         create_server(client).run()
 
 
-for command in (backup, restore, check):
+for command in (backup, restore, check, move):
     main.add_command(command)
 
 

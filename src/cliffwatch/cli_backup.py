@@ -47,8 +47,9 @@ def backup(folder: Path, data_dir: Path | None) -> None:
         )
     if folder.exists():
         raise InvalidInput(f"backup {folder}", "is there already.", "Name a folder that does not exist yet.")
-    with _bar() as progress:
-        manifest = _by_service(settings, folder, progress) if _runs(settings) else _alone(settings, folder, progress)
+    make = backup_by_service if is_running(settings) else _alone
+    with progress_bar() as progress:
+        manifest = make(settings, folder, progress)
     click.secho("Backed up ", bold=True, nl=False)
     click.echo(f"{_amount(manifest)} to {folder}")
     where = "CLIFFWATCH_SECRET_KEY" if settings.secret_key else str(settings.effective_key_file)
@@ -65,7 +66,7 @@ def restore(folder: Path, data_dir: Path | None, key_file: Path | None) -> None:
     from cliffwatch.operations.backup import restore as put_back
 
     settings = load_settings(data_dir=data_dir)
-    with _bar() as progress:
+    with progress_bar() as progress:
         manifest = put_back(folder.absolute(), settings.data_dir.absolute(), key_file, progress)
     click.secho("Restored ", bold=True, nl=False)
     click.echo(f"{_amount(manifest)} to {settings.data_dir}")
@@ -108,7 +109,7 @@ def _shown(findings: Iterator[Finding]) -> bool:
     return sound
 
 
-def _runs(settings: Settings) -> bool:
+def is_running(settings: Settings) -> bool:
     """Whether a service has the embedded store open: its journal's folder is locked then."""
     return disk.is_locked(settings.data_dir / JOURNAL / LOCK)
 
@@ -125,7 +126,7 @@ def _alone(settings: Settings, folder: Path, progress: Callable[[float, str], No
         application.close()
 
 
-def _by_service(settings: Settings, folder: Path, progress: Callable[[float, str], None]) -> Manifest:
+def backup_by_service(settings: Settings, folder: Path, progress: Callable[[float, str], None]) -> Manifest:
     from cliffwatch.app import open_database
     from cliffwatch.operations.backup import BackupRequests, Manifest
 
@@ -148,7 +149,7 @@ def _by_service(settings: Settings, folder: Path, progress: Callable[[float, str
 
 
 @contextlib.contextmanager
-def _bar() -> Iterator[Callable[[float, str], None]]:
+def progress_bar() -> Iterator[Callable[[float, str], None]]:
     """A progress bar on standard error, where that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn

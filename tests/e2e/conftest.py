@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email
 import os
 import re
@@ -18,6 +19,12 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from tests.engage.conftest import owned
+
+from cliffwatch.app import open_database
+from cliffwatch.clock import system_clock
+from cliffwatch.ingest import Sources
+from cliffwatch.settings import Settings
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -95,6 +102,24 @@ def run_cliffwatch(*arguments: str, env: dict[str, str] | None = None, seconds: 
     assert ready.wait(seconds), "".join(installation.output)
     assert installation.address, "".join(installation.output)
     return installation
+
+
+def command(*words: str, fails: bool = False) -> str:
+    """What a command prints, errors included."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cliffwatch.cli", *words], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode != 0) is fails, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def furnished(settings: Settings) -> str:
+    """An installation with an owner and a source; its write key."""
+    settings.data_dir.mkdir(exist_ok=True)
+    with contextlib.closing(open_database(settings)) as database:
+        database.migrate()
+        owned(database)
+        return Sources(database).create(1, "Web", system_clock()).write_keys[0].key
 
 
 @pytest.fixture

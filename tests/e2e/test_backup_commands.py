@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import duckdb
 import httpx2
 import pytest
-from tests.e2e.conftest import run_cliffwatch
+from tests.e2e.conftest import command, furnished, run_cliffwatch
 
-from cliffwatch.accounts import Accounts
-from cliffwatch.app import open_database
-from cliffwatch.clock import system_clock
 from cliffwatch.db.keys import VARIABLE
-from cliffwatch.ingest import Sources
 from cliffwatch.settings import Settings
 
 
@@ -28,36 +21,9 @@ def no_key_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
 
 
-def command(*words: str, fails: bool = False) -> str:
-    """What a command prints, errors included."""
-    done = subprocess.run(
-        [sys.executable, "-m", "cliffwatch.cli", *words], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert (done.returncode != 0) is fails, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def furnished(folder: Path) -> str:
-    """A data folder with an owner and a source; its write key."""
-    folder.mkdir()
-    settings = Settings(data_dir=folder)
-    with contextlib.closing(open_database(settings)) as database:
-        database.migrate()
-        Accounts(database).set_up(
-            email="robin@shop.example",
-            name="Robin",
-            password="seven wet umbrellas",
-            workspace_name="Shop",
-            time_zone="UTC",
-            country=None,
-            now=system_clock(),
-        )
-        return Sources(database).create(1, "Web", system_clock()).write_keys[0].key
-
-
 def test_a_running_service_is_backed_up_checked_and_restored_with_all_that_it_had_acknowledged(tmp_path: Path) -> None:
     data, backup, again = (str(tmp_path / name) for name in ("data", "backup", "again"))
-    key = furnished(tmp_path / "data")
+    key = furnished(Settings(data_dir=tmp_path / "data"))
     service = run_cliffwatch("serve", "--data-dir", data, "--port", "0")
     acknowledged: list[str] = []
     over = threading.Event()
@@ -94,13 +60,13 @@ def test_a_running_service_is_backed_up_checked_and_restored_with_all_that_it_ha
 
 
 def test_a_service_that_does_not_run_is_backed_up_all_the_same(tmp_path: Path) -> None:
-    furnished(tmp_path / "data")
+    furnished(Settings(data_dir=tmp_path / "data"))
     said = command("backup", str(tmp_path / "backup"), "--data-dir", str(tmp_path / "data"))
     assert "Backed up 0 events" in said
 
 
 def test_a_damaged_backup_is_said_with_the_file_and_exit_code_1(tmp_path: Path) -> None:
-    furnished(tmp_path / "data")
+    furnished(Settings(data_dir=tmp_path / "data"))
     command("backup", str(tmp_path / "backup"), "--data-dir", str(tmp_path / "data"))
     (tmp_path / "backup" / "metadata.db").write_bytes(b"not a database at all")
     said = command("check", str(tmp_path / "backup"), fails=True)

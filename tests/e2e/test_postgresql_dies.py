@@ -12,31 +12,11 @@ import duckdb
 import httpx2
 from sqlalchemy import func, select
 from tests.databases import postgresql_server
-from tests.e2e.conftest import run_cliffwatch
+from tests.e2e.conftest import furnished, run_cliffwatch
 
-from cliffwatch.accounts import Accounts
-from cliffwatch.app import open_database
-from cliffwatch.clock import system_clock
 from cliffwatch.db import Database
 from cliffwatch.db.sources import VerdictCountRow
-from cliffwatch.ingest import Sources
 from cliffwatch.settings import Settings
-
-
-def furnished(settings: Settings) -> str:
-    """A database with an owner and a source; its write key."""
-    with contextlib.closing(open_database(settings)) as database:
-        database.migrate()
-        Accounts(database).set_up(
-            email="robin@shop.example",
-            name="Robin",
-            password="seven wet umbrellas",
-            workspace_name="Shop",
-            time_zone="UTC",
-            country=None,
-            now=system_clock(),
-        )
-        return Sources(database).create(1, "Web", system_clock()).write_keys[0].key
 
 
 def counted(database: Database) -> int:

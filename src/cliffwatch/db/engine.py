@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import BigInteger, Engine, Integer, create_engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
@@ -46,6 +46,8 @@ class Database:
             raise InvalidInput(
                 "metadata URL", "is not a database URL.", "Use sqlite:///file or postgresql+psycopg://..."
             ) from error
+        if parsed.drivername == "postgresql":  # the driver that is installed
+            parsed = parsed.set(drivername="postgresql+psycopg")
         self.url: URL = parsed
         self.engine: Engine = create_engine(parsed, pool_pre_ping=not self.is_sqlite, **_pool(parsed))
         if self.is_sqlite:
@@ -157,6 +159,19 @@ def is_away(error: DBAPIError) -> bool:
         return isinstance(cause, sqlite3.OperationalError) and code & 0xFF != sqlite3.SQLITE_ERROR
     state = getattr(cause, "sqlstate", None)  # None: the connection itself failed
     return not (state or "").startswith("54") and "number of parameters must be" not in str(cause)
+
+
+def go_on_after_given_ids(session: Session) -> None:
+    """Make PostgreSQL's sequences go on after ids that were given, which they do not notice; SQLite does."""
+    from cliffwatch.db.models import Base
+
+    if session.get_bind().dialect.name == "sqlite":
+        return
+    for table in Base.metadata.sorted_tables:
+        if "id" in table.columns and isinstance(table.columns["id"].type, BigInteger | Integer):
+            newest = session.scalar(select(func.max(table.columns["id"])))
+            if newest is not None:
+                session.execute(select(func.setval(func.pg_get_serial_sequence(table.name, "id"), newest)))
 
 
 def migrations() -> Config:

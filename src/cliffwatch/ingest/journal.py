@@ -59,7 +59,7 @@ class Journal:
         self._written = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._guard = _alone_in(folder)
+            self._guard = alone_in(folder)
             self.name = _name(folder)
             for half_done in folder.glob("*.rewritten"):
                 half_done.unlink()
@@ -287,7 +287,8 @@ def _read_file(path: Path, start: int, size: int) -> bytes:
         os.close(file)
 
 
-def _alone_in(folder: Path) -> int:
+def alone_in(folder: Path) -> int:
+    """Lock a journal's folder; the handle to close. Raises Conflict when another process has it open."""
     guard = disk.lock(folder / LOCK)
     if guard is None:
         raise Conflict(

@@ -68,6 +68,17 @@ def fact_table(batch: FactBatch) -> pa.Table:
     )
 
 
+def fact_batch(table: pa.Table) -> FactBatch:
+    return FactBatch(
+        stream_id=ints(table["stream_id"]),
+        ts_ms=ints(table["ts"]),
+        message_hash=ints(table["message_hash"]),
+        actor_hash=ints(table["actor_hash"]),
+        dims=table["dims"].to_pylist(),
+        nums=table["nums"].to_pylist(),
+    )
+
+
 def point_table(batch: PointBatch) -> pa.Table:
     """N rows of the points' columns, NaN as NULL. Raises InvalidInput when columns differ in length or type."""
     count = len(batch)

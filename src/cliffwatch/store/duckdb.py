@@ -42,6 +42,7 @@ from cliffwatch.store.contract import (
     TopQuery,
     TopValues,
 )
+from cliffwatch.store.duckdb_chunks import DuckDBChunks
 from cliffwatch.store.duckdb_erase import erase_rows, overwrite_free
 from cliffwatch.store.duckdb_file import DuckDBFile, registered, run, table_of
 from cliffwatch.store.duckdb_snapshot import snapshot
@@ -286,6 +287,22 @@ class DuckDBStore(EventStore):
             free = run(reader, "SELECT sum(block_size * free_blocks) FROM pragma_database_size()")[0][0]
         extra = {"free_bytes": float(free), "turned_away": float(self._turned_away)}
         return StoreStats(archive, facts, points, self._file.disk_bytes(), extra)
+
+    @property
+    def chunks(self) -> DuckDBChunks:
+        """Its rows with checksums."""
+        return DuckDBChunks(self._file)
+
+    @property
+    def file(self) -> DuckDBFile:
+        """What it lies in."""
+        return self._file
+
+    @property
+    def positions(self) -> list[Position]:
+        """How far each journal has been absorbed."""
+        with self._file.reader() as reader:
+            return [Position(*row) for row in run(reader, "SELECT journal, offset_ FROM positions")]
 
     def snapshot(self, path: Path, progress: Callable[[float], None]) -> dict[str, int]:
         """Write a copy of everything, as of now, to a new file; returns table -> rows. `progress` hears the share that

@@ -7,8 +7,9 @@ import time
 import structlog
 
 from cliffwatch.errors import Unavailable
+from cliffwatch.store.chunks import EPOCH_MS
 from cliffwatch.store.clickhouse.link import Link
-from cliffwatch.store.clickhouse.tables import ARCHIVE, EPOCH_MS, WEEK_MS, Table
+from cliffwatch.store.clickhouse.tables import ARCHIVE, WEEK_MS, Table
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +25,7 @@ class Forgetting:
 
     def rows(self, table: Table, where: str) -> int:
         """Delete the rows that a condition holds for; returns how many. Raises Unavailable when it takes too long."""
-        local = f"{self._link.database}.{table.local}"
+        local = self._link.local(table)
         gone = 0
         for shard in range(self._link.shards):
             count = self._count(shard, local, where)
@@ -38,7 +39,7 @@ class Forgetting:
     def older(self, source_id: int, before_ms: int) -> int:
         """Delete a source's whole events from before a moment; returns how many. Weeks that are wholly before it are
         dropped without being read."""
-        local = f"{self._link.database}.{ARCHIVE.local}"
+        local = self._link.local(ARCHIVE)
         mine = f"source_id = {source_id} AND ts < {before_ms}"
         week = f"toUInt32(intDiv(ts + {EPOCH_MS}, {WEEK_MS}))"
         last_whole = (before_ms + EPOCH_MS) // WEEK_MS

@@ -61,6 +61,14 @@ class Link(Protocol):
     @property
     def shards(self) -> int: ...
 
+    def whole(self, table: Table) -> str:
+        """A table as questions name it: all shards."""
+        return f"{self.database}.{table.name if self.cluster else table.local}"
+
+    def local(self, table: Table) -> str:
+        """A table as it lies on each replica."""
+        return f"{self.database}.{table.local}"
+
     def read(self, sql: str) -> list[Sequence[Any]]:
         """The columns of an answer; none at all when it has no rows."""
         ...
@@ -121,7 +129,7 @@ class NativeLink(Link):
         def put(client: Client) -> Columns:
             columns = make()
             client.execute(
-                f"INSERT INTO {self.database}.{table.local} ({', '.join(columns)}) VALUES",
+                f"INSERT INTO {self.local(table)} ({', '.join(columns)}) VALUES",
                 list(columns.values()),
                 columnar=True,
                 settings=_WRITING,
@@ -132,7 +140,7 @@ class NativeLink(Link):
         others = [replica for replica in self._layout[shard] if replica != host]
         if others and self._address.quorum != "none":
             witnesses = table.witnesses(columns)
-            where = f"{self.database}.{table.local} WHERE {' OR '.join(witnesses)}"
+            where = f"{self.local(table)} WHERE {' OR '.join(witnesses)}"
             for replica in others:
                 self._await_copy(replica, f"SELECT count() FROM {where}", len(witnesses))  # noqa: S608
 
@@ -250,9 +258,6 @@ class NativeLink(Link):
         if time.monotonic() - began > _SLOW_SECONDS:
             self._away[host] = time.monotonic() + _AWAY_SECONDS
 
-    def _is_closed(self) -> bool:
-        return self._closed
-
     @contextlib.contextmanager
     def _client(self, host: Host, seconds: float) -> Iterator[Client]:
         with self._lock:
@@ -281,7 +286,7 @@ class NativeLink(Link):
             raise
         with self._lock:
             kept = self._idle[host]
-            if len(kept) < _IDLE and not self._is_closed():
+            if len(kept) < _IDLE and not self._closed:
                 kept.append(client)
                 return
         client.disconnect()

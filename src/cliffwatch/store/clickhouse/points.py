@@ -57,19 +57,12 @@ def points_of(columns: Columns) -> dict[int, PointBatch]:
             newest[key] = row
     kept = list(newest.values())
     whole = len(kept) == count
-    table = {name: column if whole else [column[at] for at in kept] for name, column in columns.items()}
-    kinds = {name: pa.float64() for name in _NUMBERS} | {name: pa.string() for name in ("measure", "slice")}
-    return arrow.point_batches(
-        pa.table(
-            {
-                name: pa.array(column, pa.bool_())
-                if name == "flagged"
-                else pa.array(list(column), kinds.get(name, pa.int64()))
-                for name, column in (
-                    (name, [bool(v) for v in column] if name == "flagged" else column)
-                    for name, column in table.items()
-                    if name != "version"
-                )
-            }
-        )
-    )
+    kinds = dict.fromkeys(_NUMBERS, pa.float64()) | dict.fromkeys(("measure", "slice"), pa.string())
+    table = {}
+    for name, column in columns.items():
+        values = list(column) if whole else [column[at] for at in kept]
+        if name == "flagged":
+            table[name] = pa.array([value != 0 for value in values], pa.bool_())
+        elif name != "version":
+            table[name] = pa.array(values, kinds.get(name, pa.int64()))
+    return arrow.point_batches(pa.table(table))

@@ -19,7 +19,7 @@ def migrate(link: Link) -> None:
         if held is None:
             columns = ", ".join(f"{name} {kind}" for name, kind in table.columns.items())
             link.define(
-                f"CREATE TABLE IF NOT EXISTS {link.database}.{table.local} {{on_cluster}} ({columns}) "
+                f"CREATE TABLE IF NOT EXISTS {link.local(table)} {{on_cluster}} ({columns}) "
                 f"ENGINE = {table.engine(link.database, replicated=bool(link.cluster))}"
             )
             held = frozenset(table.columns)
@@ -31,10 +31,10 @@ def migrate(link: Link) -> None:
         if link.cluster and missing:
             # It holds no rows: made anew when columns came.
             if table.name in there:
-                link.define(f"DROP TABLE IF EXISTS {link.database}.{table.name} {{on_cluster}}")
+                link.define(f"DROP TABLE IF EXISTS {link.whole(table)} {{on_cluster}}")
             link.define(
-                f"CREATE TABLE IF NOT EXISTS {link.database}.{table.name} {{on_cluster}} "
-                f"AS {link.database}.{table.local} "
+                f"CREATE TABLE IF NOT EXISTS {link.whole(table)} {{on_cluster}} "
+                f"AS {link.local(table)} "
                 f"ENGINE = Distributed({link.cluster}, {link.database}, {table.local})"
             )
 
@@ -61,4 +61,4 @@ def _add_column(link: Link, shard: int, table: Table, column: str, name: str) ->
     where = f"database = '{link.database}' AND table = '{table.local}' AND name = '{name}'"
     sql = f"SELECT count() FROM system.columns WHERE {where}"  # noqa: S608 - our own names
     if any(columns[0][0] == 0 for columns in link.on_replicas(shard, sql)):
-        link.change(shard, f"ALTER TABLE {link.database}.{table.local} ADD COLUMN {column}")
+        link.change(shard, f"ALTER TABLE {link.local(table)} ADD COLUMN {column}")

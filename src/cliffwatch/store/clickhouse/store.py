@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from cliffwatch.store import arrow, plan
 from cliffwatch.store.clickhouse import pages, sql
 from cliffwatch.store.clickhouse.address import Address
+from cliffwatch.store.clickhouse.chunks import ClickHouseChunks
 from cliffwatch.store.clickhouse.forget import Forgetting
 from cliffwatch.store.clickhouse.link import Columns, Link, NativeLink
 from cliffwatch.store.clickhouse.points import points_columns, points_of
@@ -103,18 +104,24 @@ class ClickHouseStore(EventStore):
         return None  # copies are told apart when somebody asks
 
     def position(self, journal: str) -> int:
-        rows = self._link.read(f"SELECT max(offset) FROM {self._all(POSITIONS)} WHERE journal = {text(journal)}")  # noqa: S608
+        where = f"journal = {text(journal)}"
+        rows = self._link.read(f"SELECT max(offset) FROM {self._link.whole(POSITIONS)} WHERE {where}")  # noqa: S608
         return max(int(rows[0][0]), 0) if rows else 0
 
+    def knows(self, journal: str) -> bool:
+        """Whether anything was written down of a journal, be it that nothing of it is absorbed."""
+        where = f"journal = {text(journal)}"
+        return bool(self._link.read(f"SELECT 1 FROM {self._link.whole(POSITIONS)} WHERE {where} LIMIT 1"))  # noqa: S608
+
     def read_archive(self, query: ArchiveQuery) -> ArchiveBatch:
-        return pages.read(self._link, self._all(ARCHIVE), query)
+        return pages.read(self._link, self._link.whole(ARCHIVE), query)
 
     def count_archive(self, query: ArchiveQuery) -> int:
         copies = sql.later_copies(
-            self._local(ARCHIVE), "source_id", f"source_id = {query.source_id}", query.start_ms, query.end_ms
+            self._link.local(ARCHIVE), "source_id", f"source_id = {query.source_id}", query.start_ms, query.end_ms
         )
-        where = sql.archive_filter(query, paging=False)
-        rows = self._link.read(f"SELECT count() FROM {self._all(ARCHIVE)} WHERE {where} AND row_id NOT IN ({copies})")  # noqa: S608
+        where = f"{sql.archive_filter(query, paging=False)} AND row_id NOT IN ({copies})"
+        rows = self._link.read(f"SELECT count() FROM {self._link.whole(ARCHIVE)} WHERE {where}")  # noqa: S608
         return int(rows[0][0]) if rows else 0
 
     def aggregate(self, query: AggregateQuery) -> AggregateTable:
@@ -145,7 +152,7 @@ class ClickHouseStore(EventStore):
     def fact_spans(self, stream_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
         where = sql.one_of("stream_id", list(stream_ids))
         found = self._link.read(
-            f"SELECT stream_id, min(ts), max(ts) FROM {self._all(FACTS)} WHERE {where} GROUP BY stream_id"  # noqa: S608
+            f"SELECT stream_id, min(ts), max(ts) FROM {self._link.whole(FACTS)} WHERE {where} GROUP BY stream_id"  # noqa: S608
         )
         return {int(stream): (int(first), int(last)) for stream, first, last in zip(*found, strict=True)}
 
@@ -192,7 +199,8 @@ class ClickHouseStore(EventStore):
 
     def anonymous_ids(self, source_ids: Sequence[int], user_ids: Sequence[str]) -> list[str]:
         found = self._link.read(
-            f"""SELECT DISTINCT anonymous_id FROM {self._all(ARCHIVE)} WHERE {sql.one_of("source_id", list(source_ids))}
+            f"""SELECT DISTINCT anonymous_id FROM {self._link.whole(ARCHIVE)}
+            WHERE {sql.one_of("source_id", list(source_ids))}
             AND {sql.one_of("user_id", list(user_ids))} AND anonymous_id != '' ORDER BY anonymous_id"""  # noqa: S608
         )
         return list(found[0]) if found else []
@@ -233,18 +241,15 @@ class ClickHouseStore(EventStore):
         self.trails.close()
         self._link.close()
 
-    def _all(self, table: Table) -> str:
-        """The table as questions name it: all shards."""
-        return f"{self._link.database}.{table.name if self._link.cluster else table.local}"
-
-    def _local(self, table: Table) -> str:
-        """The table as it lies on each replica."""
-        return f"{self._link.database}.{table.local}"
+    @property
+    def chunks(self) -> ClickHouseChunks:
+        """Its rows with checksums."""
+        return ClickHouseChunks(self._link, self._forgetting)
 
     def _facts_of(self, stream_ids: Sequence[int], start_ms: int, end_ms: int) -> str:
         """Facts of streams in [start_ms, end_ms), each message once."""
         where = sql.one_of("stream_id", list(stream_ids))
-        copies = sql.later_copies(self._local(FACTS), "stream_id", where, start_ms, end_ms)
+        copies = sql.later_copies(self._link.local(FACTS), "stream_id", where, start_ms, end_ms)
         return f"{where} AND ts >= {start_ms} AND ts < {end_ms} AND row_id NOT IN ({copies})"
 
     def _aggregate(self, query: AggregateQuery, stretch: plan.Stretch) -> AggregateTable:
@@ -256,7 +261,7 @@ class ClickHouseStore(EventStore):
         found = self._link.read(
             f"""SELECT {", ".join(["w", *groups, *outer])} FROM (
                 SELECT {", ".join([f"{sql.window(query.edges_ms, stretch)} AS w", *named, *inner])}
-                FROM {self._all(FACTS)}
+                FROM {self._link.whole(FACTS)}
                 WHERE {self._facts_of([query.stream_id], stretch.start_ms, stretch.end_ms)}{where}
                 GROUP BY {keys})
             ORDER BY {keys}"""  # noqa: S608 - our own names and numbers, texts are quoted
@@ -272,7 +277,7 @@ class ClickHouseStore(EventStore):
         """The answers for streams of which the same is asked."""
         where = self._facts_of(stream_ids, like.start_ms, like.end_ms)
         counted = self._link.read(
-            f"SELECT stream_id, count() FROM {self._all(FACTS)} WHERE {where} GROUP BY stream_id"  # noqa: S608
+            f"SELECT stream_id, count() FROM {self._link.whole(FACTS)} WHERE {where} GROUP BY stream_id"  # noqa: S608
         )
         facts = {int(stream): int(count) for stream, count in zip(*counted, strict=True)}
         values: dict[int, list[str]] = {stream: [] for stream in stream_ids}
@@ -282,7 +287,7 @@ class ClickHouseStore(EventStore):
             limit = f"transform(stream_id, {list(least)}, {list(least.values())}, toInt64(1))"
             found = self._link.read(
                 f"""SELECT stream_id, value, n FROM (
-                    SELECT stream_id, dims[{like.dimension + 1}] AS value, count() AS n FROM {self._all(FACTS)}
+                    SELECT stream_id, dims[{like.dimension + 1}] AS value, count() AS n FROM {self._link.whole(FACTS)}
                     WHERE {where} GROUP BY stream_id, value)
                 WHERE toInt64(n) >= {limit} ORDER BY stream_id, n DESC, value LIMIT {like.limit} BY stream_id"""  # noqa: S608
             )
@@ -298,7 +303,7 @@ class ClickHouseStore(EventStore):
         found = self._link.read(
             f"""SELECT {", ".join(["stream_id", "w", "c", *outer])} FROM (
                 SELECT {", ".join(["stream_id", f"{sql.window(query.edges_ms, stretch)} AS w", "c", *inner])}
-                FROM {self._all(FACTS)} ARRAY JOIN {sql.slices(chosen)} AS c
+                FROM {self._link.whole(FACTS)} ARRAY JOIN {sql.slices(chosen)} AS c
                 WHERE {self._facts_of(query.stream_ids, stretch.start_ms, stretch.end_ms)}
                 GROUP BY stream_id, w, c)
             ORDER BY stream_id, w, c"""  # noqa: S608
@@ -312,7 +317,7 @@ class ClickHouseStore(EventStore):
 
     def _points(self, where: str) -> dict[int, PointBatch]:
         names = list(POINTS.columns)
-        found = self._link.read(f"SELECT {', '.join(names)} FROM {self._all(POINTS)} WHERE {where}")  # noqa: S608
+        found = self._link.read(f"SELECT {', '.join(names)} FROM {self._link.whole(POINTS)} WHERE {where}")  # noqa: S608
         return points_of(dict(zip(names, found or [()] * len(names), strict=True)))
 
     def _blocks(self, table: Table, columns: Incoming, message_hash: Ints, first: NDArray[np.intp]) -> list[_Block]:

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-EPOCH_MS = 62_135_596_800_000
-"""Added to a time, so that the number of its partition is positive from year 1 on."""
+from cliffwatch.store.chunks import EPOCH_MS
+
 WEEK_MS = 7 * 86_400_000
 MONTH_MS = 30 * 86_400_000
 

@@ -72,8 +72,8 @@ class TrailLog:
 
     def since(self, at: int, *, everywhere: bool) -> list[Change]:
         """Changes after `at`, in order. `everywhere` asks all replicas: none may be missing to who goes on writing."""
-        name = TRAIL_CHANGES.local if everywhere or not self._link.cluster else TRAIL_CHANGES.name
-        sql = f"SELECT change_id, at, what FROM {self._link.database}.{name} WHERE at > {at}"  # noqa: S608
+        name = self._link.local(TRAIL_CHANGES) if everywhere else self._link.whole(TRAIL_CHANGES)
+        sql = f"SELECT change_id, at, what FROM {name} WHERE at > {at}"  # noqa: S608
         answers = self._link.on_replicas(self._shard, sql) if everywhere else [self._link.read(sql)]
         if not answers:
             raise Unavailable("event store", "has no replica that knows the people of audiences.", "Start one of them.")
@@ -98,10 +98,9 @@ class TrailLog:
 
     def rows(self, table: Table, changes: Collection[int]) -> pa.Table:
         """The rows of these changes, each once."""
-        name = table.name if self._link.cluster else table.local
         names = list(table.columns)
         found = self._link.read(
-            f"SELECT {', '.join(names)} FROM {self._link.database}.{name} WHERE {one_of('change_id', [*changes])}"  # noqa: S608
+            f"SELECT {', '.join(names)} FROM {self._link.whole(table)} WHERE {one_of('change_id', [*changes])}"  # noqa: S608
         )
         columns = found or [()] * len(names)
         kinds = _KINDS | _LISTS

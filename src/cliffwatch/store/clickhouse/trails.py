@@ -9,18 +9,19 @@ not been.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cliffwatch.errors import CliffwatchError, Unavailable
 from cliffwatch.store import duckdb_trails
-from cliffwatch.store.clickhouse import sql
+from cliffwatch.store.clickhouse import sql, trail_load
 from cliffwatch.store.clickhouse.forget import Forgetting
 from cliffwatch.store.clickhouse.link import Link
 from cliffwatch.store.clickhouse.pages import COLUMNS, archive_batch
-from cliffwatch.store.clickhouse.tables import ARCHIVE, TRAIL_EVENTS, TRAIL_IDS, TRAIL_MERGES, text
+from cliffwatch.store.clickhouse.tables import ARCHIVE, TRAIL_CHANGES, TRAIL_EVENTS, TRAIL_IDS, TRAIL_MERGES, text
 from cliffwatch.store.clickhouse.trail_copy import TrailCopy
 from cliffwatch.store.clickhouse.trail_log import Change, TrailLog
 from cliffwatch.store.contract import ArchiveBatch, Ints
+from cliffwatch.store.duckdb_file import DuckDBFile
 from cliffwatch.store.trails import Condition, Filled, Identifier, Leaf, PersonValues, Trail, Trails
 
 _HOUR_MS = 3_600_000
@@ -43,9 +44,9 @@ class ClickHouseTrails(Trails):
 
     def arrivals(self, source_ids: Sequence[int], from_ms: int) -> list[tuple[int, int, int]]:
         found = self._link.read(
-            f"""SELECT intDiv(received_at, {_HOUR_MS}) AS hour, count(), max(received_at) FROM {self._archive()}
-            WHERE {sql.one_of("source_id", list(source_ids))} AND received_at >= {from_ms}
-            GROUP BY hour ORDER BY hour"""  # noqa: S608 - our own names and numbers
+            f"""SELECT intDiv(received_at, {_HOUR_MS}) AS hour, count(), max(received_at)
+            FROM {self._link.whole(ARCHIVE)} WHERE {sql.one_of("source_id", list(source_ids))}
+            AND received_at >= {from_ms} GROUP BY hour ORDER BY hour"""  # noqa: S608 - our own names and numbers
         )
         return [(int(hour) * _HOUR_MS, int(n), int(newest)) for hour, n, newest in zip(*found, strict=True)]
 
@@ -90,7 +91,7 @@ class ClickHouseTrails(Trails):
     def forget_before(self, source_id: int, before_ms: int) -> None:
         """Let go of what trails hold of events that the archive lets go of."""
         mine = f"source_id = {source_id} AND ts < {before_ms}"
-        held = self._link.read(f"SELECT count() FROM {self._name(TRAIL_EVENTS.name)} WHERE {mine}")  # noqa: S608
+        held = self._link.read(f"SELECT count() FROM {self._link.whole(TRAIL_EVENTS)} WHERE {mine}")  # noqa: S608
         if held and held[0][0]:
             with self._lock:
                 self._delete(self._caught_up(everywhere=True), before=(source_id, before_ms))
@@ -153,16 +154,29 @@ class ClickHouseTrails(Trails):
         where = [sql.one_of("source_id", list(source_ids)), f"({users} OR (user_id = '' AND {anonymous}))"]
         where += [sql.one_of(column, list(wanted)) for column, wanted in (("kind", kinds), ("name", names)) if wanted]
         theirs = " AND ".join(where)
-        copies = sql.later_copies(f"{self._link.database}.{ARCHIVE.local}", "source_id", theirs, *_ALWAYS)
+        copies = sql.later_copies(self._link.local(ARCHIVE), "source_id", theirs, *_ALWAYS)
         return archive_batch(
             self._link.read(
-                f"""SELECT {", ".join(COLUMNS)} FROM {self._archive()} WHERE {theirs} AND row_id NOT IN ({copies})
-                ORDER BY ts DESC, message_hash DESC LIMIT {skip}, {limit}"""  # noqa: S608 - texts are quoted
+                f"""SELECT {", ".join(COLUMNS)} FROM {self._link.whole(ARCHIVE)}
+                WHERE {theirs} AND row_id NOT IN ({copies}) ORDER BY ts DESC, message_hash DESC LIMIT {skip}, {limit}"""  # noqa: S608 - texts are quoted
             )
         )
 
     def find(self, workspace_id: int, kind: str, id_: str) -> int | None:
         return self._asked().find(workspace_id, kind, id_)
+
+    def take_over(self, trails: DuckDBFile, progress: Callable[[float], None]) -> None:
+        """Let go of all trails, and become what an embedded store has. `progress` hears the share that is done.
+
+        Raises Unavailable, also when it is not the same in the end; then do it again.
+        """
+        with self._lock:
+            self._let_go()
+            for table in (TRAIL_CHANGES, TRAIL_EVENTS, TRAIL_IDS, TRAIL_MERGES):
+                self._forgetting.rows(table, "1")
+            trail_load.load(self._log, trails, progress)
+            if trail_load.sums(trails) != trail_load.sums(self._caught_up(everywhere=True).file):
+                raise Unavailable("event store", "does not give back the people of audiences.", "Move them again.")
 
     def close(self) -> None:
         with self._lock:
@@ -221,11 +235,12 @@ class ClickHouseTrails(Trails):
         wanted = " OR ".join(["0", *(_is_of(trail) for trail in trails if trail.kind)])
         mine = f"{sql.one_of('source_id', sources)} AND received_at >= {from_ms} AND received_at < {to_ms}"
         only = mine if identify else f"{mine} AND ({wanted})"
-        spanned = self._link.read(f"SELECT count(), min(ts), max(ts) FROM {self._archive()} WHERE {only}")  # noqa: S608
+        archive = self._link.whole(ARCHIVE)
+        spanned = self._link.read(f"SELECT count(), min(ts), max(ts) FROM {archive} WHERE {only}")  # noqa: S608
         count, first, last = (int(column[0]) for column in spanned) if spanned else (0, 0, 0)
         if not count:
             return archive_batch([])
-        local = f"{self._link.database}.{ARCHIVE.local}"
+        local = self._link.local(ARCHIVE)
         among = f"""{sql.one_of("source_id", sources)} AND message_hash IN (
             SELECT message_hash FROM {local} WHERE {mine})"""  # noqa: S608
         copies = sql.later_copies(local, "source_id", among, first, last + 1)
@@ -233,15 +248,9 @@ class ClickHouseTrails(Trails):
         columns = [f"if({looked_into}, body, '{{}}')" if name == "body" else name for name in COLUMNS]
         return archive_batch(
             self._link.read(
-                f"SELECT {', '.join(columns)} FROM {self._archive()} WHERE {only} AND row_id NOT IN ({copies})"  # noqa: S608
+                f"SELECT {', '.join(columns)} FROM {archive} WHERE {only} AND row_id NOT IN ({copies})"  # noqa: S608
             )
         )
-
-    def _archive(self) -> str:
-        return self._name(ARCHIVE.name)
-
-    def _name(self, table: str) -> str:
-        return f"{self._link.database}.{table if self._link.cluster else f'{table}_local'}"
 
 
 def _is_of(trail: Trail) -> str:
