@@ -106,6 +106,9 @@ def test_many_streams_are_answered_as_each_is_alone(store: EventStore) -> None:
     asked = [TopQuery(stream, 1, T0, T0 + HOUR, 2, share) for share in (0.01, 0.3) for stream in (3, 1, 9, 2)]
     assert store.top_values_of(asked) == [store.top_values(query) for query in asked]
     assert [found.facts for found in store.top_values_of(asked[:4])] == [12, 8, 0, 8]
+    mixed = [TopQuery(stream, at, T0, T0 + HOUR, most, 0.01) for stream in (1, 2) for at in (0, 1) for most in (1, 3)]
+    assert store.top_values_of(mixed) == [store.top_values(query) for query in mixed]
+    assert [len(found.values) for found in store.top_values_of(mixed)] == [1, 1, 1, 3, 1, 1, 1, 3]
 
 
 def test_spans_are_given_for_the_streams_that_have_facts(store: EventStore) -> None:

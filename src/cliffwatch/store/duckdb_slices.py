@@ -7,8 +7,8 @@ are counted: memory follows the number of chosen slices, not that of distinct va
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import duckdb
 import numpy as np
@@ -18,10 +18,11 @@ from cliffwatch.store import arrow, plan
 from cliffwatch.store.contract import SliceQuery, SliceTable, TopQuery, TopValues
 from cliffwatch.store.duckdb_file import registered, run, table_of
 
-_BUCKETS = 1 << 16
-"""Distinct values are first counted by their hash: those of a bucket with few facts cannot be frequent."""
-_STREAMS_AT_ONCE = 16
-"""... whose buckets are counted together: a million of them at most."""
+_FEWEST_BUCKETS, _MOST_BUCKETS = 1 << 10, 1 << 16
+"""Distinct values are first counted by their hash: those of a bucket with few facts cannot be frequent. There are four
+times as many buckets as values can have the wanted share, so that hardly one is large by chance ..."""
+_BUCKETS_AT_ONCE = 1 << 20
+"""... and the buckets of all questions that are asked together are a million at most."""
 
 
 def aggregate_slices(
@@ -68,51 +69,67 @@ def _window(edges_ms: Sequence[int], stretch: plan.Stretch) -> str:
 
 
 def top_values_of(reader: duckdb.DuckDBPyConnection, queries: Sequence[TopQuery]) -> list[TopValues]:
-    """The answers in the order of the questions; those that differ in nothing but the stream are one question.
-
-    Exact in two passes: a value with so many facts lies in a bucket with at least as many; few buckets have.
-    """
-    alike: dict[TopQuery, list[int]] = {}
-    for query in queries:
-        alike.setdefault(replace(query, stream_id=0), []).append(query.stream_id)
+    """The answers in the order of the questions. Those about one stretch of time read its facts together, whatever
+    streams and dimensions they are about: what costs is the reading."""
+    alike: dict[tuple[int, int, float], list[TopQuery]] = {}
+    for query in dict.fromkeys(queries):
+        alike.setdefault((query.start_ms, query.end_ms, query.minimum_share), []).append(query)
     answers: dict[TopQuery, TopValues] = {}
-    for query, asked in alike.items():
-        for first in range(0, len(asked), _STREAMS_AT_ONCE):
-            found = _top_values(reader, query, asked[first : first + _STREAMS_AT_ONCE])
-            answers |= {replace(query, stream_id=stream_id): top for stream_id, top in found.items()}
+    for (_, _, share), asked in alike.items():
+        buckets = min(max(2 ** math.ceil(math.log2(4 / share)), _FEWEST_BUCKETS), _MOST_BUCKETS)
+        at_once = _BUCKETS_AT_ONCE // buckets
+        for first in range(0, len(asked), at_once):
+            answers |= _top_values(reader, asked[first : first + at_once], buckets)
     return [answers[query] for query in queries]
 
 
-def _top_values(reader: duckdb.DuckDBPyConnection, query: TopQuery, stream_ids: Sequence[int]) -> dict[int, TopValues]:
-    value = f"dims[{query.dimension + 1}]"
-    facts = f"""SELECT stream_id, {value} AS value, hash({value}) % {_BUCKETS} AS b FROM facts
-        WHERE stream_id IN (SELECT unnest(?::BIGINT[])) AND ts >= ? AND ts < ?"""  # noqa: S608 - our own numbers
-    bound = [list(stream_ids), query.start_ms, query.end_ms]
-    table = table_of(reader, f"SELECT stream_id, b, count(*) AS n FROM ({facts}) GROUP BY stream_id, b", bound)  # noqa: S608
-    streams, counts = arrow.ints(table["stream_id"]), arrow.ints(table["n"])
-    asked, place = np.unique(streams, return_inverse=True)
-    sizes = np.bincount(place, counts, len(asked))
-    least = np.maximum(1, np.ceil(query.minimum_share * sizes)).astype(np.int64)
-    many = counts >= least[place]
-    kept = pa.table({"stream_id": streams[many], "b": table["b"].filter(pa.array(many)), "least": least[place[many]]})
-    with registered(reader, kept) as frequent:
+def _top_values(
+    reader: duckdb.DuckDBPyConnection, queries: Sequence[TopQuery], buckets: int
+) -> dict[TopQuery, TopValues]:
+    """Exact in two passes: a value with so many facts lies in a bucket with at least as many; few buckets have."""
+    first = queries[0]
+    wanted = pa.table(
+        {
+            "stream_id": np.array([query.stream_id for query in queries], dtype=np.int64),
+            "dimension": np.array([query.dimension for query in queries], dtype=np.int64),
+            "query": np.arange(len(queries)),
+            "most": np.array([query.limit for query in queries], dtype=np.int64),
+        }
+    )
+    facts = """SELECT stream_id, generate_subscripts(dims, 1) - 1 AS dimension, unnest(dims) AS value FROM facts
+        WHERE stream_id IN (SELECT unnest(?::BIGINT[])) AND ts >= ? AND ts < ?"""
+    bound = [sorted({query.stream_id for query in queries}), first.start_ms, first.end_ms]
+    with registered(reader, wanted) as asked:
+        table = table_of(
+            reader,
+            f"""SELECT query, hash(value) % {buckets} AS b, count(*) AS n
+            FROM ({facts}) AS facts JOIN {asked} AS asked USING (stream_id, dimension) GROUP BY query, b""",  # noqa: S608 - our own names and numbers
+            bound,
+        )
+    query, counts = arrow.ints(table["query"]), arrow.ints(table["n"])
+    sizes = np.bincount(query, counts, len(queries))
+    least = np.maximum(1, np.ceil(first.minimum_share * sizes)).astype(np.int64)
+    many = counts >= least[query]
+    kept = wanted.take(pa.array(query[many])).append_column("b", table["b"].filter(pa.array(many)))
+    with registered(reader, kept.append_column("least", pa.array(least[query[many]]))) as frequent:
         rows = run(
             reader,
-            f"""SELECT stream_id, value, n FROM (
-                SELECT facts.stream_id AS stream_id, value, count(*) AS n FROM ({facts}) AS facts
-                JOIN {frequent} AS frequent ON frequent.stream_id = facts.stream_id AND frequent.b = facts.b
-                GROUP BY facts.stream_id, value HAVING n >= any_value(least))
-            QUALIFY row_number() OVER (PARTITION BY stream_id ORDER BY n DESC, value) <= ?
-            ORDER BY stream_id, n DESC, value""",  # noqa: S608 - our own names and numbers, values are bound
-            [*bound, query.limit],
+            f"""SELECT query, value, n FROM (
+                SELECT query, value, count(*) AS n, any_value(most) AS most
+                FROM ({facts}) AS facts JOIN {frequent} AS frequent
+                    ON frequent.stream_id = facts.stream_id AND frequent.dimension = facts.dimension
+                    AND frequent.b = hash(value) % {buckets}
+                GROUP BY query, value HAVING n >= any_value(least))
+            QUALIFY row_number() OVER (PARTITION BY query ORDER BY n DESC, value) <= most
+            ORDER BY query, n DESC, value""",  # noqa: S608 - our own names and numbers, values are bound
+            bound,
         )
-    found: dict[int, list[tuple[str, int]]] = {stream_id: [] for stream_id in stream_ids}
-    for stream_id, name, count in rows:
-        found[stream_id].append((name or "", int(count)))
-    size_of = dict(zip(asked.tolist(), sizes.astype(np.int64).tolist(), strict=True))
+    found: list[list[tuple[str, int]]] = [[] for _ in queries]
+    for at, name, count in rows:
+        found[at].append((name or "", int(count)))
     return {
-        stream_id: TopValues([name for name, _ in top], [count for _, count in top], size_of.get(stream_id, 0))
-        for stream_id, top in found.items()
+        one: TopValues([name for name, _ in top], [count for _, count in top], int(size))
+        for one, top, size in zip(queries, found, sizes.tolist(), strict=True)
     }
 
 
