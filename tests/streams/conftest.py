@@ -21,6 +21,30 @@ from cliffwatch.spec import Arrival, Envelope, Event, accept_all, format_time
 from cliffwatch.store import ArchiveBatch, EventStore, open_store
 from cliffwatch.streams import Definition, Runs, Stream, StreamProjector, Streams, parse
 
+EVERYTHING: dict[str, Any] = {
+    "spec_type": "track",
+    "events": ["Order Completed", "Checkout Started"],
+    "dimensions": [{"path": "properties.country", "top": 5}, {"path": "properties.plan", "top": 20}],
+    "measures": [
+        {
+            "aggregation": "p95",
+            "path": "properties.revenue",
+            "event": "Order Completed",
+            "label": "Large",
+            "unit": "EUR",
+        },
+        {
+            "aggregation": "ratio",
+            "numerator": {"aggregation": "sum", "path": "properties.revenue", "event": "Order Completed"},
+            "denominator": {"aggregation": "users", "event": "Checkout Started"},
+            "label": "Worth of a checkout",
+        },
+    ],
+    "schedule": {"frequency_minutes": 300, "anchor": "09:15", "time_zone": "Asia/Tokyo"},
+    "filter": 'properties.country != "US"',
+}
+"""A definition that says something in every field."""
+
 _numbers = itertools.count()
 
 

@@ -241,13 +241,6 @@ def test_a_stream_that_was_changed_meanwhile_is_not_deleted(world: Any) -> None:
     assert world.streams.get(world.workspace_id, stream.id).name == "Other"
 
 
-def test_a_clone_is_a_stream_of_its_own(world: Any) -> None:
-    stream = world.create(NOW)
-    clone = world.streams.clone(world.workspace_id, stream.id, "Copy", NOW)
-    assert (clone.definition, clone.source_id) == (stream.definition, stream.source_id)
-    assert clone.facts_id != stream.facts_id
-
-
 def test_each_change_is_a_new_version(world: Any) -> None:
     versions = [world.streams.version]
     stream = world.create(NOW)

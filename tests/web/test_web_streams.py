@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 import re
 import time
+from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tests.streams.conftest import EVERYTHING
 from tests.web.conftest import DEFINITION, NOW, OWNER, PASSWORD, REVENUE, House
 
 from cliffwatch.errors import NotFound
@@ -16,6 +18,8 @@ from cliffwatch.guidance import Filters, Sensitivity
 from cliffwatch.streams import Stream, StreamState, parse
 from cliffwatch.web.forms import Posted
 from cliffwatch.web.views import wizard
+
+DAY = 86_400_000
 
 
 @pytest.fixture
@@ -31,6 +35,11 @@ def fields_of(stream: Stream, **changes: str) -> dict[str, Any]:
     for name, value in wizard.of_stream(stream).pairs():
         fields.setdefault(name, []).append(value)
     return fields | {name: [value] for name, value in changes.items()}
+
+
+def fields_in(address: str) -> dict[str, Any]:
+    """The draft that an address carries, as a form."""
+    return parse_qs(urlsplit(address).query, keep_blank_values=True)
 
 
 def test_an_edit_changes_name_and_schedule(house: House, spare: Stream) -> None:
@@ -74,13 +83,35 @@ def test_a_clone_opens_the_wizard_filled_in_and_leaves_the_original_alone(house:
     client = house.client()
     there = client.get(f"/streams/{spare.id}/clone").headers["location"]
     assert client.get(there).status_code == 200
-    fields: dict[str, Any] = {}
-    for name, value in parse_qsl(urlsplit(there).query, keep_blank_values=True):
-        fields.setdefault(name, []).append(value)
-    made = client.post("/streams/new", data=fields).headers["location"]
+    made = client.post("/streams/new", data=fields_in(there)).headers["location"]
     clone = house.services.streams.get(1, int(made.rsplit("/", 1)[-1]))
     assert (clone.name, clone.definition) == ("Spare, copy", spare.definition)
     assert house.services.streams.get(1, spare.id) == spare
+
+
+def test_a_clone_has_the_very_windows_and_everything_else_of_its_original(house: House) -> None:
+    assert house.source is not None
+    streams = house.services.streams
+    original = streams.create(1, house.source.id, "Rich", parse(EVERYTHING), NOW - 3 * DAY)
+    assert original.definition.schedule.anchor_date == "2026-11-21"
+    there = house.client().get(f"/streams/{original.id}/clone").headers["location"]
+    made = house.client().post("/streams/new", data=fields_in(there)).headers["location"]
+    assert streams.get(1, int(made.rsplit("/", 1)[-1])).definition == original.definition
+    for one in streams.list(1):
+        if one.name.startswith("Rich"):
+            streams.delete(1, one.id, NOW)
+
+
+def test_the_next_runs_that_the_wizard_shows_are_those_that_the_stream_gets(house: House) -> None:
+    assert house.source is not None
+    query = {"source": str(house.source.id), "event": "Order Completed", "frequency": "300", "anchor": "09:00"}
+    client, streams = house.client(), house.services.streams
+    shown = client.get("/streams/next-runs", params=query).text
+    made = client.post("/streams/new", data=query | {"name": "Five"}).headers["location"]
+    stream = streams.get(1, int(made.rsplit("/", 1)[-1]))
+    times = re.findall(r'datetime="([^"]+)"', shown)
+    assert [datetime.fromisoformat(one).timestamp() * 1000 for one in times] == streams.next_runs(stream, NOW)
+    streams.delete(1, stream.id, NOW)
 
 
 def test_a_clone_whose_measures_were_changed_keeps_what_is_left_of_the_sensitivity(house: House, spare: Stream) -> None:

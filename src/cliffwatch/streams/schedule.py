@@ -92,10 +92,13 @@ def counts_elapsed_time(schedule: Schedule) -> bool:
     return bool(DAY_MINUTES % schedule.frequency_minutes and schedule.frequency_minutes % DAY_MINUTES)
 
 
-def anchored(schedule: Schedule, now: int) -> Schedule:
-    """The schedule with its anchor on today's date, where the date matters and none is given."""
+def anchored(schedule: Schedule, now: int, like: Schedule | None = None) -> Schedule:
+    """The schedule with its anchor on a date, where the date matters and none is given: on that of `like`, the schedule
+    that it comes from, when nothing else differs, so that the windows stay where they are; else on today's."""
     if schedule.anchor_date or not counts_elapsed_time(schedule):
         return schedule
+    if like is not None and replace(schedule, anchor_date=like.anchor_date) == like:
+        return like
     today = (_EPOCH + now * _MS).astimezone(zone(schedule.time_zone)).date()
     return replace(schedule, anchor_date=today.isoformat())
 

@@ -183,7 +183,7 @@ class Streams:
             if definition is not None:
                 validate(definition)
                 old = parse_stored(row.definition)
-                definition = replace(definition, schedule=_same_anchor(definition.schedule, old.schedule, now))
+                definition = replace(definition, schedule=anchored(definition.schedule, now, old.schedule))
                 row.definition = stored(definition)
                 if projection_key(definition) != projection_key(old):
                     retired.append(row.facts_id)
@@ -392,13 +392,6 @@ def run_of(row: RunRow) -> Run:
         anomalies=row.anomalies,
         error=row.error,
     )
-
-
-def _same_anchor(schedule: Schedule, old: Schedule, now: int) -> Schedule:
-    """The schedule with the old one's date when nothing else of it changed, so that its windows stay where they are."""
-    if not schedule.anchor_date and replace(schedule, anchor_date=old.anchor_date) == old:
-        return old
-    return anchored(schedule, now)
 
 
 def _numbers(value: object) -> Sequence[int]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from cliffwatch.errors import NotFound
 from cliffwatch.ingest import Source
 from cliffwatch.spec.model import SpecType
 from cliffwatch.streams.definition import InvalidDefinition, dump, parse
 from cliffwatch.streams.model import Definition, Schedule
-from cliffwatch.streams.schedule import next_runs
+from cliffwatch.streams.schedule import anchored, next_runs
 from cliffwatch.web import formats
 from cliffwatch.web.forms import Posted
 from cliffwatch.web.views import problems, wizard
@@ -27,34 +26,35 @@ def typed(visit: Visit, sources: Sequence[Source]) -> Draft:
     return draft if draft.source in known else replace(draft, source=sources[0].id)
 
 
-def base_of(visit: Visit, draft: Draft) -> Mapping[str, Any] | None:
+def base_of(visit: Visit, draft: Draft) -> Definition | None:
     """The definition that the draft started from; None when it is new, or that stream is gone."""
     if draft.base is None:
         return None
     try:
-        return dump(visit.services.streams.get(visit.workspace_id, draft.base).definition)
+        return visit.services.streams.get(visit.workspace_id, draft.base).definition
     except NotFound:
         return None
 
 
 def checked(visit: Visit, draft: Draft) -> tuple[Definition | None, dict[str, str]]:
-    """The definition, or what is wrong with each field."""
+    """The definition, with the windows that it will have, or what is wrong with each field."""
     extra = {"every": "Type a whole number."} if draft.minutes is None else {}
     if draft.spec_type == SpecType.TRACK and not any(draft.events):
         extra["events"] = "Name at least one event."
     extra |= draft.filter.errors()
+    base = base_of(visit, draft)
     try:
-        definition = parse(draft.definition(visit.identity.workspace.time_zone, base_of(visit, draft)))
+        definition = parse(draft.definition(visit.identity.workspace.time_zone, dump(base) if base else None))
     except InvalidDefinition as error:
         return None, problems.placed(error.fields, draft) | extra
-    return (None, extra) if extra else (definition, {})
+    schedule = anchored(definition.schedule, visit.now, base.schedule if base else None)
+    return (None, extra) if extra else (replace(definition, schedule=schedule), {})
 
 
 def zone_of(visit: Visit, draft: Draft) -> str:
     """A new stream keeps the workspace's time; one that is edited keeps its own."""
     base = base_of(visit, draft)
-    zone: str = base["schedule"]["time_zone"] if base else visit.identity.workspace.time_zone
-    return zone
+    return base.schedule.time_zone if base else visit.identity.workspace.time_zone
 
 
 def next_runs_of(visit: Visit, draft: Draft) -> tuple[tuple[views.NextRun, ...], str]:
@@ -65,6 +65,7 @@ def next_runs_of(visit: Visit, draft: Draft) -> tuple[tuple[views.NextRun, ...],
     hour, _, minute = draft.anchor.partition(":")
     if not (hour.isdigit() and minute.isdigit() and int(hour) < 24 and int(minute) < 60):
         return (), "An anchor time such as 09:00."
-    zone = zone_of(visit, draft)
-    schedule = Schedule(minutes, f"{int(hour):02}:{int(minute):02}", zone)
+    base, zone = base_of(visit, draft), zone_of(visit, draft)
+    asked = Schedule(minutes, f"{int(hour):02}:{int(minute):02}", zone)
+    schedule = anchored(asked, visit.now, base.schedule if base else None)
     return views.next_runs(next_runs(schedule, visit.now, 3), formats.zone_of(zone), visit.now), ""
