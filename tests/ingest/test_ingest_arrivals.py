@@ -143,3 +143,23 @@ def test_a_source_that_brought_history_in_learns_lateness_again_soon_after(datab
     with database.write() as session:
         arrivals.write(session, arrivals.take())
     assert arrivals.lateness(source_id).events == 1
+
+
+def test_what_is_heard_of_a_source_is_without_the_stragglers_from_before(database: Database, source_id: int) -> None:
+    events = [event(source_id, NOW + minute * MINUTE, waited_ms=100 * SECOND) for minute in range(6)]
+    arrivals = written(database, seen_of(*events))
+    assert arrivals.between(source_id, NOW + 2 * MINUTE, NOW + 6 * MINUTE) == 4
+    assert arrivals.heard(source_id, NOW + 2 * MINUTE, NOW + 5 * MINUTE) == 2  # since 100 s and more later
+    assert arrivals.heard(source_id, NOW + 6 * MINUTE, NOW + 20 * MINUTE) == 0
+
+
+def test_where_only_stragglers_can_have_come_nothing_is_known(database: Database, source_id: int) -> None:
+    arrivals = written(database, seen_of(event(source_id, NOW, waited_ms=3_600 * SECOND)))
+    assert arrivals.heard(source_id, NOW, NOW + 30 * MINUTE) is None
+    assert arrivals.heard(source_id, NOW, NOW + 120 * MINUTE) == 0
+
+
+def test_of_the_time_before_arrivals_were_counted_nothing_is_known(database: Database, source_id: int) -> None:
+    arrivals = written(database, seen_of(event(source_id, NOW, waited_ms=0)))
+    assert arrivals.heard(source_id, NOW - MINUTE, NOW + 5 * MINUTE) is None
+    assert arrivals.heard(source_id + 1, NOW, NOW + 5 * MINUTE) is None

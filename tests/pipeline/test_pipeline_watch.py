@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.pipeline.plant import DAY, HOUR, MINUTE, MONDAY, SECOND, Plant, opene
 
 from cliffwatch.api.incidents import fields
 from cliffwatch.incidents import IncidentState
+from cliffwatch.ingest.arrivals import Seen
 from cliffwatch.notify.message import data_of
 from cliffwatch.streams import Stream
 
@@ -54,6 +56,23 @@ def test_an_outage_of_a_stream_that_runs_every_five_hours_is_told_within_two_min
     assert purpose == "opened"
     assert headline.startswith("Events went silent: 0 instead of about 1,"), headline
     assert ", so far" in headline
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [(9, "; other events of its source still arrive"), (0, "; nothing at all arrives from its source")],
+)
+def test_a_silence_tells_nobody_did_it_from_nothing_arrived(plant: Plant, others: int, words: str) -> None:
+    stream = five_hourly(plant)
+    live(plant, stream, MONDAY + 34 * MINUTE)
+    minutes = range(MONDAY, MONDAY + 34 * MINUTE, MINUTE)
+    counted = Counter({(plant.source_id, at): 25 for at in minutes})
+    counted.update({(plant.source_id, MONDAY + minute * MINUTE): others for minute in (35, 36)})
+    with plant.services.database.write() as session:
+        plant.services.arrivals.write(session, Seen(minutes=counted))
+    plant.tick(MONDAY + 36 * MINUTE)
+    ((_, headline),) = plant.told()
+    assert headline.endswith(words), headline
 
 
 def test_an_outage_that_lasts_is_confirmed_when_the_window_closes_without_another_message(plant: Plant) -> None:

@@ -37,6 +37,8 @@ HISTORY_MS = 10 * MINUTE_MS
 """So long after mostly imported events a source is taken to bring history in: the newest day of it comes last."""
 STRAGGLER_MS = 60 * MINUTE_MS
 """What waited longer than this while a source brings history in is a part of the history."""
+STRAGGLING_SHARE = 0.95
+"""What arrives within the time that such a share of a source's events needs may have happened before."""
 LEARNED_DAYS = 7
 KEPT_MINUTES_MS = 40 * DAY_MS
 CACHE_SECONDS = 60.0
@@ -204,6 +206,18 @@ class Arrivals:
                 )
             )
         return int(found or 0)
+
+    def heard(self, source_id: int, start_ms: int, end_ms: int) -> int | None:
+        """How many events of a source arrived from a moment to another, without stragglers from before the first.
+
+        None when that cannot be told: arrivals were not counted yet, or only stragglers can have come so far.
+        """
+        known_ms = self.counts_since(source_id)
+        if known_ms is None or known_ms > start_ms:
+            return None
+        straggled_ms = start_ms + self.lateness(source_id).quantile_ms(STRAGGLING_SHARE)
+        first_ms = -(-straggled_ms // MINUTE_MS) * MINUTE_MS  # arrivals are counted by whole minutes
+        return None if first_ms > end_ms else self.between(source_id, first_ms, end_ms + MINUTE_MS)
 
     def counts_since(self, source_id: int) -> int | None:
         """The first minute of which arrivals are known; None when there is none."""

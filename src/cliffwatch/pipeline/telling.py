@@ -105,12 +105,8 @@ class Telling:
         """A silence with what else arrived meanwhile: it tells "nothing arrived" from "nobody did it"."""
         if report.kind != "silence" or self._arrivals is None:
             return report
-        known_ms = self._arrivals.counts_since(stream.source_id)
-        if known_ms is None or known_ms > report.start_ms:
-            return report
-        straggling_ms = self._arrivals.lateness(stream.source_id).quantile_ms(0.95)
-        arrived = self._arrivals.between(stream.source_id, report.start_ms + straggling_ms, report.end_ms + MINUTE_MS)
-        return replace(report, silence="event" if arrived else "source")
+        arrived = self._arrivals.heard(stream.source_id, report.start_ms, report.end_ms)
+        return report if arrived is None else replace(report, silence="event" if arrived else "source")
 
     def _cause(self, stream: Stream, report: AnomalyReport) -> Cause | None:
         if not stream.definition.dimensions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
-from cliffwatch.incidents import Anomaly
+from cliffwatch.incidents import Anomaly, Incident
 from cliffwatch.streams.model import Measure, Slice, Stream, StreamState, slice_key
 from cliffwatch.streams.revised import RevisedPoints
 from cliffwatch.streams.runs import settling
+from cliffwatch.streams.schedule import window_of
 from cliffwatch.web import points
 from cliffwatch.web.render import see_other
 from cliffwatch.web.routes import judging
@@ -45,9 +46,13 @@ def stream_page(
     live = visit.services.incidents.list(visit.workspace_id, states=incident_views.LIVE, stream_id=stream.id)
     panel = _panel(visit, stream, chosen, slice_in(slice), series.range_of(range), view)
     progress = visit.services.streams.backfill_progress(stream.id)
+    names = {source.id: source.name for source in visit.services.sources.list(visit.workspace_id)}
+    source = names.get(stream.source_id, "")
+    wait = settling(stream.definition.schedule, visit.services.arrivals.lateness(stream.source_id))
     return visit.page(
         "stream.html",
-        stream=_head(visit, stream, panel["learning"], len(live)),
+        stream=_head(stream, source, panel["learning"], len(live)),
+        silence=_silence(visit, stream, source, wait.ms, live),
         incidents=[incident_views.line(incident, visit.zone, visit.now) for incident in live],
         view=panel,
         learning=judging.learning_until(visit, stream),
@@ -56,9 +61,7 @@ def stream_page(
         runs=[views.run_line(run, visit.zone) for run in visit.services.streams.runs(stream.id, SHOWN_RUNS)],
         next_runs=views.next_runs(visit.services.streams.next_runs(stream, visit.now), visit.zone, visit.now),
         next_runs_note="Paused: it does not run.",
-        settling=views.settling_words(
-            settling(stream.definition.schedule, visit.services.arrivals.lateness(stream.source_id))
-        ),
+        settling=views.settling_words(wait),
     )
 
 
@@ -142,8 +145,22 @@ class Head:
     facts: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def _head(visit: Visit, stream: Stream, learning: bool, incidents: int) -> Head:
-    names = {source.id: source.name for source in visit.services.sources.list(visit.workspace_id)}
+def _silence(visit: Visit, stream: Stream, source: str, wait_ms: int, live: Sequence[Incident]) -> str:
+    """Of a stream at work whose newest settled window holds no event: what else arrived meanwhile."""
+    if stream.state is not StreamState.ACTIVE:
+        return ""
+    schedule = stream.definition.schedule
+    open_ms = window_of(schedule, visit.now - wait_ms).start_ms
+    span = visit.services.store.fact_span(stream.facts_id)
+    last_ms = span[1] if span else stream.created_at_ms
+    if last_ms >= window_of(schedule, open_ms - 1).start_ms:
+        return ""
+    heard = visit.services.arrivals.heard(stream.source_id, last_ms, visit.now)
+    told = any(incident.kind == "silence" for incident in live)
+    return views.silence_words(heard, source, last_ms, visit.zone, visit.now, expected=told)
+
+
+def _head(stream: Stream, source: str, learning: bool, incidents: int) -> Head:
     return Head(
         stream.id,
         stream.name,
@@ -151,7 +168,7 @@ def _head(visit: Visit, stream: Stream, learning: bool, incidents: int) -> Head:
         views.badge(stream, learning=learning, incidents=incidents),
         stream.state is StreamState.PAUSED,
         stream.source_id,
-        (("Source", (names.get(stream.source_id, ""),)), *views.facts(stream.definition)),
+        (("Source", (source,)), *views.facts(stream.definition)),
     )
 
 

@@ -141,6 +141,27 @@ def settling_words(settling: Settling) -> str:
     return f"{wait}: {share} of this source's events arrive within {_wait(settling.usual_ms)}."
 
 
+def silence_words(
+    heard: int | None, source: str, since_ms: int, zone: tzinfo, now: int, *, expected: bool = False
+) -> str:
+    """Why the newest window is empty: nobody did what the stream measures, or nothing at all arrived.
+
+    `heard` is how many events of the source arrived since the last one that was measured; where that is not known,
+    nothing is said. `expected` says that an incident tells of the silence.
+    """
+    if heard is None:
+        return ""
+    since = formats.moment(since_ms, zone, now).text
+    if not heard:
+        return (
+            f"Nothing arrived: {source} has sent no event of any kind since {since}. "
+            "So this says nothing about what people did."
+        )
+    nobody = "Nobody did it, or it is no longer sent" if expected else "Nobody did it"
+    others = f"{formats.plural(heard, 'other event')} of {source} arrived since {since}"
+    return f"{nobody}: {others}, none that this stream measures."
+
+
 def _wait(ms: int) -> str:
     seconds = ms / 1000
     if seconds < 90:
