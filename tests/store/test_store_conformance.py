@@ -422,6 +422,9 @@ def test_points_of_many_streams_are_read_at_once_as_those_of_each(store: EventSt
         assert found.window_start_ms.tolist() == alone.window_start_ms.tolist()
         assert found.value.tolist() == alone.value.tolist()
     assert [len(found) for found in together.values()] == [12, 12, 0]
+    some = store.read_points_of([3, 9], T0, T0 + 2 * HOUR, ["", "é"])
+    assert [sorted(set(found.slice)) for found in some.values()] == [["", "é"], []]
+    assert len(some[3]) == 8
 
 
 def test_deleted_points_are_gone_and_others_stay(store: EventStore) -> None:

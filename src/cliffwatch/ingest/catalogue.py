@@ -94,7 +94,13 @@ class Catalogue:
 
     def events(self, source_id: int, kind: Kind | None = None, search: str = "") -> list[CatalogueEvent]:
         """The events seen on a source, most frequent first; `search` is part of the name, whatever its case."""
-        conditions: list[ColumnElement[bool]] = [CatalogueEventRow.source_id == source_id]
+        return self.events_of([source_id], kind, search)[source_id]
+
+    def events_of(
+        self, source_ids: Sequence[int], kind: Kind | None = None, search: str = ""
+    ) -> dict[int, list[CatalogueEvent]]:
+        """`events` of each of these sources, in one question."""
+        conditions: list[ColumnElement[bool]] = [CatalogueEventRow.source_id.in_(source_ids)]
         if kind is not None:
             conditions.append(CatalogueEventRow.kind == str(kind))
         if search:
@@ -105,12 +111,14 @@ class Catalogue:
                 .where(*conditions)
                 .order_by(CatalogueEventRow.count.desc(), CatalogueEventRow.name)
             )
-            return [
-                CatalogueEvent(
-                    row.id, row.source_id, Kind(row.kind), row.name, row.count, row.first_seen_ms, row.last_seen_ms
+            found: dict[int, list[CatalogueEvent]] = {source_id: [] for source_id in source_ids}
+            for row in rows:
+                found[row.source_id].append(
+                    CatalogueEvent(
+                        row.id, row.source_id, Kind(row.kind), row.name, row.count, row.first_seen_ms, row.last_seen_ms
+                    )
                 )
-                for row in rows
-            ]
+        return found
 
     def forget_person(self, source_ids: Sequence[int], user_ids: Sequence[str], anonymous_ids: Sequence[str]) -> int:
         """Forget examples that hold one of these ids; returns how many."""
@@ -130,7 +138,11 @@ class Catalogue:
 
     def offered(self, source_id: int, kind: Kind | None = None, search: str = "") -> list[CatalogueEvent]:
         """Those of `events` that a stream can select: without what is counted under `OTHER_NAMES`."""
-        return [event for event in self.events(source_id, kind, search) if event.name != OTHER_NAMES]
+        return _selectable(self.events(source_id, kind, search))
+
+    def offered_of(self, source_ids: Sequence[int]) -> dict[int, list[CatalogueEvent]]:
+        """`offered` of each of these sources, in one question."""
+        return {source_id: _selectable(events) for source_id, events in self.events_of(source_ids).items()}
 
     def properties(self, source_id: int, kind: Kind, names: Sequence[str] = ()) -> list[CatalogueProperty]:
         """The property paths of these events (of every event of the kind when `names` is empty), by path."""
@@ -151,6 +163,23 @@ class Catalogue:
                     max(row.last_seen_ms, there.last_seen_ms if there else 0),
                 )
         return [found[path] for path in sorted(found)]
+
+    def properties_of(self, event_ids: Sequence[int]) -> dict[int, list[CatalogueProperty]]:
+        """The property paths of each of these events, some hundred events in one question."""
+        found: dict[int, list[CatalogueProperty]] = {event_id: [] for event_id in event_ids}
+        with self._database.read() as session:
+            for start in range(0, len(event_ids), _IN_LIMIT):
+                rows = session.scalars(
+                    select(CataloguePropertyRow)
+                    .where(CataloguePropertyRow.event_id.in_(event_ids[start : start + _IN_LIMIT]))
+                    .where(CataloguePropertyRow.path != OTHER_PATHS)
+                    .order_by(CataloguePropertyRow.path)
+                )
+                for row in rows:
+                    found[row.event_id].append(
+                        CatalogueProperty(row.path, row.type, row.example, row.count, row.last_seen_ms)
+                    )
+        return found
 
     def left_out(self, source_id: int, kind: Kind, names: Sequence[str] = ()) -> int:
         """How often these events carried a property path that there was no room for."""
@@ -207,6 +236,10 @@ class Catalogue:
                 or 0
             )
         return self._paths[source_id]
+
+
+def _selectable(events: Sequence[CatalogueEvent]) -> list[CatalogueEvent]:
+    return [event for event in events if event.name != OTHER_NAMES]
 
 
 def _of_events(source_id: int, kind: Kind, names: Sequence[str]) -> list[ColumnElement[bool]]:

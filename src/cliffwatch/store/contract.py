@@ -362,8 +362,11 @@ class EventStore(Protocol):
         """Points of [start_ms, end_ms) by window start, ordered by measure, slice, window start."""
         ...
 
-    def read_points_of(self, stream_ids: Sequence[int], start_ms: int, end_ms: int) -> dict[int, PointBatch]:
-        """All points of these streams in [start_ms, end_ms), as `read_points` gives those of each."""
+    def read_points_of(
+        self, stream_ids: Sequence[int], start_ms: int, end_ms: int, slices: Sequence[str] | None = None
+    ) -> dict[int, PointBatch]:
+        """All points of these streams in [start_ms, end_ms), or those of some slices, as `read_points` gives those of
+        each."""
         ...
 
     def delete_facts(self, stream_id: int) -> None: ...

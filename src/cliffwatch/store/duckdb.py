@@ -219,14 +219,17 @@ class DuckDBStore(EventStore):
             table = table_of(reader, sql, values)
         return arrow.point_batches(table).get(query.stream_id) or arrow.no_points(query.stream_id)
 
-    def read_points_of(self, stream_ids: Sequence[int], start_ms: int, end_ms: int) -> dict[int, PointBatch]:
+    def read_points_of(
+        self, stream_ids: Sequence[int], start_ms: int, end_ms: int, slices: Sequence[str] | None = None
+    ) -> dict[int, PointBatch]:
+        sql = """SELECT * FROM points WHERE stream_id IN (SELECT unnest(?::BIGINT[]))
+            AND stream_id BETWEEN ? AND ? AND window_start >= ? AND window_start < ?"""
+        values = [list(stream_ids), min(stream_ids, default=0), max(stream_ids, default=0), start_ms, end_ms]
+        if slices is not None:
+            sql += " AND list_contains(?, slice)"
+            values.append(list(slices))
         with self._file.reader() as reader:
-            table = table_of(
-                reader,
-                """SELECT * FROM points WHERE stream_id IN (SELECT unnest(?::BIGINT[]))
-                AND stream_id BETWEEN ? AND ? AND window_start >= ? AND window_start < ?""",
-                [list(stream_ids), min(stream_ids, default=0), max(stream_ids, default=0), start_ms, end_ms],
-            )
+            table = table_of(reader, sql, values)
         found = arrow.point_batches(table)
         return {stream_id: found.get(stream_id) or arrow.no_points(stream_id) for stream_id in stream_ids}
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cliffwatch.ingest import Source
+from cliffwatch.ingest import Catalogue, CatalogueEvent, Source
 from cliffwatch.spec.model import SpecType
 from cliffwatch.streams.templates import Seen, of_interest, offers, watched
 from cliffwatch.web import formats
@@ -41,10 +41,10 @@ def ideas_for(visit: Visit, sources: Sequence[Source]) -> tuple[Idea, ...]:
     """What the sources' events allow and no stream measures yet."""
     found: list[Idea] = []
     streams = visit.services.streams.list(visit.workspace_id)
+    seen = _seen(visit.services.catalogue, [source.id for source in sources])
     for source in sources:
         own = [stream.definition for stream in streams if stream.source_id == source.id]
-        seen = {spec_type: _seen(visit, source, spec_type) for spec_type in MEASURABLE}
-        for offer in offers(seen, visit.identity.workspace.time_zone):
+        for offer in offers(seen[source.id], visit.identity.workspace.time_zone):
             if watched(offer, own):
                 continue
             draft = wizard.of_definition(offer.definition, source.id, offer.name)
@@ -64,11 +64,23 @@ def ideas_for(visit: Visit, sources: Sequence[Source]) -> tuple[Idea, ...]:
     return tuple(found[:MOST_IDEAS])
 
 
-def _seen(visit: Visit, source: Source, spec_type: SpecType) -> Seen:
-    catalogue = visit.services.catalogue
-    names = {event.name: event.count for event in catalogue.offered(source.id, spec_type.kind)}
-    paths = {
-        name: {item.path: (item.type, item.example) for item in catalogue.properties(source.id, spec_type.kind, [name])}
-        for name in of_interest(spec_type, names)
+def _seen(catalogue: Catalogue, source_ids: Sequence[int]) -> Mapping[int, Mapping[SpecType, Seen]]:
+    """Source id -> what the catalogue knows of it; two questions, however many sources and events there are."""
+    groups: dict[tuple[int, SpecType], dict[str, CatalogueEvent]] = {}
+    for source_id, events in catalogue.offered_of(source_ids).items():
+        for spec_type in MEASURABLE:
+            groups[source_id, spec_type] = {event.name: event for event in events if event.kind is spec_type.kind}
+    interesting = {
+        key: of_interest(key[1], {name: event.count for name, event in group.items()}) for key, group in groups.items()
     }
-    return Seen(names, paths)
+    paths = catalogue.properties_of([groups[key][name].id for key, names in interesting.items() for name in names])
+    found: dict[int, dict[SpecType, Seen]] = {source_id: {} for source_id in source_ids}
+    for (source_id, spec_type), group in groups.items():
+        found[source_id][spec_type] = Seen(
+            {name: event.count for name, event in group.items()},
+            {
+                name: {item.path: (item.type, item.example) for item in paths[group[name].id]}
+                for name in interesting[source_id, spec_type]
+            },
+        )
+    return found

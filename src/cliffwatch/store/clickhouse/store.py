@@ -181,9 +181,14 @@ class ClickHouseStore(EventStore):
             where.append(sql.one_of("slice", list(query.slices)))
         return self._points(" AND ".join(where)).get(query.stream_id) or arrow.no_points(query.stream_id)
 
-    def read_points_of(self, stream_ids: Sequence[int], start_ms: int, end_ms: int) -> dict[int, PointBatch]:
+    def read_points_of(
+        self, stream_ids: Sequence[int], start_ms: int, end_ms: int, slices: Sequence[str] | None = None
+    ) -> dict[int, PointBatch]:
         where = sql.one_of("stream_id", list(stream_ids))
-        found = self._points(f"{where} AND window_start >= {start_ms} AND window_start < {end_ms}")
+        where += f" AND window_start >= {start_ms} AND window_start < {end_ms}"
+        if slices is not None:
+            where += f" AND {sql.one_of('slice', list(slices))}"
+        found = self._points(where)
         return {stream_id: found.get(stream_id) or arrow.no_points(stream_id) for stream_id in stream_ids}
 
     def delete_facts(self, stream_id: int) -> None:

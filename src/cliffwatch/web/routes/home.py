@@ -86,17 +86,24 @@ def streams(visit: Reading, deleted: int = 0, page: int = 1, q: str = "") -> Res
 
 def by_urgency(streams: Sequence[Stream], live: Sequence[Incident]) -> list[Stream]:
     """Those with incidents first, the rest by name."""
-    troubled = Counter(stream_id for incident in live for stream_id in incident_views.streams_of(incident))
+    troubled = _troubled(live)
     return sorted(streams, key=lambda stream: -troubled[stream.id])
 
 
+def _troubled(live: Sequence[Incident]) -> Counter[int]:
+    """Stream id -> its live incidents."""
+    return Counter(stream_id for incident in live for stream_id in incident_views.streams_of(incident))
+
+
 def stream_lines(visit: Visit, streams: Sequence[Stream], live: Sequence[Incident]) -> list[stream_views.StreamLine]:
-    """Streams with the newest week of each; this asks the store once per stream."""
+    """Streams with the newest week of each."""
+    weeks = points.last_week(visit.services.store, streams, visit.now)
+    troubled = _troubled(live)
     return [
         stream_views.line(
             stream,
-            points.last_week(visit.services.store, stream, visit.now),
-            sum(stream.id in incident_views.streams_of(incident) for incident in live),
+            weeks[stream.id],
+            troubled[stream.id],
             visit.zone,
             visit.now,
         )

@@ -38,7 +38,8 @@ SHOWN_NAMES = 200
 def sources(visit: Reading) -> Response:
     catalogue = visit.services.catalogue
     found = visit.services.sources.list(visit.workspace_id)
-    lines = [views.line(source, catalogue.events(source.id), visit.zone, visit.now) for source in found]
+    seen = catalogue.events_of([source.id for source in found])
+    lines = [views.line(source, seen[source.id], visit.zone, visit.now) for source in found]
     return visit.page("sources.html", sources=lines)
 
 
