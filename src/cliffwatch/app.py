@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
-from cliffwatch import logs
 from cliffwatch.accounts import Accounts
 from cliffwatch.api import create_api
 from cliffwatch.clock import Clock, system_clock
@@ -29,8 +27,9 @@ from cliffwatch.goals import Goals
 from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incidents, MaintenanceWindows, Monitors, Moves, SavedFilters, Shares, Triage
 from cliffwatch.ingest import Arrivals, Catalogue, Ingest, Sources
-from cliffwatch.ingest.patience import PatientProtocol
+from cliffwatch.ingest.door import no_door
 from cliffwatch.jobs import Jobs
+from cliffwatch.loops import Loops
 from cliffwatch.notify import Channels, Inbox, MailSettings, Outbox, PointCharts
 from cliffwatch.notify.digests import Digests
 from cliffwatch.notify.links import Links
@@ -41,6 +40,7 @@ from cliffwatch.operations import Front, Metrics
 from cliffwatch.operations.backup import BackupWorker
 from cliffwatch.operations.move import refuse_moved
 from cliffwatch.pipeline import Around, Pipeline, Previews
+from cliffwatch.processes import OwnFolder, ProcessRole, check_may_share, free_folders, own_folder
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
 from cliffwatch.sso import SingleSignOn, SsoSettings, sso_settings
@@ -48,43 +48,56 @@ from cliffwatch.store import EventStore, open_store
 from cliffwatch.streams import StreamProjector, Streams, StreamSelection
 from cliffwatch.web import create_pages
 
-if TYPE_CHECKING:
-    from uvicorn.config import Config
-
 log = structlog.get_logger(__name__)
 
-GRACE_SECONDS = 10
+LOOK_SECONDS = 15.0
+"""How often it is looked for what a process left that did not come back."""
 
 
 class Application:
-    """One running installation: its services, and the ASGI application that serves them."""
+    """One process of an installation: its services, and the ASGI application that answers for its role."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, folder: OwnFolder | None = None) -> None:
+        """`folder` is the process's own, where several share a data folder; it is let go of in `close`."""
         self.services = services
+        self.role = ProcessRole(services.settings.role)
         self.backups = BackupWorker(services)
-        self.asgi: ASGIApp = services.ingest.door(Front(self._pages(), services, Metrics(services)))
+        self._folder = folder
+        self._left = Loops({"left": self.take_over_left}, LOOK_SECONDS, "taking_over_failed")
+        front = Front(self._pages() if self.role.shows_pages else self._no_pages(), services, Metrics(services))
+        self.asgi: ASGIApp = services.ingest.door(front) if self.role.takes_events else no_door(front, self.role)
 
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock = system_clock, inbox: Inbox | None = None) -> Application:
         """Open the stores and build every service. Raises InvalidInput or Unavailable with what to do about it."""
+        check_may_share(settings)
         prepare_folder(settings.data_dir)
         refuse_moved(settings)
         database = open_database(settings)
         database.migrate()
         store = open_store(settings.effective_store, memory_limit=settings.duckdb_memory)
-        return cls(build_services(settings, database, store, clock=clock, inbox=inbox))
+        folder = own_folder(settings.data_dir) if settings.is_shared else None
+        own = folder.path if folder is not None else settings.data_dir
+        return cls(build_services(settings, database, store, clock=clock, inbox=inbox, own=own), folder)
 
     def start(self) -> None:
-        """Begin to absorb events and to run what is due."""
-        self.services.ingest.start()
-        self.services.pipeline.start()
-        self.services.watcher.start()
-        self.services.connections.start()
-        self.services.engage.start()
-        self.backups.start()
+        """Begin to absorb events, and to do what is due where that is this process's work."""
+        services, works = self.services, self.role.works
+        services.ingest.start(keeps_house=works)
+        services.connections.start(imports=works)
+        if works:
+            services.pipeline.start()
+            services.watcher.start()
+            services.engage.start()
+            self.backups.start()
+        else:
+            services.pipeline.start_hearing()
+        if self._folder is not None:
+            self._left.start()
 
     def close(self) -> None:
         """Finish what is under way and close the stores, in the order in which data flows."""
+        self._left.stop(20.0)
         self.backups.stop()
         self.services.previews.close()
         self.services.watcher.stop()
@@ -95,21 +108,41 @@ class Application:
         self.services.connections.stop()  # after the absorber, which still writes down what destinations get
         self.services.store.close()
         self.services.database.close()
+        if self._folder is not None:
+            self._folder.let_go()
+
+    def take_over_left(self) -> bool:
+        """Bring to the stores what processes left that shared the data folder and did not come back; False."""
+        for folder in free_folders(self.services.settings.data_dir):
+            try:
+                if not folder.is_empty:
+                    log.info("left_work_is_taken_over", folder=str(folder.path))
+                    self.services.ingest.absorb_left(folder.path / JOURNAL, self._left.stopping)
+                    self.services.connections.take_over(folder.path / DELIVERIES)
+            finally:
+                folder.let_go()
+        return False
 
     def _pages(self) -> FastAPI:
-        @contextlib.asynccontextmanager
-        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-            self.start()
-            yield
-            self.close()
-
-        pages = create_pages(self.services, lifespan=lifespan)
+        pages = create_pages(self.services, lifespan=self._lifespan)
         pages.mount("/api/v1", create_api(self.services))
         services = self.services
         profiles = Profiles(services.accounts, services.engage, services.sources, services.store, services.clock)
         pages.mount(PROFILES, profiles.application())  # before what stands above its address
         pages.mount(PREFIX, self.services.connections.application())
         return pages
+
+    def _no_pages(self) -> Starlette:
+        async def none(_: Request, __: Exception) -> PlainTextResponse:
+            return PlainTextResponse(f"This process has the role {self.role}: it has no pages and no API.\n", 404)
+
+        return Starlette(lifespan=self._lifespan, exception_handlers={404: none})
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        self.start()
+        yield
+        self.close()
 
 
 def build_services(
@@ -119,8 +152,11 @@ def build_services(
     *,
     clock: Clock = system_clock,
     inbox: Inbox | None = None,
+    own: Path | None = None,
 ) -> Services:
-    """Every room's service over these stores: the one wiring, for the command and for tests."""
+    """Every room's service over these stores: the one wiring, for the command and for tests. `own` is the folder that
+    this process alone writes; without, the data folder."""
+    own = own or settings.data_dir
     accounts, sources, catalogue = Accounts(database), Sources(database), Catalogue(database)
     arrivals = Arrivals(database)
     jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database, apprise=settings.apprise)
@@ -128,9 +164,9 @@ def build_services(
     streams, guidance = Streams(database, store, jobs), Guidance(database)
     projector = StreamProjector(streams)
     private = settings.allow_private_urls
-    outgoing = Outgoing(settings.data_dir / DELIVERIES, database, clock, allow_private=private)
+    outgoing = Outgoing(own / DELIVERIES, database, clock, allow_private=private)
     ingest = Ingest(
-        settings.data_dir / JOURNAL,
+        own / JOURNAL,
         database=database,
         store=store,
         sources=sources,
@@ -153,7 +189,7 @@ def build_services(
         outgoing=outgoing,
         jobs=jobs,
         clock=clock,
-        uploads=settings.data_dir / UPLOADS,
+        uploads=settings.upload_dir or settings.data_dir / UPLOADS,
         exports=settings.import_dir or settings.data_dir / IMPORT,
         allow_private=private,
     )
@@ -244,65 +280,6 @@ def build_services(
     )
 
 
-def serve_forever(settings: Settings, ready: Callable[[Application, str], None], *, inbox: Inbox | None = None) -> None:
-    """Serve until SIGTERM or Ctrl+C. `ready` is called with the address once requests are answered."""
-    logs.configure(settings.log_level, as_json=settings.log_json)
-    listener = listen(settings.host, settings.port)
-    port = listener.getsockname()[1]
-    settings = settings.model_copy(update={"port": port})
-    with contextlib.closing(listener):
-        application = Application.open(settings, inbox=inbox)
-        config = uvicorn.Config(
-            application.asgi,
-            loop="uvloop",
-            http=PatientProtocol,
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            **_transport(settings),
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-        closing = application.services.closing.set
-        _Server(config, lambda: ready(application, settings.effective_base_url), closing).run(sockets=[listener])
-
-
-def _transport(settings: Settings) -> dict[str, Any]:
-    """TLS, and which proxies are believed when they say whom they speak for. Raises InvalidInput."""
-    found: dict[str, Any] = {
-        "proxy_headers": bool(settings.trusted_proxies),
-        "forwarded_allow_ips": settings.trusted_proxies or "",
-    }
-    if settings.tls_certificate is not None:
-        key = settings.tls_key or settings.tls_certificate
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certificate, key)
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidInput(
-                f"TLS certificate {settings.tls_certificate}",
-                f"cannot be used ({error}).",
-                "Give PEM files that belong together: CLIFFWATCH_TLS_CERTIFICATE and CLIFFWATCH_TLS_KEY.",
-            ) from error
-        found |= {"ssl_certfile": str(settings.tls_certificate), "ssl_keyfile": str(key)}
-    return found
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: Config, ready: Callable[[], None], closing: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-        self._closing = closing
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        if self.started:
-            self._ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._closing()  # answers without an end, such as live events, end now
-        await super().shutdown(sockets=sockets)
-
-
 @contextlib.contextmanager
 def opened_accounts(settings: Settings) -> Iterator[Accounts]:
     """The people of an installation, whether or not its service is running."""
@@ -352,28 +329,10 @@ def prepare_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # several processes look at once
     except OSError as error:
         raise InvalidInput(
             f"data folder {folder}",
             f"cannot be written ({error.strerror}).",
             "Give this user the right to write there, or choose another: --data-dir or CLIFFWATCH_DATA_DIR.",
         ) from error
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket, taken before anything is opened, so that a port in use is found at once."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise InvalidInput(
-            f"address {host}:{port}",
-            f"cannot be listened on ({error.strerror}).",
-            "Stop the program that uses it, or choose another port: --port or CLIFFWATCH_PORT.",
-        ) from error
-    return listener

@@ -16,7 +16,6 @@ from cliffwatch.console import DATA_DIR, EXISTING_FILE, clear_errors, load_setti
 from cliffwatch.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from cliffwatch.app import Application
     from cliffwatch.explain import Explanation
 
 
@@ -30,21 +29,31 @@ def main() -> None:
 @DATA_DIR
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 chooses a free one.  [default: 8420]")
+@click.option("--role", type=click.Choice(["all", "ingest", "web", "worker"]), help="What it does.  [default: all]")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes of this role on the address.  [default: 1]")
 @clear_errors
-def serve(data_dir: Path | None, host: str | None, port: int | None) -> None:
-    """Run the service: the tracking API, the pages, the HTTP API, and the runs."""
-    from cliffwatch.app import serve_forever
+def serve(data_dir: Path | None, host: str | None, port: int | None, role: str | None, workers: int | None) -> None:
+    """Run the service: the tracking API, the pages, the HTTP API, and the runs.
 
-    settings = load_settings(data_dir=data_dir, host=host, port=port)
+    Over ClickHouse and PostgreSQL its roles may be apart, and each as many processes as it takes.
+    """
+    settings = load_settings(data_dir=data_dir, host=host, port=port, role=role, workers=workers)
+    if settings.workers > 1:
+        from cliffwatch.supervisor import serve_together
 
-    def ready(application: Application, address: str) -> None:
-        click.secho("Cliffwatch is ready: ", bold=True, nl=False)
-        click.echo(address)
-        if not application.services.accounts.is_set_up():
-            click.echo("Open the address to create the owner's account and your workspace.")
-        click.echo("Press Ctrl+C to stop.")
+        serve_together(settings, _say_ready)
+        return
+    from cliffwatch.serving import serve_forever
 
-    serve_forever(settings, ready)
+    serve_forever(settings, lambda application, address: _say_ready(address, application.services.accounts.is_set_up()))
+
+
+def _say_ready(address: str, is_set_up: bool) -> None:
+    click.secho("Cliffwatch is ready: ", bold=True, nl=False)
+    click.echo(address)
+    if not is_set_up:
+        click.echo("Open the address to create the owner's account and your workspace.")
+    click.echo("Press Ctrl+C to stop.")
 
 
 @main.command()

@@ -19,6 +19,13 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="Folder that holds everything that is kept.")
     host: str = Field("127.0.0.1", description="Address to listen on. 0.0.0.0 makes it reachable from outside.")
     port: int = Field(8420, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
+    role: Literal["all", "ingest", "web", "worker"] = Field(
+        "all", description="What a process does: take events, show pages, do what is due, or everything."
+    )
+    workers: int = Field(1, ge=1, le=64, description="Processes of this role that share the address.")
+    stop_seconds: int = Field(
+        45, ge=5, description="How long a process may take to stop; then it ends at once, and nothing is lost."
+    )
     base_url: str = Field(
         "", description="Address that people and SDKs use, for links in messages. Empty: host and port."
     )
@@ -90,6 +97,9 @@ class Settings(BaseSettings):
     import_dir: Path | None = Field(
         None, description="Folder with exports of a warehouse. Empty: import in the data folder."
     )
+    upload_dir: Path | None = Field(
+        None, description="Folder of files that people upload; every process must see it. Empty: in the data folder."
+    )
     max_upload_mb: int = Field(500, ge=1, description="Largest file that people may upload.")
     segment_address: str = Field(
         "", description="Address of the Cliffwatch that “Authorise Segment” asks. Empty: people choose it."
@@ -125,6 +135,16 @@ class Settings(BaseSettings):
     def effective_store(self) -> str | Path:
         """Where events lie: a URL of servers, or a file."""
         return self.store or self.data_dir / EVENTS
+
+    @property
+    def shares_metadata(self) -> bool:
+        """Whether several processes may write the metadata."""
+        return not self.effective_metadata_url.startswith("sqlite")
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether both stores are servers, so that several processes may be one installation."""
+        return bool(self.store) and self.shares_metadata
 
     @property
     def effective_base_url(self) -> str:

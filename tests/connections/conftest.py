@@ -19,10 +19,11 @@ import uvicorn
 from tests.databases import Backend
 
 from cliffwatch.accounts import SESSION_COOKIE, Accounts, Identity, Scope
-from cliffwatch.app import Application, listen
+from cliffwatch.app import Application
 from cliffwatch.connections import App
 from cliffwatch.db import Database
 from cliffwatch.ingest import Source
+from cliffwatch.processes import listen
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
 

@@ -14,7 +14,7 @@ from tests.engage.conftest import opened
 from tests.engage.house import DAY, EMAIL, HOUR, PASSWORD, House
 
 from cliffwatch.accounts import SESSION_COOKIE
-from cliffwatch.app import listen
+from cliffwatch.processes import listen
 
 QUERY = "event('Order Completed').within(30 days).count() >= 1"
 

@@ -18,12 +18,13 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from starlette.testclient import TestClient
 
 from cliffwatch.accounts import SESSION_COOKIE, Identity, Role
-from cliffwatch.app import Application, listen
+from cliffwatch.app import Application
 from cliffwatch.engage import ComputationKind
 from cliffwatch.explain import Leaves, explain, sentence, to_json
 from cliffwatch.incidents import AnomalyReport, Cause
 from cliffwatch.ingest import Source
 from cliffwatch.notify import Inbox
+from cliffwatch.processes import listen
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
 from cliffwatch.streams import Stream, parse

@@ -86,9 +86,14 @@ class Connections:
     def application(self) -> Router:
         return Router(self.routes(), redirect_slashes=False)
 
-    def start(self) -> None:
+    def start(self, *, imports: bool = True) -> None:
         self._outgoing.start()
-        self.importer.start()
+        if imports:
+            self.importer.start()
+
+    def take_over(self, folder: Path) -> None:
+        """Deliver what another process left in its delivery journal. Raises Conflict when that process runs."""
+        self._outgoing.take_over(folder)
 
     def stop_importing(self) -> None:
         """Call it before ingest stops, which takes what is imported."""

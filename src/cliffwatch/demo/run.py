@@ -17,13 +17,14 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cliffwatch.app import Application, serve_forever
+from cliffwatch.app import Application
 from cliffwatch.demo.sender import Plan
 from cliffwatch.demo.shop import HOUR_MS
 from cliffwatch.demo.streams import SHOP_STREAMS
 from cliffwatch.errors import CliffwatchError, InvalidInput
 from cliffwatch.incidents import Incident, IncidentState
 from cliffwatch.notify import Inbox
+from cliffwatch.serving import serve_forever
 from cliffwatch.settings import Settings
 from cliffwatch.streams import StreamState, parse
 

@@ -287,3 +287,22 @@ def _ipv4(scope: Scope) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         address = address.ipv4_mapped
     return str(address) if address else ""
+
+
+def no_door(app: App, role: str) -> App:
+    """Where no events are taken: what is meant for the tracking API is answered 503, so that an SDK keeps its events
+    and a balancer asks another process. Everything else goes to `app`."""
+    said = f"This process has the role {role}: it takes no events. Send them to one with the role ingest or all."
+    refused = answers.refusal(Verdict.NOT_DURABLE, said)
+
+    async def instead(scope: Scope, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+        found = route(scope["path"]) if scope["type"] == "http" else None
+        if found is None:
+            await app(scope, receive, send)
+            return
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        start = [*refused.headers, *answers.cors_headers(headers.get(b"origin"))]
+        await send({"type": "http.response.start", "status": refused.status, "headers": start})
+        await send({"type": "http.response.body", "body": refused.body})
+
+    return instead

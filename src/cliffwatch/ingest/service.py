@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from cliffwatch.clock import Clock
@@ -38,6 +40,8 @@ from cliffwatch.spec.verdict import Verdict
 from cliffwatch.store.contract import EventStore
 
 STOP_SECONDS = 10.0
+LEFT_SECONDS = 1.0
+"""How often whoever takes over a journal looks whether the process has to stop."""
 IMPORT_COUNT = 400
 """Messages of an import in one record: as many as are in memory as events at a time."""
 SWITCH_SECONDS = 0.001
@@ -101,8 +105,8 @@ class Ingest:
             catalogue=catalogue,
             selection=selection or NothingSelected(),
         )
-        self._absorber = Absorber(
-            journal=self._journal,
+        self._absorber_of = partial(
+            Absorber,
             database=database,
             store=store,
             sources=sources,
@@ -115,6 +119,7 @@ class Ingest:
             recent=self._recent,
             clock=clock,
         )
+        self._absorber = self._absorber_of(journal=self._journal)
         self._commit = GroupCommit(self._journal, self._absorber.wake)
         self._door = Door(
             sources=sources,
@@ -131,13 +136,15 @@ class Ingest:
             scripts=Scripts(vendor_folder),
         )
 
-    def start(self) -> None:
-        """Begin to absorb, first of all what the last run left in the journal."""
+    def start(self, *, keeps_house: bool = True) -> None:
+        """Begin to absorb, first of all what the last run left in the journal. `keeps_house`: also delete people who
+        asked for it, and what is older than its source keeps it."""
         self._switch_interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
         self._absorber.start()
-        self.deletions.start(self.wait_absorbed, self._roll)
-        self.retention.start()
+        if keeps_house:
+            self.deletions.start(self.wait_absorbed, self._roll)
+            self.retention.start()
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
         """Make durable what is under way, absorb for `timeout` seconds at most, and let go of the journal."""
@@ -148,6 +155,21 @@ class Ingest:
         self._let_go()
         self._journal.close()
         sys.setswitchinterval(self._switch_interval)
+
+    def absorb_left(self, folder: Path, stopping: threading.Event) -> bool:
+        """Bring to the store what another process left in its journal; whether all of it is there. Raises Conflict when
+        that process runs, Unavailable when the folder cannot be read."""
+        journal = Journal(folder)
+        try:
+            absorber = self._absorber_of(journal=journal)
+            absorber.start()
+            while not (done := absorber.wait_absorbed(LEFT_SECONDS)) and not stopping.is_set():
+                pass
+            absorber.stop(STOP_SECONDS)
+            journal.forget(absorber.position)
+            return done
+        finally:
+            journal.close()
 
     def door(self, app: App) -> App:
         """The ASGI application that answers the tracking API and leaves everything else to `app`."""

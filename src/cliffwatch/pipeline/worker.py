@@ -111,6 +111,7 @@ class Pipeline:
         self._loops = Loops(
             {name: self._beating(name, work) for name, work in loops.items()}, IDLE_SECONDS, "worker_pass_failed"
         )
+        self._hearing = Loops({"late": self.hear}, IDLE_SECONDS, "worker_pass_failed")
         self.measured: Callable[[str, str, float], None] = lambda _, __, ___: None
         """Hears of each job: its kind, `done` or `failed`, and its seconds."""
         self.delivered: Callable[[str, int], None] = lambda _, __: None
@@ -122,8 +123,14 @@ class Pipeline:
         self._recall_late(self._clock())
         self._loops.start()
 
+    def start_hearing(self) -> None:
+        """Only note, for whoever works, which windows have to be measured anew as late events came in here."""
+        self._recall_late(self._clock())
+        self._hearing.start()
+
     def stop(self, timeout: float = 20.0) -> None:
         """Finish the job under way, then stop. What is left lies in the database for the next start."""
+        self._hearing.stop(timeout)
         self._loops.stop(timeout)
 
     def _beating(self, name: str, work: Callable[[], bool]) -> Callable[[], bool]:
@@ -141,8 +148,7 @@ class Pipeline:
         now = self._clock()
         if now - self._looked_around_ms >= LOOK_AROUND_MS:
             self._look_around(now)
-        self._late.hear(self._projector.take_spans(), now)
-        self._plan_revisions(now)
+        self.hear()
         self._runs.plan_due(now)
         if not self._jobs.has_due([RUN, *self._steps], now):
             return False
@@ -158,6 +164,13 @@ class Pipeline:
                 for job in round_:
                     self.measured(RUN, "done" if job.id in ended else "failed", seconds)
         return True
+
+    def hear(self) -> bool:
+        """One pass: plan to measure anew the windows that are over and got events through this process; False."""
+        now = self._clock()
+        self._late.hear(self._projector.take_spans(), now)
+        self._plan_revisions(now)
+        return False
 
     def _look_around(self, now: int) -> None:
         """Once a minute: wake snoozed incidents, close unwatched ones, tell who is next, forget what was deleted,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from cliffwatch.clock import Clock
-from cliffwatch.connections.delivery.forward import Forwarder
+from cliffwatch.connections.delivery.forward import CHUNK_BYTES, Forwarder
 from cliffwatch.connections.delivery.store import Destinations
 from cliffwatch.connections.delivery.tap import Tap, nothing, unpack
 from cliffwatch.db import Database
 from cliffwatch.ingest import Projector
-from cliffwatch.ingest.journal import Journal
+from cliffwatch.ingest.journal import Journal, frame
 
 
 class _Ids(msgspec.Struct):
@@ -49,6 +50,21 @@ class Outgoing:
             return ids.userId in users if ids.userId else ids.anonymousId in visitors
 
         return self._journal.redact(is_theirs, nothing)
+
+    def take_over(self, folder: Path) -> None:
+        """Write down here what another process left in its delivery journal, and delete that. After a crash in between
+        a destination may get some of it twice; it knows repeats by their messageId. Raises Conflict, Unavailable."""
+        left = Journal(folder)
+        try:
+            active = self.destinations.active()
+            after = min((self.destinations.position(one.id, left.name) for one in active), default=left.end)
+            while (chunk := left.read(after, CHUNK_BYTES)).records:
+                self._journal.append([frame(payload) for _, payload in chunk.records])
+                after = chunk.next_offset
+        finally:
+            left.close()
+        shutil.rmtree(folder)  # with its name: a journal that begins anew must not be taken for this one
+        self.forwarder.wake()
 
     def start(self) -> None:
         self.forwarder.start()

@@ -1,0 +1,168 @@
+"""Roles in processes of their own: what each answers, what becomes of events when they die, are renewed and drain."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from tests.databases import Backend
+from tests.e2e.conftest import Installation
+from tests.e2e.roles import Deployment, processes_of
+from tests.engage.conftest import owned
+from tests.servers.stores import Servers
+from tests.test_cli import cliffwatch
+
+from cliffwatch.clock import system_clock
+from cliffwatch.db import Database
+from cliffwatch.ingest import Sources
+
+WaitFor = Callable[..., object]
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory, servers: Servers, databases: Backend) -> Iterator[Deployment]:
+    folder = tmp_path_factory.mktemp("roles")
+    metadata_url = databases.copy(owned, folder)
+    with contextlib.closing(Database(metadata_url)) as database:
+        key = Sources(database).create(1, "Web", system_clock()).write_keys[0].key
+    made = Deployment(folder, metadata_url, servers.cluster.url_of("roles"), key)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def doors(deployment: Deployment) -> Installation:
+    """Two processes that take events, behind one address."""
+    return deployment.start("--role", "ingest", "--workers", "2")
+
+
+@pytest.fixture(scope="module")
+def pages(deployment: Deployment) -> Installation:
+    """A process that shows pages, in the same data folder."""
+    return deployment.start("--role", "web")
+
+
+class Load:
+    """Batches one after the other until it is ended; what was acknowledged, and how often it was not."""
+
+    def __init__(self, deployment: Deployment, to: Installation) -> None:
+        self.acknowledged: list[str] = []
+        self.failed = 0
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(deployment, to))
+        self._thread.start()
+
+    def _run(self, deployment: Deployment, to: Installation) -> None:
+        while not self._ending.is_set():
+            users = deployment.send(to)
+            self.acknowledged += users
+            self.failed += not users
+            time.sleep(0.02)  # the machine is there for the processes
+
+    def end(self) -> None:
+        self._ending.set()
+        self._thread.join()
+
+
+def test_several_processes_over_the_embedded_stores_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    for options in (("--workers", "2"), ("--role", "ingest")):
+        done = cliffwatch("serve", "--data-dir", tmp_path / "data", "--port", "0", *options)
+        assert done.returncode == 1
+        assert " ".join(options) in done.stderr
+        assert "DuckDB" in done.stderr
+        assert "CLIFFWATCH_STORE" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_process_answers_for_its_role_alone(doors: Installation, pages: Installation, deployment: Deployment) -> None:
+    body, _ = deployment.body(1)
+    misled = httpx2.post(f"{pages.address}/v1/batch", content=body, timeout=30)
+    assert (misled.status_code, misled.headers["retry-after"]) == (503, "5")  # an SDK keeps its events and comes back
+    assert httpx2.get(f"{pages.address}/sign-in", timeout=30).status_code == 200
+    assert httpx2.get(f"{doors.address}/sign-in", timeout=30).status_code == 404
+    ready = [httpx2.get(f"{one.address}/readyz", timeout=30).status_code for one in (doors, pages)]
+    assert ready == [200, 200]
+
+
+def test_what_a_killed_process_acknowledged_is_stored_once_and_another_takes_its_place(
+    doors: Installation, deployment: Deployment, wait_for: WaitFor
+) -> None:
+    before = processes_of(doors)
+    load = Load(deployment, doors)
+    wait_for(lambda: len(load.acknowledged) > 200)
+    os.kill(before[0], signal.SIGKILL)
+    wait_for(lambda: len(set(processes_of(doors)) - set(before)) == 1, 60)
+    load.end()
+    wait_for(lambda: deployment.stored() == dict.fromkeys(load.acknowledged, 1), 60)
+
+
+def test_processes_are_renewed_one_by_one_without_an_error_for_whoever_sends(
+    doors: Installation, deployment: Deployment, wait_for: WaitFor
+) -> None:
+    wait_for(lambda: len(processes_of(doors)) == 2, 60)
+    before, known = set(processes_of(doors)), deployment.stored()
+    load = Load(deployment, doors)
+    doors.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: len(now := processes_of(doors)) == 2 and not before & set(now), 120)
+    load.end()
+    assert load.failed == 0
+    wait_for(lambda: deployment.stored() - known == dict.fromkeys(load.acknowledged, 1), 60)
+
+
+def test_a_stop_answers_what_is_under_way_takes_no_more_and_stores_all_of_it(
+    doors: Installation, deployment: Deployment
+) -> None:
+    body, users = deployment.body(3)
+    port = int(doors.address.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        head = f"POST /v1/batch HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body[:10])
+        time.sleep(0.5)  # until a process has the request in hand
+        doors.process.send_signal(signal.SIGTERM)
+        _until_refused(port)
+        connection.sendall(body[10:])
+        answer = connection.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer.lower()
+    assert doors.process.wait(timeout=60) == 0
+    assert set(users) <= set(deployment.stored())
+
+
+def _until_refused(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("connections were taken for 30 s after SIGTERM")
+
+
+def test_a_store_that_does_not_answer_keeps_no_process_and_another_takes_over_what_it_left(
+    deployment: Deployment, pages: Installation, servers: Servers, wait_for: WaitFor
+) -> None:
+    alone = deployment.start("--role", "ingest", env={"CLIFFWATCH_STOP_SECONDS": "5"})
+    assert deployment.send(alone)
+    for server in servers.cluster.servers:
+        server.pause()
+    try:
+        users = deployment.send(alone)
+        alone.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert alone.process.wait(timeout=60) != 0
+        assert time.monotonic() - began < 30
+    finally:
+        for server in servers.cluster.servers:
+            server.go_on()
+    assert len(users) == 20
+    assert pages.process.poll() is None  # nobody else shares the folder, and no process is started again
+    wait_for(lambda: set(users) <= set(deployment.stored()), 90)
