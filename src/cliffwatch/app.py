@@ -19,6 +19,7 @@ from cliffwatch.clock import Clock, system_clock
 from cliffwatch.connections import PREFIX, Connections, Outgoing
 from cliffwatch.db import Database, open_keys
 from cliffwatch.engage import Engage
+from cliffwatch.engage.labels import EngageLabels
 from cliffwatch.engage.profiles import PREFIX as PROFILES
 from cliffwatch.engage.profiles import Profiles
 from cliffwatch.errors import InvalidInput
@@ -162,7 +163,8 @@ def build_services(
     jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database, apprise=settings.apprise)
     monitors, goals = Monitors(database), Goals(database)
     streams, guidance = Streams(database, store, jobs), Guidance(database)
-    projector = StreamProjector(streams)
+    labels = EngageLabels(database, store.trails)
+    projector = StreamProjector(streams, labels)
     private = settings.allow_private_urls
     outgoing = Outgoing(own / DELIVERIES, database, clock, allow_private=private)
     ingest = Ingest(
@@ -270,7 +272,7 @@ def build_services(
         noise=NoiseReviews(database, incidents, monitors, guidance),
         watcher=watcher,
         pipeline=pipeline,
-        previews=Previews(store, clock),
+        previews=Previews(store, clock, labels),
         connections=connections,
         engage=engage,
         around=around,

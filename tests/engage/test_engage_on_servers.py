@@ -101,7 +101,8 @@ def test_a_process_that_starts_later_knows_the_same_people(store: ClickHouseStor
     archive(store, orders(("", "a1"), ("u2", ""), ("u1", "a1")), shift)
     fill(store, workspace, sources)
     later = ClickHouseStore.open(servers.cluster.url)
-    assert later.trails.find(workspace, "anonymous_id", "a1") == store.trails.find(workspace, "user_id", "u1")
+    here = store.trails.find(workspace, "user_id", ["u1", "nobody"])
+    assert later.trails.find(workspace, "anonymous_id", ["a1"]) == {"a1": here["u1"]}
     assert members(later, workspace, sources, shift) == members(store, workspace, sources, shift) == [0, 1]
     later.close()
 
@@ -124,10 +125,10 @@ def test_a_person_who_is_forgotten_is_gone_from_every_process_and_from_the_serve
     fill(store, workspace, sources)
     archive(store, orders(("u1", "a1"), first=3), shift)  # two people become one
     fill(store, workspace, sources, 2)
-    kept = other.trails.find(workspace, "user_id", "u2")
+    kept = other.trails.find(workspace, "user_id", ["u2"])["u2"]
     store.delete_person(Person(list(sources), [], ["u1"], ["a1"], []))
     for asked in (store, other):
-        assert asked.trails.find(workspace, "user_id", "u1") is None
+        assert asked.trails.find(workspace, "user_id", ["u1"]) == {}
         assert members(asked, workspace, sources, shift) == [kept]
     assert (held(store, TRAIL_EVENTS.name, workspace), held(store, TRAIL_IDS.name, workspace)) == (1, 1)
     fill(other, workspace, sources, 3)
@@ -139,7 +140,7 @@ def test_what_the_archive_lets_go_of_trails_let_go_of_too(store: ClickHouseStore
     archive(store, orders(("u1", ""), ("u2", "")), shift)
     fill(store, workspace, sources)
     store.delete_archive(sources[0], NOW + 30_000)
-    assert members(other, workspace, sources, shift) == [other.trails.find(workspace, "user_id", "u2")]
+    assert members(other, workspace, sources, shift) == [other.trails.find(workspace, "user_id", ["u2"])["u2"]]
     assert held(store, TRAIL_EVENTS.name, workspace) == 1
 
 

@@ -134,7 +134,7 @@ def test_an_alias_that_comes_again_joins_who_came_in_between(store: EventStore) 
     definition = parse_audience("event('Order Completed').count() >= 1")
     store.trails.fill(list(layout_of(definition, workspace, sources).values()), 0, NOW + 1, 1, identify=True)
     ids = [("user_id", "ann"), ("user_id", "annie"), ("anonymous_id", "annie")]
-    assert len({store.trails.find(workspace, kind, id_) for kind, id_ in ids}) == 1
+    assert len({store.trails.find(workspace, kind, [id_])[id_] for kind, id_ in ids}) == 1
 
 
 def test_only_the_people_asked_for_are_looked_at(store: EventStore) -> None:

@@ -124,6 +124,19 @@ def test_a_viewer_sees_an_audience_and_can_change_nothing(house: House, buyers: 
     assert client.post(f"/audiences/{buyers}/delete").status_code == 403
 
 
+def test_the_wizard_suggests_audiences_as_dimensions(house: House, buyers: int) -> None:
+    key = house.services.engage.computations.get(house.owner.workspace.id, buyers).key
+    asked = f"/streams/suggest?source={house.source.id}&field=dimension&q=recent"
+    found = {one["value"]: one["detail"] for one in house.client().get(asked).json()}
+    assert found[f"computed.{key}"].startswith("Audience · ")
+
+
+def test_an_audience_that_is_not_there_is_named_at_its_dimension(house: House) -> None:
+    draft = f"source={house.source.id}&type=track&event=Order+Completed&dimension=computed.nobody&top=10"
+    text = house.client().get(f"/streams/new?step=review&{draft}").text
+    assert "no audience or computed trait of this workspace" in text
+
+
 def test_members_are_listed_with_how_they_are_known(house: House, buyers: int) -> None:
     text = house.client().get(f"/audiences/{buyers}").text
     members = house.services.engage.members(

@@ -48,7 +48,7 @@ class MeasureBody(Body):
 
 
 class DimensionBody(Body):
-    """A property path whose values split the events."""
+    """A property path whose values split the events; `computed.` and a key is an audience or computed trait."""
 
     path: Path
     top: Annotated[int, Field(ge=1, le=200, description="How many values are monitored; the rest is one.")] = 10

@@ -69,10 +69,12 @@ def router(services: Services) -> APIRouter:
     def preview_stream(who: Editor, given: PreviewGiven) -> PreviewShown:
         """The newest weeks of the archive go through the same steps as in a stream, in memory. Takes some seconds."""
         source = services.sources.get(who.workspace.id, given.source_id)
+        definition = given.definition.value()
+        services.streams.check(who.workspace.id, definition)
         request = Request(
             who.workspace.id,
             source.id,
-            given.definition.value(),
+            definition,
             who.workspace.country,
             tuple(services.incidents.monitors(who.workspace.id)),
         )

@@ -98,13 +98,17 @@ class ComputationChangeRow(Base):
     """A transition of one person: in, out, or another value. Those of the first evaluation are not written down."""
 
     __tablename__ = "computation_changes"
-    __table_args__ = (Index("ix_computation_changes_newest", "computation_id", "id"),)
+    __table_args__ = (
+        Index("ix_computation_changes_newest", "computation_id", "id"),
+        Index("ix_computation_changes_person", "computation_id", "person", "at_ms"),
+    )
 
     id: Mapped[Id]
     computation_id: Mapped[int] = mapped_column(reference("computations.id"))
     person: Mapped[int] = mapped_column(BigInteger)
     at_ms: Mapped[Ms]
     value: Mapped[Any] = mapped_column(JSON)  # true, false, or the trait's value; null when it has none any more
+    was: Mapped[Any] = mapped_column(JSON, nullable=True)  # the same before; null also where it is not known any more
 
 
 class SyncRow(Base):

@@ -196,7 +196,10 @@ class Passes:
             after = merged
         different = np.flatnonzero(before != after)
         blocks = {block: pack_mask(after[block * BLOCK : (block + 1) * BLOCK]) for block in blocks_of(different)}
-        changes = [{"person": person, "value": bool(after[person])} for person in different.tolist()]
+        changes = [
+            {"person": person, "value": bool(after[person]), "was": bool(before[person])}
+            for person in different.tolist()
+        ]
         entered = int(after[different].sum())
         looked_at = len(evaluator.universe) if among is None else len(among)
         return Found(blocks, changes, int(after.sum()), entered, len(different) - entered, looked_at)
@@ -216,7 +219,7 @@ class Passes:
             if person // BLOCK in touched:
                 parts[person // BLOCK][person % BLOCK] = value
         blocks = {block: pack_values(part) for block, part in parts.items()}
-        changes = [{"person": person, "value": after.get(person)} for person in different]
+        changes = [{"person": person, "value": after.get(person), "was": before.get(person)} for person in different]
         entered = sum(person in after and person not in before for person in different)
         left = sum(person not in after for person in different)
         looked_at = len(evaluator.universe) if among is None else len(among)

@@ -137,7 +137,7 @@ class Profiles:
         kind, colon, id_ = unquote(asked.path["profile"]).partition(":")
         if not colon:
             raise InvalidInput("profile", "is a type and an id.", "For example user_id:ann.")
-        person = self._store.trails.find(workspace, kind, id_)
+        person = self._store.trails.find(workspace, kind, [id_]).get(id_)
         if person is None:
             raise NotFound("profile", f"{kind}:{id_[:80]} is not known.")
         return workspace, person

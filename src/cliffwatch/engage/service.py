@@ -22,12 +22,13 @@ from cliffwatch.engage.sizes import Sizes
 from cliffwatch.engage.space import Spaces
 from cliffwatch.engage.store import Computations, definition_of
 from cliffwatch.engage.syncs import Syncs
-from cliffwatch.errors import InvalidInput, Unavailable
+from cliffwatch.errors import Conflict, InvalidInput, Unavailable
 from cliffwatch.ingest import Ingest, Sources
 from cliffwatch.loops import Loops
 from cliffwatch.store import EventStore
 from cliffwatch.store.trails import Identifier
 from cliffwatch.streams import Streams
+from cliffwatch.streams.labels import label_path
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +82,7 @@ class Engage:
     ) -> None:
         self._store = store
         self._sources = sources
+        self._streams = streams
         self._clock = clock
         self.computations = Computations(database)
         self.syncs = Syncs(database)
@@ -134,6 +136,21 @@ class Engage:
         if watched:
             self.sizes.watch(workspace_id, now)
         return made
+
+    def delete(self, workspace_id: int, computation_id: int, now: int) -> None:
+        """It is computed and sent no more, and can be brought back for a week. Raises NotFound, and Conflict while a
+        data stream is split by it: that stream would go on with nobody in it."""
+        one = self.computations.get(workspace_id, computation_id)
+        path = label_path(one.key)
+        split = [
+            stream.name
+            for stream in self._streams.list(workspace_id)
+            if path in (dimension.path for dimension in stream.definition.dimensions)
+        ]
+        if split:
+            names = ", ".join(f"“{name}”" for name in split)
+            raise Conflict(f"“{one.name}”", f"is a dimension of {names}.", "Take it out of there, then delete it.")
+        self.computations.delete(workspace_id, computation_id, now)
 
     def send_to(
         self,

@@ -25,6 +25,7 @@ from cliffwatch.streams import Aggregation, Definition, Stream, StreamState
 from cliffwatch.streams.aggregate import Collected, collect
 from cliffwatch.streams.backfill import query_of
 from cliffwatch.streams.governor import monitored
+from cliffwatch.streams.labels import NO_LABELS, Labels
 from cliffwatch.streams.projection import PageProjector
 from cliffwatch.streams.schedule import window_of
 
@@ -111,7 +112,7 @@ Tell = Callable[[int, int], None]
 """Takes how many events are read, of how many. It may raise Cancelled."""
 
 
-def preview(store: EventStore, request: Request, now: int, tell: Tell) -> Preview:
+def preview(store: EventStore, request: Request, now: int, tell: Tell, labels: Labels = NO_LABELS) -> Preview:
     """Replay the newest weeks of the archive through a stream that is not there."""
     schedule = request.definition.schedule
     until = window_of(schedule, now).start_ms
@@ -122,7 +123,8 @@ def preview(store: EventStore, request: Request, now: int, tell: Tell) -> Previe
     one_in = max(1, -(-total // MOST_EVENTS))
     memory = open_store(None, memory_limit=MEMORY, threads=1)
     try:
-        events, kept = _project(store, memory, stream, replace(query, one_in=one_in), -(-total // one_in), tell)
+        projector = PageProjector(stream, labels)
+        events, kept = _project(store, memory, projector, replace(query, one_in=one_in), -(-total // one_in), tell)
         grid = grid_of(memory, stream, until)
         matrix = collect(memory, stream, grid, monitored(memory, stream, until)) if grid else None
     finally:
@@ -145,10 +147,9 @@ def judge(setting: Setting, matrix: Collected) -> Judged:
 
 
 def _project(
-    store: EventStore, memory: EventStore, stream: Stream, query: ArchiveQuery, total: int, tell: Tell
+    store: EventStore, memory: EventStore, projector: PageProjector, query: ArchiveQuery, total: int, tell: Tell
 ) -> tuple[int, int]:
     """Facts of the archived events into memory: (read, kept)."""
-    projector = PageProjector(stream)
     read = kept = 0
     tell(0, total)
     while True:

@@ -12,6 +12,7 @@ from cliffwatch.clock import Clock
 from cliffwatch.errors import CliffwatchError
 from cliffwatch.pipeline.preview import Cancelled, Preview, Request, preview
 from cliffwatch.store import EventStore
+from cliffwatch.streams.labels import NO_LABELS, Labels
 
 log = structlog.get_logger(__name__)
 
@@ -53,9 +54,10 @@ class Waiting:
 class Previews:
     """Starts previews and remembers them. Whoever asks for another one gives up the one before."""
 
-    def __init__(self, store: EventStore, clock: Clock) -> None:
+    def __init__(self, store: EventStore, clock: Clock, labels: Labels = NO_LABELS) -> None:
         self._store = store
         self._clock = clock
+        self._labels = labels
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[object, ...], Waiting] = OrderedDict()
         self._current: dict[str, Waiting] = {}
@@ -88,7 +90,7 @@ class Previews:
     def _make(self, waiting: Waiting) -> None:
         try:
             waiting.tell(0, 0)
-            waiting.result = preview(self._store, waiting.request, self._clock(), waiting.tell)
+            waiting.result = preview(self._store, waiting.request, self._clock(), waiting.tell, self._labels)
         except CliffwatchError as error:
             waiting.error = str(error)
         except Exception as error:  # the person who waits must hear of any fault; the log tells the cause

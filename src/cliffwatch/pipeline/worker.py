@@ -334,7 +334,7 @@ class Pipeline:
                 self._jobs.renew(job, self._clock(), LEASE_MS)
                 self._beat("runs", self._clock())
 
-            fill(self._store, self._database, stream, Cursor.of(job.payload), save)
+            fill(self._store, self._database, stream, Cursor.of(job.payload), save, self._projector.labels)
             open_window = window_of(stream.definition.schedule, self._clock())
             update = self._judge(stream, 0, open_window.start_ms)
         with self._database.write() as session:

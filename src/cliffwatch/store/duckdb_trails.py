@@ -165,14 +165,17 @@ class DuckDBTrails(Trails):
         with self._file.reader() as reader:
             return arrow.archive_batch(table_of(reader, sql, [*values, limit, skip]))
 
-    def find(self, workspace_id: int, kind: str, id_: str) -> int | None:
-        with self._file.reader() as reader:
+    def find(self, workspace_id: int, kind: str, ids: Sequence[str]) -> dict[str, int]:
+        if not ids:
+            return {}
+        with self._file.reader() as reader, registered(reader, pa.table({"id": arrow.texts(ids)})) as wanted:
             rows = run(
                 reader,
-                "SELECT person FROM identities WHERE workspace_id = ? AND kind = ? AND id = ? LIMIT 1",
-                [workspace_id, kind, id_],
+                f"""SELECT id, person FROM identities
+                WHERE workspace_id = ? AND kind = ? AND id IN (SELECT id FROM {wanted})""",  # noqa: S608 - our own name
+                [workspace_id, kind],
             )
-        return int(rows[0][0]) if rows else None
+        return dict(rows)
 
     def _people(self, sql: str, values: Sequence[Any]) -> Ints:
         with self._file.reader() as reader:

@@ -247,8 +247,8 @@ class Trails(Protocol):
         newest first by (ts, message hash), without the first `skip`."""
         ...
 
-    def find(self, workspace_id: int, kind: str, id_: str) -> int | None:
-        """The person with this identifier."""
+    def find(self, workspace_id: int, kind: str, ids: Sequence[str]) -> dict[str, int]:
+        """Of these identifiers those that are somebody's, and whose."""
         ...
 
 

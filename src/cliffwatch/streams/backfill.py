@@ -20,6 +20,7 @@ from sqlalchemy import update
 from cliffwatch.db import Database
 from cliffwatch.db.streams import StreamRow
 from cliffwatch.store import ArchiveBatch, ArchiveQuery, EventStore
+from cliffwatch.streams.labels import NO_LABELS, Labels
 from cliffwatch.streams.model import Stream
 from cliffwatch.streams.projection import PageProjector
 
@@ -61,11 +62,18 @@ class Cursor:
         )
 
 
-def fill(store: EventStore, database: Database, stream: Stream, cursor: Cursor, save: Callable[[Cursor], None]) -> None:
+def fill(
+    store: EventStore,
+    database: Database,
+    stream: Stream,
+    cursor: Cursor,
+    save: Callable[[Cursor], None],
+    labels: Labels = NO_LABELS,
+) -> None:
     """Write the stream's facts from the archive, from `cursor` on; `save` is called after each page is durable."""
     query = query_of(stream)
     total = store.count_archive(query)
-    projector = PageProjector(stream)
+    projector = PageProjector(stream, labels)
     recent: list[Ints] = []
     flowing = False
     _tell(database, stream, cursor.done, total)

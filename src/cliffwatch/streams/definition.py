@@ -12,9 +12,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cliffwatch.errors import CliffwatchError, InvalidInput
-from cliffwatch.spec.fql import compile_filter
+from cliffwatch.spec.fql import compile_filter, filter_paths
 from cliffwatch.spec.model import SpecType
 from cliffwatch.spec.paths import split_path
+from cliffwatch.streams.labels import ROOT, label_key
 from cliffwatch.streams.model import Aggregation, Definition, Dimension, Measure, Part, Schedule
 
 MAX_EVENTS, MAX_DIMENSIONS, MAX_MEASURES = 20, 10, 20
@@ -49,6 +50,7 @@ def _date(text: str) -> None:
 
 
 PathText = Annotated[str, Field(max_length=300), _checked(split_path, "is a path such as properties.plan")]
+DimensionPath = Annotated[PathText, _checked(label_key, "is a path such as properties.plan")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -108,7 +110,7 @@ class _Measure(_Part):
 
 
 class _Dimension(_Form):
-    path: PathText
+    path: DimensionPath
     top: int = Field(10, ge=1, le=200)
 
 
@@ -144,6 +146,10 @@ class _Definition(_Form):
             if twice:
                 raise ValueError(f"the {what} {twice[0]} is there twice")
         parts = [p for m in self.measures for p in (m, m.numerator, m.denominator) if p is not None]
+        looked_into = [*(part.path for part in parts if part.path), *(filter_paths(self.filter) if self.filter else ())]
+        labels = [path for path in looked_into if split_path(path)[0] == ROOT]
+        if labels:
+            raise ValueError(f"{labels[0]} is known of people and not said in events; it can be a dimension")
         unknown = sorted({p.event for p in parts if p.event is not None} - set(self.events)) if self.events else []
         if unknown:
             raise ValueError(f"the event {unknown[0]} of a measure is not among the events of the stream")

@@ -24,6 +24,7 @@ from cliffwatch.spec.model import Event, JsonValue, Kind
 from cliffwatch.spec.paths import Reader, as_dimension, as_dimensions, as_number, as_numbers, roots, split_path
 from cliffwatch.store import ArchiveBatch, FactBatch, arrow
 from cliffwatch.store.lists import Lists, joined_rows
+from cliffwatch.streams.labels import NO_LABELS, Labels, Who, label_key
 from cliffwatch.streams.model import Definition, Stream
 
 Ints = NDArray[np.int64]
@@ -48,6 +49,11 @@ def numeric_paths(definition: Definition) -> tuple[str, ...]:
             if part is not None and part.path:
                 paths[part.path] = None
     return tuple(paths)
+
+
+def event_paths(definition: Definition) -> tuple[str, ...]:
+    """The dimensions that events carry, without labels of their people."""
+    return tuple(one.path for one in definition.dimensions if label_key(one.path) is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +117,16 @@ class Selection:
 
     Streams without a filter whose paths are all of the form `properties.plan` or `context.locale`, which are most, take
     events in columns: only the values that are asked for are decoded, and turned into text and numbers path by path.
+    Dimensions that are labels of people are asked for once for all events.
     """
 
-    def __init__(self, streams: Sequence[Stream]) -> None:
-        self._texts = list(dict.fromkeys(d.path for stream in streams for d in stream.definition.dimensions))
+    def __init__(self, streams: Sequence[Stream], labels: Labels) -> None:
+        paths = dict.fromkeys(d.path for stream in streams for d in stream.definition.dimensions)
+        keys = {path: key for path in paths if (key := label_key(path)) is not None}
+        self._labels, self._keys = labels, [*keys.values()]
+        self._workspace_id = streams[0].workspace_id
+        self._texts = [path for path in paths if path not in keys]
+        self._columns = [*self._texts, *keys]
         self._numbers = list(dict.fromkeys(path for stream in streams for path in numeric_paths(stream.definition)))
         self._takers = [self._taker(stream) for stream in streams]
         self._roots = Roots(frozenset().union(*(_roots(stream.definition) for stream in streams)))
@@ -127,27 +139,42 @@ class Selection:
 
     def _taker(self, stream: Stream) -> Taker:
         definition = stream.definition
-        dims = (0, *(self._texts.index(dimension.path) + 1 for dimension in definition.dimensions))
+        dims = (0, *(self._columns.index(dimension.path) + 1 for dimension in definition.dimensions))
         nums = tuple(self._numbers.index(path) for path in numeric_paths(definition))
         keep = compile_filter(definition.filter) if definition.filter else None
         return Taker(stream.facts_id, keep, dims, nums, _pick(dims), _pick(nums))
 
-    def take(self, rows: Rows, at: Sequence[int], names: Sequence[str], bodies: Sequence[str | bytes]) -> None:
-        """Add the facts of events of this kind, given by their numbers in the group, their names and their JSON."""
+    @property
+    def asks(self) -> bool:
+        """Whether it is asked who did it."""
+        return bool(self._keys)
+
+    def take(
+        self, rows: Rows, at: Sequence[int], names: Sequence[str], bodies: Sequence[str | bytes], who: Who | None
+    ) -> None:
+        """Add the facts of events of this kind, given by their numbers in the group, their names and their JSON; and
+        who did them, if it asks. Raises Unavailable when labels cannot be read now."""
+        labels = self._labels.read(self._workspace_id, self._keys, who) if self._keys and who is not None else ()
         if self._pairs is not None:
             columns = self._pairs.columns(bodies)
             if columns is not None:
-                self._take_columns(rows, at, names, columns)
+                self._take_columns(rows, at, names, columns, labels)
                 return
-        for number, name, body in zip(at, names, bodies, strict=True):
-            self._take_one(rows, number, name, self._roots.fields(body))
+        own = zip(*labels, strict=True) if labels else [()] * len(at)
+        for number, name, body, known in zip(at, names, bodies, own, strict=True):
+            self._take_one(rows, number, name, self._roots.fields(body), known)
 
     def _take_columns(
-        self, rows: Rows, at: Sequence[int], names: Sequence[str], columns: Sequence[Sequence[JsonValue]]
+        self,
+        rows: Rows,
+        at: Sequence[int],
+        names: Sequence[str],
+        columns: Sequence[Sequence[JsonValue]],
+        labels: Sequence[Sequence[str]],
     ) -> None:
         count = len(at)
         split = len(self._texts)
-        as_texts = [arrow.texts(column) for column in (names, *map(as_dimensions, columns[:split]))]
+        as_texts = [arrow.texts(column) for column in (names, *map(as_dimensions, columns[:split]), *labels)]
         numbers = [pa.array(as_numbers(column), pa.float64()) for column in columns[split:]]
         events = np.array(at, dtype=np.int64)
         known: dict[tuple[pa.DataType, tuple[int, ...]], Lists] = {}  # many streams ask for the same
@@ -164,7 +191,7 @@ class Selection:
                 Stretch(taker.facts_id, events, dims, beside(numbers, pa.float64(), taker.num_places))
             )
 
-    def _take_one(self, rows: Rows, at: int, name: str, fields: Fields) -> None:
+    def _take_one(self, rows: Rows, at: int, name: str, fields: Fields, known: Sequence[str]) -> None:
         texts: list[str] | None = None
         numbers: list[float] = []
         for taker in self._takers:
@@ -172,7 +199,7 @@ class Selection:
                 continue
             if texts is None:
                 values = self._reader.read(fields)
-                texts = [name, *map(as_dimension, self._pick_texts(values))]
+                texts = [name, *map(as_dimension, self._pick_texts(values)), *known]
                 numbers = [*map(as_number, self._pick_numbers(values))]
             rows.facts_id.append(taker.facts_id)
             rows.at.append(at)
@@ -251,8 +278,9 @@ class StreamProjector:
     It also remembers from when to when each stream got facts, so that windows which are over can be aggregated again.
     """
 
-    def __init__(self, streams: StreamSource) -> None:
+    def __init__(self, streams: StreamSource, labels: Labels = NO_LABELS) -> None:
         self._streams = streams
+        self.labels = labels
         self._version: int | None = None
         self._named: dict[tuple[int, str, str], Selection] = {}
         self._unnamed: dict[tuple[int, str], Selection] = {}
@@ -282,7 +310,8 @@ class StreamProjector:
         rows = Rows()
         for selection, numbers in selected.items():
             own = [events[at] for at in numbers]
-            selection.take(rows, numbers, [event.name for event in own], [event.body for event in own])
+            who = Who.did(own) if selection.asks else None
+            selection.take(rows, numbers, [event.name for event in own], [event.body for event in own], who)
         facts = rows.batch(
             [event.ts_ms for event in events],
             [event.message_hash for event in events],
@@ -321,8 +350,8 @@ class StreamProjector:
                 named[stream.source_id, kind, name].append(stream)
             if not stream.definition.events:
                 unnamed[stream.source_id, kind].append(stream)
-        self._named = {key: Selection([*own, *unnamed.get(key[:2], ())]) for key, own in named.items()}
-        self._unnamed = {key: Selection(own) for key, own in unnamed.items()}
+        self._named = {key: Selection([*own, *unnamed.get(key[:2], ())], self.labels) for key, own in named.items()}
+        self._unnamed = {key: Selection(own, self.labels) for key, own in unnamed.items()}
         self._stream_ids = {stream.facts_id: stream.id for stream in streams}
         self._version = version
 
@@ -330,14 +359,15 @@ class StreamProjector:
 class PageProjector:
     """The projection of archived events onto one stream, by the same selection as live ones."""
 
-    def __init__(self, stream: Stream) -> None:
-        self._selection = Selection([stream])
+    def __init__(self, stream: Stream, labels: Labels = NO_LABELS) -> None:
+        self._selection = Selection([stream], labels)
         self._group = Roots(("groupId",)) if stream.definition.spec_type.kind is Kind.GROUP else None
 
     def project(self, page: ArchiveBatch) -> FactBatch | None:
         """The facts of a page of events of the stream's kind and names."""
         rows, actors = Rows(), []
-        self._selection.take(rows, range(len(page)), page.name, page.body)
+        people = Who(page.user_id, page.anonymous_id, page.ts_ms.tolist()) if self._selection.asks else None
+        self._selection.take(rows, range(len(page)), page.name, page.body, people)
         hashes: dict[tuple[str, str], int] = {}
         for user, anonymous, body in zip(page.user_id, page.anonymous_id, page.body, strict=True):
             who = (user, anonymous)
@@ -353,5 +383,5 @@ class PageProjector:
 
 def _roots(definition: Definition) -> frozenset[str]:
     """The top-level fields of events that a stream looks into."""
-    paths = [dimension.path for dimension in definition.dimensions] + list(numeric_paths(definition))
+    paths = [*event_paths(definition), *numeric_paths(definition)]
     return frozenset[str]().union(filter_roots(definition.filter), *map(roots, paths))

@@ -9,12 +9,12 @@ from cliffwatch.spec.fql import filter_paths
 from cliffwatch.spec.model import Kind
 from cliffwatch.spec.paths import join_path, split_path
 from cliffwatch.streams.model import Definition
-from cliffwatch.streams.projection import StreamSource, numeric_paths
+from cliffwatch.streams.projection import StreamSource, event_paths, numeric_paths
 
 
 def selected_paths(definition: Definition) -> frozenset[str]:
     """Every path that a stream looks into: dimensions, numbers, and those of its filter."""
-    paths = {dimension.path for dimension in definition.dimensions}
+    paths = set(event_paths(definition))
     paths.update(numeric_paths(definition))
     paths.update(filter_paths(definition.filter) if definition.filter else ())
     return frozenset(join_path(split_path(path)) for path in paths)

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
+from cliffwatch.db.engage import ComputationRow
 from cliffwatch.db.incidents import AnomalyRow
 from cliffwatch.db.sources import SourceRow
 from cliffwatch.db.streams import JobRow, RunRow, StreamRow
@@ -19,7 +20,8 @@ from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.jobs import Jobs
 from cliffwatch.store import EventStore
 from cliffwatch.streams.changes import ChangedMeanwhile, projection_key, unlabelled, version_tag
-from cliffwatch.streams.definition import parse_stored, stored, validate
+from cliffwatch.streams.definition import InvalidDefinition, parse_stored, stored, validate
+from cliffwatch.streams.labels import label_key, label_path
 from cliffwatch.streams.model import Definition, Schedule, Stream, StreamState, Window
 from cliffwatch.streams.schedule import anchored, next_runs, window_of
 
@@ -99,6 +101,12 @@ class Streams:
         with self._database.read() as session:
             return [stream_of(row) for row in session.scalars(select(StreamRow).where(StreamRow.state.in_(states)))]
 
+    def check(self, workspace_id: int, definition: Definition) -> None:
+        """Raises InvalidDefinition when a stream of this workspace cannot be so."""
+        validate(definition)
+        with self._database.read() as session:
+            _check_labels(session, workspace_id, definition)
+
     def create(self, workspace_id: int, source_id: int, name: str, definition: Definition, now: int) -> Stream:
         """Create a stream; its back-fill from the archive starts at once. Raises InvalidInput, NotFound."""
         validate(definition)
@@ -108,6 +116,7 @@ class Streams:
             source = session.get(SourceRow, source_id)
             if source is None or source.workspace_id != workspace_id:
                 raise NotFound(f"source {source_id}", "does not exist in this workspace.")
+            _check_labels(session, workspace_id, definition)
             row = StreamRow(
                 workspace_id=workspace_id,
                 source_id=source_id,
@@ -182,6 +191,7 @@ class Streams:
                 row.name = checked_name(name)
             if definition is not None:
                 validate(definition)
+                _check_labels(session, workspace_id, definition)
                 old = parse_stored(row.definition)
                 definition = replace(definition, schedule=anchored(definition.schedule, now, old.schedule))
                 row.definition = stored(definition)
@@ -356,6 +366,25 @@ class Streams:
         if expected is not None and version_tag(stream_of(row)) not in expected:
             raise ChangedMeanwhile(stream_id)
         return row
+
+
+def _check_labels(session: Session, workspace_id: int, definition: Definition) -> None:
+    """Raises InvalidDefinition for a dimension that is an audience or computed trait which is not there."""
+    keys = {place: label_key(one.path) for place, one in enumerate(definition.dimensions)}
+    if not any(keys.values()):
+        return
+    query = select(ComputationRow.key).where(
+        ComputationRow.workspace_id == workspace_id, ComputationRow.deleted_ms.is_(None)
+    )
+    known = sorted(session.scalars(query))
+    there = f"There are {', '.join(map(label_path, known))}." if known else "Make one first."
+    wrong = {
+        f"dimensions.{place}.path": f"is no audience or computed trait of this workspace. {there}"
+        for place, key in keys.items()
+        if key is not None and key not in known
+    }
+    if wrong:
+        raise InvalidDefinition(wrong)
 
 
 def _can_come_back() -> ColumnElement[bool]:

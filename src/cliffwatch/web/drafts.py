@@ -45,6 +45,7 @@ def checked(visit: Visit, draft: Draft) -> tuple[Definition | None, dict[str, st
     base = base_of(visit, draft)
     try:
         definition = parse(draft.definition(visit.identity.workspace.time_zone, dump(base) if base else None))
+        visit.services.streams.check(visit.workspace_id, definition)
     except InvalidDefinition as error:
         return None, problems.placed(error.fields, draft) | extra
     schedule = anchored(definition.schedule, visit.now, base.schedule if base else None)

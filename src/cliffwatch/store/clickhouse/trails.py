@@ -162,8 +162,8 @@ class ClickHouseTrails(Trails):
             )
         )
 
-    def find(self, workspace_id: int, kind: str, id_: str) -> int | None:
-        return self._asked().find(workspace_id, kind, id_)
+    def find(self, workspace_id: int, kind: str, ids: Sequence[str]) -> dict[str, int]:
+        return self._asked().find(workspace_id, kind, ids) if ids else {}
 
     def take_over(self, trails: DuckDBFile, progress: Callable[[float], None]) -> None:
         """Let go of all trails, and become what an embedded store has. `progress` hears the share that is done.

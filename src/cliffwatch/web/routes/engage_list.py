@@ -110,7 +110,7 @@ def switch(visit: Editing, computation_id: int, posted: PostedForm) -> Response:
 
 @router.post("/audiences/{computation_id}/delete")
 def delete(visit: Editing, computation_id: int) -> Response:
-    visit.services.engage.computations.delete(visit.workspace_id, computation_id, visit.now)
+    visit.services.engage.delete(visit.workspace_id, computation_id, visit.now)
     visit.audit("audience.delete", f"audience:{computation_id}")
     return see_other(f"/audiences?deleted={computation_id}")
 

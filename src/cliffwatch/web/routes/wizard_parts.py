@@ -16,6 +16,7 @@ from cliffwatch.spec.model import Kind, SpecType
 from cliffwatch.spec.paths import as_dimension, compile_path
 from cliffwatch.store import ArchiveQuery
 from cliffwatch.streams.backfill import query_of
+from cliffwatch.streams.labels import label_path
 from cliffwatch.web import formats
 from cliffwatch.web.drafts import checked, next_runs_of, typed
 from cliffwatch.web.forms import Posted
@@ -27,6 +28,8 @@ from cliffwatch.web.visit import Editing, Reading, Visit
 router = APIRouter(prefix="/streams")
 
 MOST_SUGGESTIONS = 12
+MOST_LABELS = 4
+"""Audiences among them, they come after the event's own properties."""
 LOOKED_AT = 500
 """Events that are looked at for the values of a property."""
 WAIT_SECONDS = 60.0
@@ -66,7 +69,22 @@ def suggest(
             for item in visit.services.catalogue.properties(found.id, kind, names)
             if q.lower() in item.path.lower() and _fits(item.type, field)
         ]
+        if field == "dimension":
+            labels = _labels(visit, q)
+            pairs = pairs[: MOST_SUGGESTIONS - len(labels)] + labels
     return JSONResponse([{"value": value, "detail": detail} for value, detail in pairs[:MOST_SUGGESTIONS]])
+
+
+def _labels(visit: Visit, q: str) -> list[tuple[str, str]]:
+    """Audiences and computed traits, which split events by what is known of their people."""
+    return [
+        (
+            path,
+            f"{'Audience' if one.is_audience else 'Computed trait'} · {formats.plural(one.size, 'person', 'people')}",
+        )
+        for one in visit.services.engage.computations.list(visit.workspace_id)
+        if q.lower() in (path := label_path(one.key)).lower() or q.lower() in one.name.lower()
+    ][:MOST_LABELS]
 
 
 def _fits(type_: str, field: str) -> bool:
