@@ -62,8 +62,8 @@ def _learn(state: State, values: Floats, grid: Grid, start: int, end: int) -> St
 
 def _roll(state: State, grid: Grid) -> Floats:
     """Expectations of windows that have not come: the memory is rolled on without values."""
-    expected: Floats = advance(state, np.full((1, len(grid)), np.nan), grid)[1].expected[0]
-    return expected
+    scored = advance(state, np.full((1, len(grid)), np.nan), grid)[1]
+    return np.asarray(scored.expected[0], np.float64)
 
 
 def _origins(count: int, horizon: int) -> list[tuple[int, int]]:

@@ -60,7 +60,7 @@ def _runs(flagged: Bools, side: Floats, minimum: int) -> list[tuple[int, int]]:
 def _describe(series: int, start: int, end: int, values: Floats, grid: Grid, scored: Scored, measure: Measure) -> Found:
     span = slice(start, end)
     there = np.isfinite(values[span]) & np.isfinite(scored.expected[series, span])
-    y, mean = values[span][there], scored.expected[series, span][there]
+    y, mean = values[span][there], scored.expected[series, span][there].astype(np.float64)
     z = np.where(np.isfinite(scored.score[series, span]), scored.score[series, span], 0.0)
     peak = start + int(np.argmax(np.abs(z)))
     direction = 1 if z[peak - start] > 0 else -1

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cliffwatch.detect.bounds import at_least, at_most
 from cliffwatch.detect.calendar import Calendar
 from cliffwatch.detect.kin import Kin, bound_season, compare, follow_points, inherit
 from cliffwatch.detect.layout import HOLIDAY, SLOPE, SLOW, WEEKDAY, Family, Row, Tuning
@@ -104,7 +105,7 @@ def step(
     both = old if ok is None else ok if old is None else ok * old
     hours = 1.0 if linear else float(cal.duration_h[t])
     ahead = predict(x, cal, t, tune, events, linear=linear)
-    noise = np.maximum(x[Row.NOISE], 1e-6 * x[Row.UNIT] if linear else 1e-6)
+    noise = np.maximum(x[Row.NOISE], 1e-6 * x[Row.UNIT]) if linear else at_least(x[Row.NOISE], 1e-6)
     p_sum = ahead.p_all + ahead.p_drift
     mean, q, slope = into.mean, into.variance, None  # slope of the variance in the noise
     if linear:
@@ -117,7 +118,7 @@ def step(
         np.exp(ahead.centre, out=mean)
         mean *= hours
         if family is Family.COUNT:
-            np.maximum(mean, 0.01, out=mean)
+            at_least(mean, 0.01, out=mean)
             rare = 1.0 / mean
             own = rare + noise
             v = y * rare
@@ -154,10 +155,11 @@ def step(
     if running.size:
         _no_echo(x, running, far, size, y, mean, linear=linear)
     u = v if linear else v / (1.0 + v * (p_sum * (0.5 * inverse)))
-    trust = calm * (tune.huber / np.maximum(size, tune.huber))
+    robust = tune.huber / at_least(size, tune.huber)
+    trust = calm * robust
     if old is not None:  # while learning even a surprise teaches, once the filter has started
         going = (x[Row.N] >= tune.warm).astype(x.dtype)
-        start_trust = (1.0 - old) * going * (tune.huber / np.maximum(size, tune.huber))
+        start_trust = (1.0 - old) * going * robust
         trust += start_trust if ok is None else start_trust * ok
     _learn(x, ahead, u, own, inverse, trust, tune, kin, linear=linear)
     _spread(x, ahead, u, p_sum, own, noise, slope, inverse, trust if old is None else trust * old, tune, family)
@@ -218,7 +220,10 @@ def predict(
     slow = x[Row.SLOW : Row.SLOW + SLOW]
     cov = x[Row.P_SLOW :].reshape(SLOW, SLOW, -1)
     spread = x[Row.COVARIANCE] * (1.0 / tune.rho)
-    np.maximum(spread, 1e-6 * x[Row.UNIT] if linear else 1e-6, out=spread)
+    if linear:
+        np.maximum(spread, 1e-6 * x[Row.UNIT], out=spread)
+    else:
+        at_least(spread, 1e-6, out=spread)
     parts = Parts(slow[0].copy(), slow[SLOPE], 0.0, 0.0, 0.0, 0.0, x[Row.DRIFT] * tune.rho)
     centre = parts.level + parts.drift
     p_slow = cov[0, 0]
@@ -303,7 +308,7 @@ def _learn(
             base -= ahead.p_all - p_all
         np.divide(trust, base, out=base)
         forget = tune.keep_hour ** (-1.0 / tune.per_hour)
-        most = tune.prior_hour * x[Row.UNIT] if linear else tune.prior_hour
+        most = tune.prior_hour * x[Row.UNIT] if linear else None
         for row, p_row, share in ahead.season:
             p = x[p_row]
             k = base * p if whole(share) else base * (share * p)
@@ -311,7 +316,10 @@ def _learn(
             p -= k * p if whole(share) else k * (share * p)
             if row < Row.EVENT:
                 p *= forget
-                np.minimum(p, most, out=p)
+                if most is None:
+                    at_most(p, tune.prior_hour, out=p)
+                else:
+                    np.minimum(p, most, out=p)
                 if kin is not None:
                     bound_season(x, kin, row, p_row, tune)
         precise = trust / (own + (p_all - ahead.p_slow))
@@ -377,7 +385,7 @@ def _no_echo(x: Floats, running: Ints, far: Floats, size: Floats, y: Floats, mea
 
     `running` are the series that have such a level.
     """
-    gap = x[Row.GAP, running]
+    gap = x[Row.GAP][running]
     back = _distance(y[running], mean[running], linear=linear) * np.sign(gap) <= 0.5 * np.abs(gap)
     over = running[back]
     far[over] = size[over]
@@ -397,10 +405,10 @@ def _doubt(
     who = who[far]
     if not who.size:
         return
-    unit = np.sqrt(x[Row.UNIT, who])
+    unit = np.sqrt(x[Row.UNIT][who])
     more = (tune.habit * np.minimum(np.abs(gap[far]), unit)) ** 2
     for _, p_row, share in ahead.season:
-        x[p_row, who] += (share[who] if isinstance(share, np.ndarray) else share) * more
+        x[p_row][who] += (share[who] if isinstance(share, np.ndarray) else share) * more
     if cal.has_weekdays and not cal.has_hours:
         x[Row.P_SLOW + (WEEKDAY + int(cal.weekday[t])) * (SLOW + 1), who] += more
 

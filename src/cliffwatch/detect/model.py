@@ -153,6 +153,8 @@ class Sensitivity:
 class Scored:
     """What detection says of each point; all arrays are (series, windows), NaN where missing or learning.
 
+    Numbers of counts alone are in single precision, as they are reckoned; beside other measures all are in double.
+
     `expected`, `lower`, `upper` were made before the point was seen, in the measure's unit; the band is the
     sensitivity's. `score` is the surprise in standard-normal units (signed).
     """
@@ -167,7 +169,7 @@ class Scored:
     @property
     def p_value(self) -> Floats:
         """The two-sided chance of so large a score when nothing has happened."""
-        return two_sided(self.score)
+        return two_sided(np.asarray(self.score, np.float64))
 
 
 @dataclass(frozen=True, slots=True)

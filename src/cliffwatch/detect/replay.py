@@ -1,4 +1,4 @@
-"""From values to scored points: a replay over windows, in blocks of series that stay in the cache. Pure."""
+"""From values to scored points: a replay over windows, in blocks of series. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cliffwatch.detect.state import State, begin
 from cliffwatch.detect.surprise import close_stretch
 from cliffwatch.errors import InvalidInput
 
-BLOCK = 8192  # series: their memory stays in the cache
+BLOCK = 16_384  # series that are stepped together: the larger, the less a step costs each of them
 CHUNK = 32  # windows that are judged together
 TILE = 256  # series whose windows are turned into rows together
 WEEK_DAYS = 7
@@ -75,7 +75,7 @@ def advance(
     cal = calendar(replace(grid, usual_ms=state.step_ms))
     kinds = _kinds(state.kinds, cal)
     rows = state.rows.copy()
-    out = _empty_scored(state.series, len(grid))
+    out = _empty_scored(state, len(grid))
     families = state.families
     ancestors = _ancestors(state.parents, families)
     for family in Family:
@@ -129,7 +129,7 @@ def score_in_parts(
     state = begin(measures, grid.step_ms, parents) if state is None else state
     cal = calendar(replace(grid, usual_ms=state.step_ms))
     state = replace(state, kinds=_kinds(state.kinds, cal))
-    out = _empty_scored(state.series, len(grid))
+    out = _empty_scored(state, len(grid))
     trace: list[Parts] = []
     family = Family(int(state.families[0]))
     roots = _within(np.arange(state.series), _ancestors(state.parents, state.families))
@@ -321,7 +321,9 @@ def _turned(out: Scored) -> Scored:
     return Scored(*(getattr(out, field.name).T for field in fields(Scored)))
 
 
-def _empty_scored(series: int, windows: int) -> Scored:
-    shape = (windows, series)
-    expected, lower, upper, points = (np.empty(shape) for _ in range(4))
+def _empty_scored(state: State, windows: int) -> Scored:
+    """Room for scores, in the precision that they are reckoned in: fresh memory is a large part of a replay's cost."""
+    shape = (windows, state.series)
+    kind = np.float32 if np.all(state.families == Family.COUNT) else np.float64
+    expected, lower, upper, points = (np.empty(shape, kind) for _ in range(4))
     return Scored(expected, lower, upper, points, learning=np.zeros(shape, bool), flagged=np.empty(shape, bool))

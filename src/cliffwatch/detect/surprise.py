@@ -7,14 +7,12 @@ import math
 
 import numpy as np
 
+from cliffwatch.detect.bounds import at_least, at_most
 from cliffwatch.detect.layout import Row, Tuning
 from cliffwatch.detect.model import Floats, Ints
 from cliffwatch.detect.slow import adopt
 from cliffwatch.detect.tails import relative_score
 
-EVIDENCE = np.array([[Row.SHORT], [Row.LONG]])
-UP_OR_DOWN = np.array([int(Row.TAIL_DOWN), int(Row.TAIL_UP)])
-BOTH_TAILS = int(Row.TAIL_UP + Row.TAIL_DOWN)
 SUMS = slice(Row.SHORT, Row.LONG + 1, 2)
 VARIANCES = slice(Row.V_SHORT, Row.V_LONG + 1, 2)
 
@@ -40,24 +38,25 @@ def evidence(
     keep, gain, shared = _weights(tune.keep_short, tune.keep_long, x.dtype)
     sums, variance = x[SUMS], x[VARIANCES]
     before = None if ok is None else sums.copy()
-    clipped = np.minimum(z, tune.clip)
-    np.maximum(clipped, -tune.clip, out=clipped)
+    clipped = at_most(z, tune.clip)
+    at_least(clipped, -tune.clip, out=clipped)
     sums *= keep
     sums += gain * clipped
     if before is not None:
         np.copyto(sums, before, where=ok == 0.0)
-    along = sums * (side * (size > tune.gate))
-    np.maximum(along, 0.0, out=along)
+    along = sums * side
+    at_least(along, 0.0, out=along)
     along *= along
     least = shared * common
     least += 1.0
     np.maximum(least, variance, out=least)
     along /= least
+    joint = np.maximum(along[0], along[1], out=along[0])
+    joint *= size > tune.gate
     best = size * size
-    np.maximum(best, along[0], out=best)
-    np.maximum(best, along[1], out=best)
+    np.maximum(best, joint, out=best)
     square = np.multiply(sums, sums, out=along)
-    np.minimum(square, 9.0, out=square)
+    at_most(square, 9.0, out=square)
     square -= variance
     square *= rate
     variance += square
@@ -119,14 +118,15 @@ def where_tails_begin(x: Floats, far: Floats, side: Floats, who: Ints, held: Int
     `who` are the series whose score is in reach of it, `held` those with an incident or without a point.
     """
     begin = x[Row.TAIL_FROM_UP : Row.TAIL_FROM_DOWN + 1]
-    saved = begin[:, held]
-    down = (side[who] <= 0).astype(np.int8)
-    above = far[who] > begin[down, who]
+    saved = begin.take(held, axis=1)
+    flat = begin.reshape(-1)  # the memory is contiguous, so this is a view
+    at = who + len(far) * (side[who] <= 0)
+    above = at[far[who] > flat[at]]
     less = 1.0 - tune.tail_pace * tune.tail_rate
     begin *= less
-    begin[down[above], who[above]] *= (less + tune.tail_pace) / less
-    begin[:, held] = saved
-    np.maximum(begin, tune.tail_from, out=begin)
+    flat[above] *= (less + tune.tail_pace) / less
+    begin[0][held], begin[1][held] = saved
+    at_least(begin, tune.tail_from, out=begin)
 
 
 def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, tune: Tuning, *, known: bool = False) -> None:
@@ -136,22 +136,25 @@ def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, tune: Tuning, 
     scores and learned for others, and by how often it comes so far: heavy tails shrink. Only the first point of an
     incident teaches, and no single one much. `known` says that single scores are normal: only the looks are paid for.
     """
-    up = (side[who] > 0).view(np.int8)
-    excess = np.log(far[who] / x[Row.TAIL_FROM_DOWN - up, who])
-    row = UP_OR_DOWN[up]
-    mine, other = x[row, who], x[BOTH_TAILS - row, who]
-    hint = np.minimum(0.5 * tune.tail_points / x[row + 1, who], 0.5)  # the other side's tail, while this one is unknown
+    series, flat = len(far), x.reshape(-1)  # the memory is contiguous, so this is a view
+    down, now = series * (side[who] <= 0), far[who]
+    begin = flat[who + down + series * Row.TAIL_FROM_UP]
+    excess = np.log(now / begin)
+    at = who + 2 * down + series * Row.TAIL_UP
+    points, opposite = at + series, who - 2 * down + series * Row.TAIL_DOWN
+    mine, other = flat[at], flat[opposite]
+    hint = np.minimum(0.5 * tune.tail_points / flat[points], 0.5)  # the other side's tail, while this one is unknown
     other = np.minimum(other, 2.0 * tune.tail_prior)  # bursts tell nothing of dips
     usual = np.maximum(np.maximum(mine, mine + hint * (other - mine)), tune.tail_prior)
     over = excess > 0
-    begin = x[Row.TAIL_FROM_DOWN - up, who]
-    base = as_a_single_look(far[who], begin, tune) / tune.tail_from if known else far[who] / begin
+    base = as_a_single_look(now, begin, tune) / tune.tail_from if known else now / begin
     far[who] = tune.tail_from * base ** np.where(over, tune.tail_prior / usual, x.dtype.type(1.0))
-    teaches = (over & (x[Row.RUN, who] == 0)).nonzero()[0]
+    teaches = (over & (x[Row.RUN][who] == 0)).nonzero()[0]
     if teaches.size:
-        taught, row, past = who[teaches], row[teaches], mine[teaches]
-        x[row + 1, taught] += 1.0
-        x[row, taught] += (np.minimum(excess[teaches], tune.tail_cap * past) - past) / x[row + 1, taught]
+        at, points, past = at[teaches], points[teaches], mine[teaches]
+        many = flat[points] + 1.0
+        flat[points] = many
+        flat[at] = past + (np.minimum(excess[teaches], tune.tail_cap * past) - past) / many
 
 
 def as_a_single_look(far: Floats, begin: Floats, tune: Tuning) -> Floats:
@@ -249,11 +252,11 @@ def follow(
     """Follow another level for the series `who`: begun by a surprise, fed by points that are nearer to it than to
     the forecast, adopted after enough of them, forgotten when they stop. All arrays are for `who` alone.
     """
-    run, gap = x[Row.RUN, who], x[Row.GAP, who]
+    run, gap = x[Row.RUN][who], x[Row.GAP][who]
     supports = (run > 0) & (distance * np.sign(gap) > 0.5 * np.abs(gap))
     fresh = (far > tune.cut_run) & ~supports
-    sums = x[EVIDENCE, who]
-    joint = np.abs(sums) / np.sqrt(np.maximum(x[EVIDENCE + 1, who], 1.0)) * (sums * z > 0)
+    sums = x[SUMS].take(who, axis=1)
+    joint = np.abs(sums) / np.sqrt(np.maximum(x[VARIANCES].take(who, axis=1), 1.0)) * (sums * z > 0)
     alone = np.abs(z)
     by_few, by_more = joint[0] > alone, joint[1] > np.maximum(alone, joint[0])  # what shows the other level best
     share = [math.sqrt((1 - keep) / (1 + keep)) for keep in (tune.keep_short, tune.keep_long)]
@@ -262,8 +265,8 @@ def follow(
     seen_before = np.where(by_more, 4.0, np.where(by_few, 2.0, 0.0))
     length = np.where(supports, run + 1.0, np.where(fresh, 1.0 + seen_before, run - 2.0))
     blend = np.maximum(1.0 / np.maximum(length, 1.0), tune.blend)
-    x[Row.GAP, who] = np.where(supports, gap + blend * (distance - gap), np.where(fresh, begin, gap))
-    x[Row.RUN, who] = np.maximum(length, 0.0)
+    x[Row.GAP][who] = np.where(supports, gap + blend * (distance - gap), np.where(fresh, begin, gap))
+    x[Row.RUN][who] = np.maximum(length, 0.0)
     over = who[(run > 0) & (length <= 0)]
     if over.size:
         x[Row.SHORT, over] = 0.0

@@ -8,6 +8,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from cliffwatch.detect.bounds import at_least
+
 Floats = NDArray[np.float64]
 
 SQRT_HALF = math.sqrt(0.5)
@@ -52,7 +54,7 @@ def relative_score(value: Floats, gap: Floats, rare: Floats, dispersion: Floats,
     rest *= shape
     deviance -= rest
     deviance += deviance
-    np.maximum(deviance, 0.0, out=deviance)
+    at_least(deviance, 0.0, out=deviance)
     result: Floats = np.sqrt(deviance, out=deviance)
     np.copysign(result, gap, out=result)
     skew = variance + variance
