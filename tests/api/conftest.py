@@ -25,6 +25,7 @@ from cliffwatch.db.incidents import AnomalyRow
 from cliffwatch.goals import GoalGiven
 from cliffwatch.guidance import AnnotationKind
 from cliffwatch.incidents import AnomalyReport, Cause
+from cliffwatch.incidents.filters import Show, Wanted, Whose
 from cliffwatch.ingest import Source
 from cliffwatch.ingest.quarantine import Rejected
 from cliffwatch.notify import Channel
@@ -71,6 +72,8 @@ class Place:
     label: int = 0
     annotation: int = 0
     goal: int = 0
+    filter: int = 0
+    fix: int = 0
     tokens: dict[str, str] = field(default_factory=dict)  # role or scope -> API token
     doors: dict[str, int] = field(default_factory=dict)
     routing: dict[str, int] = field(default_factory=dict)  # path parameter -> id of what says who is told
@@ -90,6 +93,9 @@ class Place:
             "number": self.incident,
             "move_id": 1,
             "share_id": 1,
+            "triage_id": 1,
+            "filter_id": self.filter,
+            "fix_id": self.fix,
             "label_id": self.label,
             "annotation_id": self.annotation,
             "goal_id": self.goal,
@@ -201,6 +207,11 @@ def furnish(services: Services, owner: Identity, *, incidents: int = 1) -> Place
     given = GoalGiven("Revenue of the month", stream.id, REVENUE, 100_000.0)
     zone = ZoneInfo(owner.workspace.time_zone)
     place.goal = services.goals.create(stream, given, zone, by="Robin", now=T0).id
+    nobodys = Wanted(Show.ALL, stream.id, Whose.NOBODY)
+    place.filter = services.filters.save(workspace, owner.person.id, "Nobody's", nobodys, shared=False, now=T0).id
+    series = (stream.id, "count()", ())
+    place.fix = services.noise.mute(workspace, series, "Orders", "Robin", T0).id
+    services.noise.undo(workspace, place.fix, lambda _: stream, "Robin", T0)
     place.doors = open_doors(services, source)
     for scope in Scope:
         _, place.tokens[scope.value] = services.accounts.create_token(

@@ -11,7 +11,7 @@ from tests.api.test_api_rules import DOCUMENT, OPERATIONS
 from cliffwatch.api.documentation import example_of
 
 WITH_IDS = [(method, path) for method, path, _ in OPERATIONS if "{" in path]
-ALONE = ("/workspace", "/heartbeat", "/digests", "/deliveries")
+ALONE = ("/workspace", "/heartbeat", "/digests", "/deliveries", "/noise")
 """What a workspace has one of, and what has a test of its own."""
 LISTS = [path for method, path, _ in OPERATIONS if method == "GET" and "{" not in path]
 

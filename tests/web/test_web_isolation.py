@@ -21,6 +21,7 @@ from cliffwatch.db.connections import AuthorisationRow, OAuthInstallRow
 from cliffwatch.db.incidents import IncidentMoveRow
 from cliffwatch.db.people import SessionRow
 from cliffwatch.engage.model import Computation, ComputationKind, Mode
+from cliffwatch.incidents.filters import Show, Wanted
 from cliffwatch.services import Services
 from cliffwatch.web.app import create_pages, rules
 
@@ -114,7 +115,7 @@ def ids_of(world: World, email: str) -> dict[str, Any]:
         "workspace_id": place.id,
         "computation_id": audience.id,
         "sync_id": sync.id,
-        "filter_id": services.filters.save(place.id, bea.id, "Bakery view", {"show": "all"}, shared=True, now=T0).id,
+        "filter_id": services.filters.save(place.id, bea.id, "Bakery view", Wanted(Show.ALL), shared=True, now=T0).id,
         "triage_id": step.id,
         "move_id": moved(services, place.id, services.incidents.get(place.id, place.incident).id, bea.id),
         "fix_id": services.noise.mute(place.id, (place.stream.id, measure, ()), "Bakery orders", "bea", T0).id,

@@ -88,3 +88,26 @@ def test_paging_shows_nothing_twice_while_new_incidents_come_in(busy: House) -> 
         follow = re.search(r'href="(/incidents\?[^"]*before=[^"]*)"', text)
     assert len(seen) == len(set(seen))
     assert set(seen) >= set(range(1, 9))
+
+
+def test_all_on_every_page_take_a_step_but_for_what_came_in_since(busy: House, browse_busy: Browse) -> None:
+    client, incidents = busy.client(), busy.services.incidents
+    assert busy.owner is not None
+    assert busy.owner.person is not None
+    mine = [4, 5, 6]
+    for number in mine:
+        incidents.assign(1, number, busy.owner.person, NOW, busy.owner.person.id)
+    page = browse_busy()
+    page.goto(f"{busy.address}/incidents?show=live&owner=me&size=2")
+    page.get_by_label("All 3, on every page").check()
+    assert page.locator("[data-count]").inner_text() == "3 chosen"
+    page.keyboard.press("s")
+    page.get_by_text("3 incidents snoozed").wait_for()
+    assert {state(busy, one) for one in mine} == {IncidentState.SNOOZED}
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("3 incidents as before").wait_for()
+    early = {"step": "snooze", "all": "yes", "show": "live", "owner": "me", "seen": "1"}
+    client.post("/incidents/triage", data=early)
+    assert {state(busy, one) for one in mine} == {IncidentState.OPEN}
+    for number in mine:
+        incidents.assign(1, number, busy.owner.person, NOW, None)

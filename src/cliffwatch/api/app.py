@@ -18,6 +18,7 @@ from cliffwatch.api import (
     guidance,
     heartbeat,
     incidents,
+    noise,
     own_events,
     previews,
     privacy,
@@ -27,6 +28,7 @@ from cliffwatch.api import (
     series,
     sources,
     streams,
+    triage,
     workspace,
 )
 from cliffwatch.api.auth import Asks, Authentication
@@ -64,9 +66,11 @@ def create_api(services: Services, *, rate: Rate | None = None) -> FastAPI:
         goals,
         incidents,
         regrouping,
+        triage,
         routing,
         channels,
         digests,
+        noise,
         privacy,
     )
     for room in rooms:

@@ -15,7 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cliffwatch.accounts import SESSION_COOKIE, Identity, Permission
+from cliffwatch.accounts import SESSION_COOKIE, Forbidden, Identity, Permission, Person
 from cliffwatch.api.problems import RateLimited, Unauthenticated, problem, problem_of
 from cliffwatch.errors import CliffwatchError
 from cliffwatch.limits import Limiter, Rate
@@ -47,6 +47,15 @@ class Asks:
 Reader = Annotated[Identity, Depends(Asks(Permission.READ))]
 Editor = Annotated[Identity, Depends(Asks(Permission.EDIT))]
 Admin = Annotated[Identity, Depends(Asks(Permission.ADMIN))]
+
+
+def in_a_name(who: Identity) -> Person:
+    """The person behind a request. Raises Forbidden for a token that belongs to nobody."""
+    if who.person is None:
+        raise Forbidden(
+            "This", "is done in a person's name, and this token belongs to none.", "Use a token that belongs to you."
+        )
+    return who.person
 
 
 class Authentication:

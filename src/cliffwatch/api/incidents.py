@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
-from cliffwatch.accounts import Forbidden, Identity, Person
-from cliffwatch.api.auth import Editor, Reader
+from cliffwatch.accounts import Identity, Person
+from cliffwatch.api.auth import Editor, Reader, in_a_name
 from cliffwatch.api.changes import note
-from cliffwatch.api.paging import DEFAULT_LIMIT, Cursor, Limit, newest_first
+from cliffwatch.api.paging import DEFAULT_LIMIT, Cursor, Limit, decode, encode
 from cliffwatch.api.series import AnomalyShown, anomaly_shown
 from cliffwatch.api.shapes import MAX_ID, Body, GivenMoment, Id, Moment, Number, Page, Shown, Text, finite
 from cliffwatch.explain.verdict import Finding
 from cliffwatch.incidents import Incident, IncidentState, Transition, numbers
+from cliffwatch.incidents.filters import Wanted, Whose
 from cliffwatch.incidents.lifecycle import MAX_COMMENT
 from cliffwatch.pipeline.around import Surroundings
 from cliffwatch.pipeline.near import NearKind
@@ -131,6 +132,7 @@ class Comment(Body):
 States = Annotated[
     list[IncidentState] | None, Query(max_length=8, description="Only incidents in one of these states.")
 ]
+OfOwner = Annotated[Whose, Query(description="Only those that belong to `me`, whose token it is, or to `nobody`.")]
 OfStream = Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only those with an anomaly in this stream.")]
 
 
@@ -142,19 +144,18 @@ def router(services: Services) -> APIRouter:
         who: Reader,
         state: States = None,
         stream_id: OfStream = None,
+        owner: OfOwner = Whose.ANYBODY,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> Page[IncidentShown]:
         if stream_id is not None:
             services.streams.get(who.workspace.id, stream_id)
-        found, rest = newest_first(
-            lambda reach: services.incidents.list(who.workspace.id, state, stream_id, reach),
-            lambda incident: (incident.opened_ms, incident.number),
-            2,
-            cursor,
-            limit,
-        )
-        return Page(data=[IncidentShown(**fields(incident)) for incident in found], next_cursor=rest)
+        before = (key[0], key[1]) if cursor and (key := decode(cursor, 2)) else None
+        owners = owners_of(owner, who)
+        found = services.incidents.list(who.workspace.id, state, stream_id, limit + 1, before, owners)
+        last = found[limit - 1] if len(found) > limit else None
+        rest = encode((last.opened_ms, last.number)) if last is not None else None
+        return Page(data=[IncidentShown(**fields(incident)) for incident in found[:limit]], next_cursor=rest)
 
     @routes.get("/{number}", summary="One incident")
     def get_incident(who: Reader, number: Id) -> IncidentDetail:
@@ -168,6 +169,11 @@ def router(services: Services) -> APIRouter:
 
     add_steps(routes, services)
     return routes
+
+
+def owners_of(owner: Whose, who: Identity) -> list[int | None] | None:
+    """Whose incidents are asked for. Raises Forbidden for those of a token that belongs to nobody."""
+    return Wanted(owner=owner).owners(in_a_name(who).id if owner is Whose.ME else 0)
 
 
 def around_shown(around: Surroundings) -> AroundShown:
@@ -257,11 +263,7 @@ def act(services: Services, request: Request, who: Identity, number: int, action
     """Take a step in somebody's name, and tell people of it where it is news."""
     incidents, now = services.incidents, services.clock()
     incidents.get(who.workspace.id, number)
-    if who.person is None:
-        raise Forbidden(
-            "This", "is done in a person's name, and this token belongs to none.", "Use a token that belongs to you."
-        )
-    incident, _ = step(who.workspace.id, number, who.person, now)
+    incident, _ = step(who.workspace.id, number, in_a_name(who), now)
     note(services, request, who, f"incident.{action}", f"incident:{number}")
     return detail(services, incident)
 

@@ -9,8 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import Field
 
-from cliffwatch.accounts import Forbidden, Identity, Person
-from cliffwatch.api.auth import Editor, Reader
+from cliffwatch.api.auth import Editor, Reader, in_a_name
 from cliffwatch.api.changes import note
 from cliffwatch.api.incidents import IncidentDetail, detail
 from cliffwatch.api.shapes import MAX_ID, Body, Id, Moment, Shown, Text
@@ -166,12 +165,3 @@ def add_shares(routes: APIRouter, services: Services) -> None:
     def revoke_share(who: Editor, request: Request, number: Id, share_id: Id) -> None:
         services.shares.revoke(who.workspace.id, number, share_id, services.clock())
         note(services, request, who, "share.revoke", f"incident:{number}", {"share": share_id})
-
-
-def in_a_name(who: Identity) -> Person:
-    """The person behind a request. Raises Forbidden for a token that belongs to nobody."""
-    if who.person is None:
-        raise Forbidden(
-            "This", "is done in a person's name, and this token belongs to none.", "Use a token that belongs to you."
-        )
-    return who.person

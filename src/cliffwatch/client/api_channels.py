@@ -87,3 +87,35 @@ class ChannelsApi(Transport):
         """
         found: dict[str, Any] = self._ask("POST", "/digests/send", body=body)
         return found
+
+    def review_noise(self) -> dict[str, Any]:
+        """What told too much in the last 30 days, and what would have told less.
+
+        Needs the role viewer, or a token of scope read.
+        """
+        found: dict[str, Any] = self._ask("GET", "/noise")
+        return found
+
+    def list_fixes(self) -> dict[str, Any]:
+        """What was done against noise.
+
+        Needs the role viewer, or a token of scope read.
+        """
+        found: dict[str, Any] = self._ask("GET", "/noise/fixes")
+        return found
+
+    def make_fix(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a fix that the noise review proposes.
+
+        It holds from the next run on, and can be taken back. Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", "/noise/fixes", body=body)
+        return found
+
+    def undo_fix(self, fix_id: int) -> dict[str, Any]:
+        """Take a fix back.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/noise/fixes/{fix_id}/undo")
+        return found

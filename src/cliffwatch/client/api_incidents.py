@@ -12,13 +12,13 @@ class IncidentsApi(Transport):
     """Incidents."""
 
     def list_incidents(
-        self, *, state: Sequence[str] | None = None, stream_id: int | None = None
+        self, *, state: Sequence[str] | None = None, stream_id: int | None = None, owner: str | None = None
     ) -> Iterator[dict[str, Any]]:
         """The workspace's incidents, the newest first.
 
         Needs the role viewer, or a token of scope read.
         """
-        return self._pages("/incidents", query={"state": state, "stream_id": stream_id})
+        return self._pages("/incidents", query={"state": state, "stream_id": stream_id, "owner": owner})
 
     def get_incident(self, number: int) -> dict[str, Any]:
         """One incident.
@@ -182,4 +182,58 @@ class IncidentsApi(Transport):
         token of scope read.
         """
         found: Any = self._ask("GET", f"/incidents/{number}/export")
+        return found
+
+    def triage_incidents(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """One step with many incidents at once.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", "/incidents/triage", body=body)
+        return found
+
+    def undo_triage(self, triage_id: int) -> dict[str, Any]:
+        """Take a step with many incidents back.
+
+        One's own; what somebody has touched since stays as it is. Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/incidents/triage/{triage_id}/undo")
+        return found
+
+    def list_filters(self) -> Iterator[dict[str, Any]]:
+        """Saved filters of the list of incidents: one's own, and those that are shared.
+
+        Needs the role viewer, or a token of scope read.
+        """
+        return self._pages("/filters")
+
+    def save_filter(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Save a filter under a name.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", "/filters", body=body)
+        return found
+
+    def get_filter(self, filter_id: int) -> dict[str, Any]:
+        """One saved filter.
+
+        Needs the role viewer, or a token of scope read.
+        """
+        found: dict[str, Any] = self._ask("GET", f"/filters/{filter_id}")
+        return found
+
+    def delete_filter(self, filter_id: int) -> None:
+        """Delete a saved filter of one's own.
+
+        Needs the role editor, or a token of scope write.
+        """
+        self._ask("DELETE", f"/filters/{filter_id}")
+
+    def restore_filter(self, filter_id: int) -> dict[str, Any]:
+        """Bring a deleted filter back.
+
+        Needs the role editor, or a token of scope write.
+        """
+        found: dict[str, Any] = self._ask("POST", f"/filters/{filter_id}/restore")
         return found

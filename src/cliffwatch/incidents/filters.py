@@ -1,9 +1,14 @@
-"""Saved ways to look at the incidents: a person's own, or the workspace's. The only writer of `saved_filters`."""
+"""Which incidents a list shows, and saved ways to look at them: a person's own, or the workspace's.
+
+The only writer of `saved_filters`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import enum
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from typing import Self
 from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy import ColumnElement, or_, select
@@ -13,12 +18,81 @@ from cliffwatch import names
 from cliffwatch.db import Database
 from cliffwatch.db.incidents import SavedFilterRow
 from cliffwatch.db.people import PersonRow
-from cliffwatch.errors import Conflict, InvalidInput, NotFound
+from cliffwatch.errors import Conflict, NotFound
+from cliffwatch.incidents.model import IncidentState
 
-FIELDS = ("show", "stream", "owner")
-"""What a filter may hold, as in the address of the list."""
 MOST = 50
-LONGEST = 500
+
+
+class Show(enum.StrEnum):
+    """The states that a list shows."""
+
+    LIVE = "live"
+    RESOLVED = "resolved"
+    DISMISSED = "dismissed"
+    ALL = "all"  # but for what is part of another one
+
+    @property
+    def states(self) -> tuple[IncidentState, ...] | None:
+        return _STATES[self]
+
+
+_STATES: Mapping[Show, tuple[IncidentState, ...] | None] = {
+    Show.LIVE: tuple(state for state in IncidentState if state.live),
+    Show.RESOLVED: (IncidentState.RESOLVED,),
+    Show.DISMISSED: (IncidentState.FALSE_ALARM, IncidentState.EXPECTED, IncidentState.NEW_NORMAL),
+    Show.ALL: None,
+}
+
+
+class Whose(enum.StrEnum):
+    """Whom incidents belong to; `me` is whoever looks."""
+
+    ANYBODY = "anybody"
+    ME = "me"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which incidents a list shows: in which states, with an anomaly in which stream, and whose."""
+
+    show: Show = Show.LIVE
+    stream_id: int | None = None
+    owner: Whose = Whose.ANYBODY
+
+    @property
+    def narrowed(self) -> bool:
+        return self.stream_id is not None or self.owner is not Whose.ANYBODY
+
+    def owners(self, person_id: int) -> list[int | None] | None:
+        """Ids of the owners for whoever looks, None standing for nobody; None: anybody's."""
+        if self.owner is Whose.ANYBODY:
+            return None
+        return [person_id if self.owner is Whose.ME else None]
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """As in the address of the list."""
+        stream = {"stream": str(self.stream_id)} if self.stream_id is not None else {}
+        owner = {"owner": self.owner.value} if self.owner is not Whose.ANYBODY else {}
+        return {"show": self.show.value, **stream, **owner}
+
+    @property
+    def query(self) -> str:
+        """The address of the list after the question mark."""
+        return urlencode(self.fields)
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str], streams: Container[int] | None = None) -> Self:
+        """Inverse of `fields`. What no list understands, and a stream that is not among `streams`, narrows nothing."""
+        show, stream, owner = (fields.get(name, "") for name in ("show", "stream", "owner"))
+        known = stream.isascii() and stream.isdigit() and (streams is None or int(stream) in streams)
+        return cls(
+            Show(show) if show in list(Show) else Show.LIVE,
+            int(stream) if known else None,
+            Whose(owner) if owner in list(Whose) else Whose.ANYBODY,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +106,10 @@ class SavedFilter:
     query: str
     shared: bool
 
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted.of(dict(parse_qsl(self.query)))
+
 
 Found = list[SavedFilter]
 
@@ -43,10 +121,10 @@ class SavedFilters:
         self._database = database
 
     def save(
-        self, workspace_id: int, person_id: int, name: str, wanted: Mapping[str, str], *, shared: bool, now: int
+        self, workspace_id: int, person_id: int, name: str, wanted: Wanted, *, shared: bool, now: int
     ) -> SavedFilter:
         """Keep a filter under a name; one of the same person and name is replaced. Raises InvalidInput or Conflict."""
-        name, query = names.checked("name", name, "Name the filter."), query_of(wanted)
+        name = names.checked("name", name, "Name the filter.")
         with self._database.write() as session:
             own = [SavedFilterRow.workspace_id == workspace_id, SavedFilterRow.person_id == person_id]
             rows = {row.name: row for row in session.scalars(select(SavedFilterRow).where(*own))}
@@ -56,7 +134,7 @@ class SavedFilters:
                     raise Conflict("saved filters", f"are {MOST} already.", "Delete one that you do not use.")
                 row = SavedFilterRow(workspace_id=workspace_id, person_id=person_id, name=name, created_ms=now)
                 session.add(row)
-            row.query, row.shared, row.deleted_ms = query, shared, None
+            row.query, row.shared, row.deleted_ms = wanted.query, shared, None
             session.flush()
             return _filter_of(row, session.get_one(PersonRow, person_id).name)
 
@@ -99,22 +177,6 @@ class SavedFilters:
                 raise _unknown(filter_id)
             row.deleted_ms = deleted_ms
             return _filter_of(row, session.get_one(PersonRow, person_id).name)
-
-
-def query_of(wanted: Mapping[str, str]) -> str:
-    """The canonical address of a filter. Raises InvalidInput for what no list understands."""
-    unknown = sorted(set(wanted) - set(FIELDS))
-    if unknown:
-        raise InvalidInput(f"filter field {unknown[0]!r}", "is not known.", f"There are: {', '.join(FIELDS)}")
-    query = urlencode([(name, wanted[name]) for name in FIELDS if wanted.get(name)])
-    if len(query) > LONGEST:
-        raise InvalidInput("filter", f"is longer than {LONGEST} characters.")
-    return query
-
-
-def wanted_of(query: str) -> dict[str, str]:
-    """The fields of a stored filter; inverse of `query_of`."""
-    return {name: value for name, value in parse_qsl(query) if name in FIELDS}
 
 
 def _seen(workspace_id: int, person_id: int) -> ColumnElement[bool]:

@@ -61,6 +61,7 @@ Entries = list[TimelineEntry]
 Anomalies = list[Anomaly]
 Monitors = list[Monitor]
 States = list[IncidentState]
+Numbers = list[int]
 
 
 class Incidents:
@@ -200,19 +201,7 @@ class Incidents:
         `before` is (opened_ms, number) of the last one seen: what comes in meanwhile stands before it, so that nothing
         is shown twice. Without `states`: all but those that are part of another one.
         """
-        conditions: list[ColumnElement[bool]] = [IncidentRow.workspace_id == workspace_id]
-        if states is not None:
-            conditions.append(IncidentRow.state.in_([state.value for state in states]))
-        else:
-            conditions.append(IncidentRow.state != IncidentState.MERGED.value)
-        if stream_id is not None:
-            of_stream = select(AnomalyRow.incident_id).where(
-                AnomalyRow.stream_id == stream_id, AnomalyRow.incident_id.is_not(None)
-            )
-            conditions.append((IncidentRow.stream_id == stream_id) | IncidentRow.id.in_(of_stream))
-        if owners is not None:
-            named = IncidentRow.owner_id.in_([one for one in owners if one is not None])
-            conditions.append(or_(named, IncidentRow.owner_id.is_(None)) if None in owners else named)
+        conditions = _chosen(workspace_id, states, stream_id, owners)
         if before is not None:
             opened_ms, number = before
             older = and_(IncidentRow.opened_ms == opened_ms, IncidentRow.number < number)
@@ -227,6 +216,34 @@ class Incidents:
             rows = list(session.execute(query))
             people = names(session, rows)
         return [incident_of(row, people) for row in rows]
+
+    def count(
+        self,
+        workspace_id: int,
+        states: Sequence[IncidentState] | None = None,
+        stream_id: int | None = None,
+        owners: Sequence[int | None] | None = None,
+    ) -> int:
+        """How many incidents `list` would give without a limit."""
+        query = select(func.count()).where(*_chosen(workspace_id, states, stream_id, owners))
+        with self._database.read() as session:
+            return session.scalar(query) or 0
+
+    def numbers(
+        self,
+        workspace_id: int,
+        states: Sequence[IncidentState] | None,
+        stream_id: int | None,
+        owners: Sequence[int | None] | None,
+        *,
+        opened_until_ms: int,
+        limit: int,
+    ) -> Numbers:
+        """Numbers of the incidents that `list` gives, the newest first, without those that came in after a time."""
+        conditions = [*_chosen(workspace_id, states, stream_id, owners), IncidentRow.opened_ms <= opened_until_ms]
+        newest = (IncidentRow.opened_ms.desc(), IncidentRow.number.desc())
+        with self._database.read() as session:
+            return [*session.scalars(select(IncidentRow.number).where(*conditions).order_by(*newest).limit(limit))]
 
     def get(self, workspace_id: int, number: int) -> Incident:
         """One incident. Raises NotFound."""
@@ -433,6 +450,29 @@ def _surviving_row(session: Session, workspace_id: int, number: int, *, lock: bo
     while row.merged_into is not None:
         row = _row(session, workspace_id, row.merged_into, lock=lock)
     return row
+
+
+def _chosen(
+    workspace_id: int,
+    states: Sequence[IncidentState] | None,
+    stream_id: int | None,
+    owners: Sequence[int | None] | None,
+) -> list[ColumnElement[bool]]:
+    """What `Incidents.list` shows."""
+    conditions: list[ColumnElement[bool]] = [IncidentRow.workspace_id == workspace_id]
+    if states is not None:
+        conditions.append(IncidentRow.state.in_([state.value for state in states]))
+    else:
+        conditions.append(IncidentRow.state != IncidentState.MERGED.value)
+    if stream_id is not None:
+        of_stream = select(AnomalyRow.incident_id).where(
+            AnomalyRow.stream_id == stream_id, AnomalyRow.incident_id.is_not(None)
+        )
+        conditions.append((IncidentRow.stream_id == stream_id) | IncidentRow.id.in_(of_stream))
+    if owners is not None:
+        named = IncidentRow.owner_id.in_([one for one in owners if one is not None])
+        conditions.append(or_(named, IncidentRow.owner_id.is_(None)) if None in owners else named)
+    return conditions
 
 
 def _row(session: Session, workspace_id: int, number: int, *, lock: bool = False) -> Row[Any]:

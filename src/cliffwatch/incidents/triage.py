@@ -23,7 +23,8 @@ from cliffwatch.incidents.take import names
 if TYPE_CHECKING:
     from cliffwatch.accounts import Person
 
-MOST = 200
+MOST = 2_000
+"""So many in one step: they are one transaction, and one undo."""
 Step = Callable[[Incident], Transition]
 
 
@@ -56,9 +57,11 @@ class Triage:
         if not 1 <= len(wanted) <= MOST:
             raise InvalidInput("incidents", f"must be between 1 and {MOST}.", "Choose some.")
         writing.lock(session, workspace_id)
-        before, done, refused, transitions = [], [], [], []
-        for row in _rows(session, workspace_id, wanted):
-            incident = incident_of(row, names(session, [row]))
+        rows = _rows(session, workspace_id, wanted)
+        people = names(session, rows)
+        before, changes, refused, transitions = [], [], [], []
+        for row in rows:
+            incident = incident_of(row, people)
             try:
                 if incident.state is IncidentState.MERGED:
                     raise Conflict(f"incident {row.number}", f"is part of #{incident.merged_into}.")
@@ -66,17 +69,22 @@ class Triage:
             except Conflict as error:
                 refused.append((row.number, str(error)))
                 continue
-            columns = incident_columns(incident) | {"acknowledged_by": row.acknowledged_by}
+            by = person.id if action == "acknowledge" else row.acknowledged_by
+            was = incident_columns(incident) | {"acknowledged_by": row.acknowledged_by}
+            after = incident_columns(transition.incident) | {"acknowledged_by": by}
+            changed = [name for name in was if was[name] != after[name]]
+            columns = {name: was[name] for name in changed}
             before.append({"id": row.id, "revision": transition.incident.revision, "columns": columns})
-            more = {"acknowledged_by": person.id} if action == "acknowledge" else {}
-            writing.save(session, transition.incident, **more)
-            writing.line(session, row.id, now, transition.kind.value, transition.note, person.id)
-            done.append(row.number)
+            changes.append({"id": row.id, **{name: after[name] for name in changed}})
             transitions.append(transition)
+        writing.save_changes(session, changes)
+        entries = [(one.incident.id, one.kind.value, one.note) for one in transitions]
+        writing.lines(session, entries, now, person.id)
         kept = TriageRow(workspace_id=workspace_id, person_id=person.id, action=action, before=before, at_ms=now)
         session.add(kept)
         session.flush()
-        return Triaged(kept.id, tuple(done), tuple(refused), tuple(transitions))
+        done = tuple(one.incident.number for one in transitions)
+        return Triaged(kept.id, done, tuple(refused), tuple(transitions))
 
     def undo(
         self, session: Session, workspace_id: int, triage_id: int, person: Person, now: int
@@ -91,16 +99,16 @@ class Triage:
         if kept.undone_ms is not None:
             raise Conflict("This step", "was taken back already.")
         kept.undone_ms = now
-        back, left = [], []
-        for item in kept.before:
-            row = session.execute(select(*INCIDENT_COLUMNS).where(IncidentRow.id == item["id"])).one()
-            if row.revision != item["revision"]:
-                left.append(row.number)
-                continue
-            writing.save_columns(session, row.id, {**item["columns"], "revision": row.revision + 1})
-            writing.line(session, row.id, now, "undone", "", person.id)
-            back.append(row.number)
-        return tuple(back), tuple(left)
+        stood = {item["id"]: item for item in kept.before}
+        query = select(IncidentRow.id, IncidentRow.number, IncidentRow.revision).where(IncidentRow.id.in_(stood))
+        rows = session.execute(query.order_by(IncidentRow.number)).all()
+        back = [row for row in rows if row.revision == stood[row.id]["revision"]]
+        writing.save_changes(
+            session, [{**stood[row.id]["columns"], "id": row.id, "revision": row.revision + 1} for row in back]
+        )
+        writing.lines(session, [(row.id, "undone", "") for row in back], now, person.id)
+        touched = tuple(row.number for row in rows if row.revision != stood[row.id]["revision"])
+        return tuple(row.number for row in back), touched
 
     @staticmethod
     def _step(action: str, person: Person, now: int, until_ms: int | None) -> Step:

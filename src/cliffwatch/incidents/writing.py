@@ -5,10 +5,11 @@ All of it happens in the caller's write transaction.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from cliffwatch.db.incidents import IncidentRow, TimelineRow
@@ -47,6 +48,22 @@ def save(session: Session, incident: Incident, **more: Any) -> None:
 
 def save_columns(session: Session, incident_id: int, columns: dict[str, Any]) -> None:
     session.execute(update(IncidentRow).where(IncidentRow.id == incident_id).values(**columns))
+
+
+def save_changes(session: Session, changes: Sequence[dict[str, Any]]) -> None:
+    """What changed of many incidents: each with its `id`."""
+    if changes:
+        session.execute(update(IncidentRow), changes)
+
+
+def lines(session: Session, entries: Sequence[tuple[int, str, str]], now: int, person_id: int | None) -> None:
+    """A line of the timeline of each of many incidents: (id, action, text)."""
+    rows = [
+        {"incident_id": incident_id, "at_ms": now, "action": action, "person_id": person_id, "text": text}
+        for incident_id, action, text in entries
+    ]
+    if rows:
+        session.execute(insert(TimelineRow), rows)
 
 
 def line(session: Session, incident_id: int, now: int, action: str, text: str, person_id: int | None = None) -> None:

@@ -75,6 +75,13 @@ class Proposal:
     sent: int
     left: int
 
+    @property
+    def effect(self) -> str:
+        """What it would have done, in words."""
+        if self.kind is FixKind.EXPECTED:
+            return "What was measured then teaches nothing, and what goes on is told no more"
+        return f"Would have sent {self.left:,} instead of {self.sent:,}"
+
 
 @dataclass(frozen=True, slots=True)
 class Noise:

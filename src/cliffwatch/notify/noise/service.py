@@ -82,6 +82,37 @@ class NoiseReviews:
         with self._database.read() as session:
             return [_fix(row) for row in session.scalars(query.limit(limit))]
 
+    def fix(
+        self,
+        workspace_id: int,
+        kind: FixKind,
+        key: str,
+        value: Any,
+        stream_of: Callable[[int], Stream],
+        actor: Actor,
+        by: str,
+        now: int,
+    ) -> Fix:
+        """Make what was proposed of a stream, series or monitor, which `key` names as its review does.
+
+        Raises InvalidInput for a value that cannot be set, NotFound, Conflict.
+        """
+        if kind in (FixKind.MUTE, FixKind.EXPECTED):
+            series = series_of(key)
+            stream = stream_of(series[0])
+            measure = stream.definition.find_measure(series[1])
+            name = f"{name_of(measure.name if measure else series[1], series[2])} of “{stream.name}”"
+            if kind is FixKind.MUTE:
+                return self.mute(workspace_id, series, name, by, now)
+            if not isinstance(value, list) or any(type(one) is not int for one in value):
+                raise InvalidInput("incidents", "must be numbers.", "Take the value of a proposal.")
+            return self.expect(workspace_id, value, name, actor, by, now)
+        if not (key.isascii() and key.isdigit() and len(key) < 19):
+            raise InvalidInput("key", "must say what the fix is for.", "Take the key of the review.")
+        if kind is FixKind.MONITOR_EFFECT:
+            return self.fix_monitor(workspace_id, int(key), value, by, now)
+        return self.fix_stream(stream_of(int(key)), kind, value, by, now)
+
     def fix_stream(self, stream: Stream, kind: FixKind, value: Any, by: str, now: int) -> Fix:
         """Make a stream quieter. Raises InvalidInput for a value that cannot be set."""
         before = self._guidance.sensitivities.get(stream).sensitivity
@@ -102,6 +133,8 @@ class NoiseReviews:
 
     def fix_monitor(self, workspace_id: int, monitor_id: int, effect: float, by: str, now: int) -> Fix:
         """A least effect in a monitor's rule. Raises NotFound, InvalidInput."""
+        if isinstance(effect, bool) or not isinstance(effect, int | float):
+            raise InvalidInput("value", "must be a share.", "0.2 lets only changes of 20 % or more through.")
         monitor = self._monitors.get(workspace_id, monitor_id)
         after = {**dump_rule(monitor.rule), "min_relative": effect}
         before = {"monitor": monitor_id, "rule": dump_rule(monitor.rule)}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from cliffwatch.errors import CliffwatchError, NotFound
-from cliffwatch.incidents.filters import FIELDS, query_of
-from cliffwatch.web.forms import Posted, PostedForm
+from cliffwatch.errors import CliffwatchError
+from cliffwatch.web.forms import PostedForm
 from cliffwatch.web.render import see_other
+from cliffwatch.web.routes.incidents import wanted_in
 from cliffwatch.web.visit import Editing, Reading
 
 router = APIRouter(prefix="/incidents/filters")
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/incidents/filters")
 
 @router.post("")
 def save_filter(visit: Editing, posted: PostedForm) -> Response:
-    wanted = {name: posted.text(name) for name in FIELDS if posted.text(name)}
+    wanted = wanted_in(posted)
     try:
         made = visit.services.filters.save(
             visit.workspace_id,
@@ -26,10 +26,8 @@ def save_filter(visit: Editing, posted: PostedForm) -> Response:
             shared=posted.text("shared") == "yes",
             now=visit.now,
         )
-    except NotFound:
-        raise
     except CliffwatchError as error:
-        return see_other(_list(posted), str(error), tone="bad")
+        return see_other(f"/incidents?{wanted.query}", str(error), tone="bad")
     visit.audit("filter.save", f"filter:{made.id}", name=made.name, shared=made.shared)
     whose = "Everybody here can use it." if made.shared else "Only you see it."
     return see_other(f"/incidents/filters/{made.id}", f"“{made.name}” is saved. {whose}")
@@ -39,7 +37,7 @@ def save_filter(visit: Editing, posted: PostedForm) -> Response:
 def use_filter(visit: Reading, filter_id: int) -> Response:
     """The list as it was saved: a link that may be passed on, where the filter is shared."""
     found = visit.services.filters.get(visit.workspace_id, visit.person.id, filter_id)
-    return see_other(f"/incidents?{found.query}" if found.query else "/incidents")
+    return see_other(f"/incidents?{found.query}")
 
 
 @router.post("/{filter_id}/share")
@@ -63,8 +61,3 @@ def restore_filter(visit: Editing, filter_id: int) -> Response:
     made = visit.services.filters.restore(visit.workspace_id, visit.person.id, filter_id)
     visit.audit("filter.restore", f"filter:{filter_id}")
     return see_other(f"/incidents?{made.query}", f"“{made.name}” is back.")
-
-
-def _list(posted: Posted) -> str:
-    query = query_of({name: posted.text(name) for name in FIELDS if posted.text(name)})
-    return f"/incidents?{query}" if query else "/incidents"

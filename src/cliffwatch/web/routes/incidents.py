@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from cliffwatch.errors import CliffwatchError, InvalidInput, NotFound
+from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound
 from cliffwatch.incidents import Incident, IncidentState, Transition
-from cliffwatch.incidents.filters import query_of
+from cliffwatch.incidents.filters import Show, Wanted
 from cliffwatch.incidents.goal_words import GOAL
 from cliffwatch.incidents.markdown import file_name
+from cliffwatch.incidents.triage import MOST as MOST_AT_ONCE
 from cliffwatch.notify import Delivery
 from cliffwatch.pipeline.export import incident_markdown
 from cliffwatch.streams.model import Slice, Stream, slice_key
 from cliffwatch.web import formats, points
-from cliffwatch.web.forms import PostedForm
+from cliffwatch.web.forms import Posted, PostedForm
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views import goals as goal_views
 from cliffwatch.web.views import heatmap, links, series
@@ -54,63 +56,62 @@ def incident_list(
     undo: int = 0,
     deleted: int = 0,
 ) -> Response:
-    services = visit.services
-    states = {key: wanted for key, _, wanted in views.FILTERS}
-    wanted = wanted_in(visit, show, stream, owner)
-    show, stream_id = wanted["show"], int(wanted["stream"]) if "stream" in wanted else None
-    known: dict[str, list[int | None]] = {"me": [visit.person.id], "nobody": [None]}
-    owners = known.get(owner)
+    services, here = visit.services, visit.workspace_id
+    streams = {one.id: one.name for one in services.streams.list(here)}
+    wanted = Wanted.of({"show": show, "stream": stream, "owner": owner}, streams)
+    which = (wanted.show.states, wanted.stream_id, wanted.owners(visit.person.id))
     size = min(max(size, 1), PER_PAGE)
     opened, _, last = before.partition(".")
     since = (int(opened), int(last)) if opened.isdigit() and last.isdigit() and len(before) < 30 else None
-    found = services.incidents.list(
-        visit.workspace_id,
-        states=states[show],
-        stream_id=stream_id,
-        limit=size + 1,
-        before=since,
-        owners=owners,
-    )
+    found = services.incidents.list(here, *which[:2], limit=size + 1, before=since, owners=which[2])
     more = f"{found[size - 1].opened_ms}.{found[size - 1].number}" if len(found) > size else ""
-    live = len(services.incidents.list(visit.workspace_id, states=views.LIVE))
-    narrowed = {name: value for name, value in wanted.items() if name != "show"}
-    saved = services.filters.list(visit.workspace_id, visit.person.id)
+    live = services.incidents.count(here, views.LIVE)
+    saved = services.filters.list(here, visit.person.id)
     return visit.page(
         "incidents.html",
-        show=show,
-        wanted=wanted,
-        narrowed=bool(narrowed),
+        show=wanted.show.value,
+        wanted=wanted.fields,
+        narrowed=wanted.narrowed,
         filters=[
-            (f"/incidents?{urlencode({'show': key, **narrowed})}", key, label, live if key == "live" else 0)
-            for key, label, _ in views.FILTERS
+            (f"/incidents?{replace(wanted, show=one).query}", one, label, live if one is Show.LIVE else 0)
+            for one, label in views.SHOWS.items()
         ],
-        streams=[(one.id, one.name) for one in services.streams.list(visit.workspace_id)],
-        saved=[(one, one.query == query_of(wanted), one.person_id == visit.person.id) for one in saved],
+        streams=list(streams.items()),
+        owners=list(views.OWNERS.items()),
+        saved=[(one, one.wanted == wanted, one.person_id == visit.person.id) for one in saved],
+        matching=services.incidents.count(here, *which) if more else len(found),
+        most=MOST_AT_ONCE,
+        seen_ms=visit.now,
         deleted=deleted if 0 < deleted < 2**53 else 0,
         lines=[views.line(incident, visit.zone, visit.now) for incident in found[:size]],
-        older=f"/incidents?{urlencode({**wanted, 'size': size, 'before': more})}" if more else "",
+        older=f"/incidents?{urlencode({**wanted.fields, 'size': size, 'before': more})}" if more else "",
         newest=since is None,
         undo=undo if 0 < undo < 2**53 else 0,
     )
 
 
-def wanted_in(visit: Visit, show: str, stream: str, owner: str) -> dict[str, str]:
-    """What the list is to show, of what it understands: a stream of the workspace, an owner, states."""
-    wanted = {"show": show if show in {key for key, _, _ in views.FILTERS} else "live"}
-    if stream in {str(one.id) for one in visit.services.streams.list(visit.workspace_id)}:
-        wanted["stream"] = stream
-    if owner in ("me", "nobody"):
-        wanted["owner"] = owner
-    return wanted
+def wanted_in(posted: Posted) -> Wanted:
+    """What the list showed that a form stands on."""
+    return Wanted.of({name: posted.text(name) for name in ("show", "stream", "owner")})
 
 
 @router.post("/triage")
 def triage(visit: Editing, posted: PostedForm) -> Response:
-    """One step with all that were chosen; the answer offers to take it back."""
-    services, step = visit.services, posted.text("step")
-    wanted = wanted_in(visit, posted.text("show"), posted.text("stream"), posted.text("owner"))
-    here = f"/incidents?{urlencode(wanted)}"
+    """One step with all that were chosen, or with all that the list shows on any page; the answer offers to take it
+    back. What came in since the list was opened is left alone."""
+    services, step, wanted = visit.services, posted.text("step"), wanted_in(posted)
+    here = f"/incidents?{wanted.query}"
     numbers = [int(one) for one in posted.all("number") if one.isdigit() and len(one) < 10]
+    if posted.has("all"):
+        seen = posted.text("seen")
+        numbers = services.incidents.numbers(
+            visit.workspace_id,
+            wanted.show.states,
+            wanted.stream_id,
+            wanted.owners(visit.person.id),
+            opened_until_ms=int(seen) if seen.isdigit() and len(seen) < 16 else 0,
+            limit=MOST_AT_ONCE,
+        )
     try:
         with services.database.write() as session:
             done = services.triage.act(session, visit.workspace_id, numbers, step, visit.person, visit.now)
@@ -132,9 +133,7 @@ def undo_triage(visit: Editing, triage_id: int) -> Response:
     try:
         with services.database.write() as session:
             back, left = services.triage.undo(session, visit.workspace_id, triage_id, visit.person, visit.now)
-    except NotFound:
-        raise
-    except CliffwatchError as error:
+    except Conflict as error:
         return see_other("/incidents", str(error), tone="bad")
     visit.audit("incident.undo", "incidents", numbers=list(back))
     told = f"{formats.plural(len(back), 'incident')} as before."

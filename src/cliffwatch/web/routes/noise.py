@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from cliffwatch.errors import InvalidInput
-from cliffwatch.incidents.headline import name_of
-from cliffwatch.notify.noise import Fix, FixKind, Noise, Proposal, series_of
+from cliffwatch.notify.noise import Fix, FixKind, Noise
+from cliffwatch.streams import Stream
 from cliffwatch.web import formats
 from cliffwatch.web.forms import Posted, PostedForm
 from cliffwatch.web.render import see_other
@@ -55,41 +56,24 @@ def review(visit: Reading) -> Response:
 
 @router.post("/fix")
 def fix(visit: Editing, posted: PostedForm) -> Response:
-    kind = _kind(posted)
-    made = _make(visit, kind, posted)
+    kind, here, by = _kind(posted), visit.workspace_id, visit.identity.label
+    made = visit.services.noise.fix(
+        here, kind, posted.text("key"), _value(posted), _stream_of(visit), visit.person, by, visit.now
+    )
     visit.audit("noise.fix", f"fix:{made.id}", kind=kind.value, what=made.what)
     return see_other("/noise", f"Done: {made.what}. It holds from the next run on; take it back below.")
 
 
 @router.post("/fixes/{fix_id}/undo")
 def undo(visit: Editing, fix_id: int) -> Response:
-    def stream_of(stream_id: int) -> Any:
-        return visit.services.streams.get(visit.workspace_id, stream_id)
-
-    undone = visit.services.noise.undo(visit.workspace_id, fix_id, stream_of, visit.identity.label, visit.now)
+    by = visit.identity.label
+    undone = visit.services.noise.undo(visit.workspace_id, fix_id, _stream_of(visit), by, visit.now)
     visit.audit("noise.undo", f"fix:{fix_id}", what=undone.what)
     return see_other("/noise", f"Taken back: {undone.what}.")
 
 
-def _make(visit: Visit, kind: FixKind, posted: Posted) -> Fix:
-    noise, here, by = visit.services.noise, visit.workspace_id, visit.identity.label
-    value = _value(posted)
-    if kind in (FixKind.MUTE, FixKind.EXPECTED):
-        series = series_of(posted.text("key"))
-        stream = visit.services.streams.get(here, series[0])
-        names = {measure.key: measure.name for measure in stream.definition.measures}
-        name = f"{name_of(names.get(series[1], series[1]), series[2])} of “{stream.name}”"
-        if kind is FixKind.MUTE:
-            return noise.mute(here, series, name, by, visit.now)
-        if not isinstance(value, list) or any(type(one) is not int for one in value):
-            raise InvalidInput("incidents", "must be numbers.", "Use the buttons of the page.")
-        return noise.expect(here, value, name, visit.person, by, visit.now)
-    number = posted.number("key")
-    if number is None:
-        raise InvalidInput("fix", "must say what it is for.", "Use the buttons of the page.")
-    if kind is FixKind.MONITOR_EFFECT:
-        return noise.fix_monitor(here, number, value, by, visit.now)
-    return noise.fix_stream(visit.services.streams.get(here, number), kind, value, by, visit.now)
+def _stream_of(visit: Visit) -> Callable[[int], Stream]:
+    return lambda stream_id: visit.services.streams.get(visit.workspace_id, stream_id)
 
 
 def _kind(posted: Posted) -> FixKind:
@@ -112,7 +96,7 @@ def _fixes(noise: Noise) -> list[dict[str, Any]]:
             "kind": one.kind.value,
             "words": one.words,
             "value": json.dumps(one.value),
-            "effect": _effect(one),
+            "effect": one.effect,
             "left": one.left,
             "sent": one.sent,
             "confirm": f"{noise.name} wakes nobody any more, until you take it back."
@@ -121,12 +105,6 @@ def _fixes(noise: Noise) -> list[dict[str, Any]]:
         }
         for one in noise.proposals
     ]
-
-
-def _effect(proposal: Proposal) -> str:
-    if proposal.kind is FixKind.EXPECTED:
-        return "What was measured then teaches nothing, and what goes on is told no more"
-    return f"Would have sent {proposal.left:,} instead of {proposal.sent:,}"
 
 
 def _done(visit: Visit, fix: Fix) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 
 from cliffwatch.incidents import Anomaly, Incident, IncidentState, TimelineEntry
+from cliffwatch.incidents.filters import Show, Whose
 from cliffwatch.incidents.headline import loss, slice_phrase
 from cliffwatch.incidents.numbers import numbers
 from cliffwatch.streams.model import Slice, make_slice
@@ -37,16 +38,13 @@ STATES: Mapping[IncidentState, Badge] = {
     IncidentState.MERGED: Badge("Merged", "", "link"),
 }
 
-FILTERS: Sequence[tuple[str, str, tuple[IncidentState, ...] | None]] = (
-    ("live", "Needs attention", LIVE),
-    ("resolved", "Resolved", (IncidentState.RESOLVED,)),
-    (
-        "dismissed",
-        "False alarm or expected",
-        (IncidentState.FALSE_ALARM, IncidentState.EXPECTED, IncidentState.NEW_NORMAL),
-    ),
-    ("all", "All", None),
-)
+SHOWS: Mapping[Show, str] = {
+    Show.LIVE: "Needs attention",
+    Show.RESOLVED: "Resolved",
+    Show.DISMISSED: "False alarm or expected",
+    Show.ALL: "All",
+}
+OWNERS: Mapping[Whose, str] = {Whose.ANYBODY: "Any owner", Whose.ME: "Mine", Whose.NOBODY: "Nobody’s"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ export function watchTriage() {
   const links = () => [...form.querySelectorAll("[data-row] a.cover")];
   const at = () => links().indexOf(document.activeElement?.closest("[data-row]")?.querySelector("a.cover"));
   const count = () => {
-    const chosen = form.querySelectorAll("[data-choose]:checked").length;
+    const all = form.querySelector("[data-all]:checked");
+    const chosen = all ? Number(all.dataset.all).toLocaleString("en") : form.querySelectorAll("[data-choose]:checked").length;
     form.querySelector("[data-bar]").classList.toggle("idle", chosen === 0);
     form.querySelector("[data-count]").textContent = chosen ? `${chosen} chosen` : "None chosen";
   };
@@ -37,7 +38,7 @@ export function watchTriage() {
     }
     const step = STEPS[event.key];
     if (!step) return;
-    if (!form.querySelector("[data-choose]:checked")) {
+    if (!form.querySelector("[data-choose]:checked, [data-all]:checked")) {
       if (!row) return;
       row.querySelector("[data-choose]").checked = true;
     }
