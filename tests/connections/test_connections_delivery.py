@@ -18,6 +18,7 @@ from tests.connections.conftest import NOW, Side, running, said
 
 from cliffwatch.connections import Destination
 from cliffwatch.connections.delivery.decide import LONGEST_RETRY_MS, Reaction, reaction, wait_ms
+from cliffwatch.connections.delivery.filters import Act, Action, Filter
 from cliffwatch.ingest import Source
 
 
@@ -75,6 +76,12 @@ def source_with_hook(side: Side, url: str, **given: Any) -> tuple[Source, Destin
         side.workspace, source.id, "webhook", "Hook", given.pop("settings", {}), NOW, mappings=[mapping], **given
     )
     return source, made
+
+
+def hold_back(side: Side, made: Destination, when: str, *actions: Action) -> None:
+    """A filter that does this, or holds back, when `when` is true."""
+    wanted = Filter("", "Test", "", when, actions or (Action(Act.DROP),), True, NOW, NOW)
+    side.services.connections.destinations.add_filter(side.workspace, made.id, wanted)
 
 
 def send(side: Side, source: Source, *names: str, **more: Any) -> None:
@@ -148,7 +155,8 @@ def test_a_dead_receiver_does_not_hold_up_another(side: Side, receiver: Receiver
 
 
 def test_integrations_and_the_filter_hold_events_back(side: Side, receiver: Receiver) -> None:
-    source, made = source_with_hook(side, receiver.url, filter_="properties.n > 1")
+    source, made = source_with_hook(side, receiver.url)
+    hold_back(side, made, "!(properties.n > 1)")
     send(side, source, "small", properties={"n": 1})
     send(side, source, "large", properties={"n": 2})
     send(side, source, "not for it", properties={"n": 2}, integrations={"All": False})
@@ -157,6 +165,23 @@ def test_integrations_and_the_filter_hold_events_back(side: Side, receiver: Rece
         pass
     assert receiver.taken == ["large", "for it alone"]
     assert outcomes(side, made) == {"delivered": 2, "filtered": 2}
+
+
+def test_filters_take_fields_away_and_let_a_sample_through_before_anything_leaves(
+    side: Side, receiver: Receiver
+) -> None:
+    source, made = source_with_hook(side, receiver.url)
+    hold_back(side, made, "all", Action(Act.DROP_PROPERTIES, fields={"properties": ("email",)}))
+    hold_back(side, made, "properties.email != null")  # the filter before has taken it
+    hold_back(side, made, "properties.sampled = true", Action(Act.SAMPLE, percent=0))
+    send(side, source, "a", properties={"email": "a@b.example", "n": 1.5e-7})
+    send(side, source, "b", properties={"sampled": True})
+    send(side, source, "c")
+    while step(side):
+        pass
+    assert receiver.taken == ["a", "c"]
+    assert b"a@b.example" not in b"".join(body for _, body in receiver.bodies)
+    assert outcomes(side, made) == {"delivered": 2, "filtered": 1}
 
 
 def test_a_destination_that_is_switched_off_gets_nothing_of_that_time(side: Side, receiver: Receiver) -> None:
@@ -208,16 +233,12 @@ def test_the_settings_page_hides_secrets_and_keeps_those_that_are_left(side: Sid
     page = side.browser.get(side.address + path)
     assert "shared secret" not in page.text
     assert "Shared secret (string)" in said(page)
-    form = {"name": "Renamed", "sharedSecret": "••••••••", "url": receiver.url, "filter": 'type = "track"'}
+    form = {"name": "Renamed", "sharedSecret": "••••••••", "url": receiver.url}
     assert side.post(path, form).status_code == 303
     after = side.services.connections.destinations.get(side.workspace, made.id)
-    assert (after.name, after.settings, after.filter) == (
-        "Renamed",
-        {"sharedSecret": "shared secret"},
-        'type = "track"',
-    )
-    broken = side.post(path, {**form, "filter": "type ="})
-    assert (broken.status_code, 'id="filter-error"' in broken.text) == (422, True)
+    assert (after.name, after.settings) == ("Renamed", {"sharedSecret": "shared secret"})
+    broken = side.post(path, {**form, "url": "nowhere"})
+    assert (broken.status_code, 'id="url-error"' in broken.text) == (422, True)
     assert side.post(f"{path}/enabled", {"enabled": ""}).status_code == 303
     assert side.post(f"{path}/delete", {}).headers["location"] == f"/sources/{source.id}/destinations"
 

@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 
 from cliffwatch.accounts import SESSION_COOKIE, Identity, Role
 from cliffwatch.app import Application
+from cliffwatch.connections.delivery.filters import Act, Action, Filter
 from cliffwatch.engage import ComputationKind
 from cliffwatch.explain import Leaves, explain, sentence, to_json
 from cliffwatch.incidents import AnomalyReport, Cause
@@ -62,6 +63,7 @@ class House:
     source: Source | None = None
     stream: Stream | None = None
     connected: int = 0  # a source that Segment delivers to
+    destination: int = 0  # a webhook on the connected source, with a filter
     sessions: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -173,6 +175,7 @@ def furnish(house: House) -> None:
     steps = [{"channels": [pager.id]}, {"after_minutes": 15, "rotations": [rotation.id], "urgent": True}]
     services.routing.save_policy(workspace, name="Shop on call", steps=steps, repeats=1, now=NOW)
     house.connected = receive_from_segment(house, workspace)
+    house.destination = deliver_to_a_hook(house, workspace)
     engage = services.engage
     query = "event('Order Completed').within(30 days).count() >= 1"
     audience, trait = ComputationKind.AUDIENCE, ComputationKind.TRAIT
@@ -206,6 +209,19 @@ def receive_from_segment(house: House, workspace: int) -> int:
     assert ingest.deletions.wait_done(workspace, asked.id)
     assert ingest.wait_absorbed(20)
     return source.id
+
+
+def deliver_to_a_hook(house: House, workspace: int) -> int:
+    """A destination of the connected source that takes e-mail addresses away; its last attempt failed."""
+    destinations = house.services.connections.destinations
+    mapping = {"id": "1", "name": "All", "enabled": True, "trigger": "", "settings": {"url": "https://hooks.example/x"}}
+    made = destinations.create(
+        workspace, house.connected, "webhook", "Data lake", {"sharedSecret": "s"}, NOW, mappings=[mapping]
+    )
+    action = Action(Act.DROP_PROPERTIES, fields={"properties": ("email",)})
+    destinations.add_filter(workspace, made.id, Filter("", "No e-mail", "", "all", (action,), True, NOW, NOW))
+    destinations.note_error(made.id, "It answered 400: no such table", NOW)
+    return made.id
 
 
 def order(ms: int, rng: np.random.Generator) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tests.api.conftest import PASSWORD, T0, World, opened
 
 from cliffwatch.accounts import SESSION_COOKIE, Role
 from cliffwatch.connections import library
+from cliffwatch.connections.delivery.filters import Act, Action, Filter
 from cliffwatch.connections.model import Method
 from cliffwatch.db import Base, Database
 from cliffwatch.db.connections import AuthorisationRow, OAuthInstallRow
@@ -75,7 +76,13 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
         for place, email in ((world.home, "kim@shop.example"), (world.other, "bea@bakery.example")):
             accounts.create_person(place.id, email, email, PASSWORD, Role.OWNER, T0)
             clients.append(signed_in(world, email))
-        own = world.home.ids | {"computation_id": audience_of(world.services, world.home.id).id}
+        hook = world.services.connections.destinations.create(
+            world.home.id, world.home.source.id, "webhook", "Hook", {}, now=T0, enabled=False
+        )
+        own = world.home.ids | {
+            "computation_id": audience_of(world.services, world.home.id).id,
+            "destination_id": hook.id,
+        }
         yield Houses(world, *clients, ids=ids_of(world, "bea@bakery.example"), own=own)
 
 
@@ -104,6 +111,8 @@ def ids_of(world: World, email: str) -> dict[str, Any]:
     destination = services.connections.destinations.create(
         place.id, place.source.id, "webhook", "Bakery hook", {}, now=T0, enabled=False
     )
+    wanted = Filter("", "Bakery filter", "", "all", (Action(Act.DROP),), True, T0, T0)
+    kept = services.connections.destinations.add_filter(place.id, destination.id, wanted)
     made = services.connections.imports.create(place.id, warehouse.source_id, "csv", "Bakery file", {}, "", T0)
     app, _ = services.connections.apps.create(place.id, "Bakery app", ["https://a.example/back"], T0)
     audience = audience_of(services, place.id)
@@ -120,6 +129,7 @@ def ids_of(world: World, email: str) -> dict[str, Any]:
         "move_id": moved(services, place.id, services.incidents.get(place.id, place.incident).id, bea.id),
         "fix_id": services.noise.mute(place.id, (place.stream.id, measure, ()), "Bakery orders", "bea", T0).id,
         "destination_id": destination.id,
+        "filter_key": kept.id,
         "event_id": 1,
         "sequence": 1,
         "item_id": services.ingest.quarantine.list(place.source.id)[0].id,

@@ -50,6 +50,9 @@ PAGES = {
     "start a csv upload": "/integrations/csv",
     "apps": "/settings/apps",
     "destinations": "/sources/{source}/destinations",
+    "destination": "/destinations/{destination}",
+    "new filter of a destination": "/destinations/{destination}/filters/new",
+    "filter of a destination": "/destinations/{destination}/filters/{destination}-1",
     "sources": "/sources",
     "new source": "/sources/new",
     "source, events": "/sources/{source}?tab=events",
@@ -108,7 +111,13 @@ def test_a_page_is_whole_accessible_and_fits_in_both_themes_and_widths(name: str
     page = browse()
     heard = Heard(page)
     answer = page.goto(
-        house.address + PAGES[name].format(stream=house.stream.id, source=house.source.id, connected=house.connected)
+        house.address
+        + PAGES[name].format(
+            stream=house.stream.id,
+            source=house.source.id,
+            connected=house.connected,
+            destination=house.destination,
+        )
     )
     assert answer is not None
     assert answer.status == 200

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cliffwatch.connections.delivery.filters import Filter
 from cliffwatch.errors import CliffwatchError
 
 
@@ -100,7 +101,7 @@ class Destination:
     enabled: bool
     settings: Mapping[str, Any]
     mappings: Sequence[Mapping[str, Any]]
-    filter: str
+    filters: Sequence[Filter]
     created_ms: int
     retry_ms: int
     attempts: int

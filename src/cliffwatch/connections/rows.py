@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cliffwatch.connections.delivery.filters import of_document
 from cliffwatch.connections.model import App, Connection, Destination, Install, Method
 from cliffwatch.db.connections import ConnectionRow, DestinationRow, OAuthAppRow, OAuthInstallRow
 
@@ -40,7 +41,7 @@ def destination_of(row: DestinationRow) -> Destination:
         row.enabled,
         row.settings,
         tuple(row.mappings),
-        row.filter,
+        tuple(of_document(one) for one in row.filters),
         row.created_ms,
         row.retry_ms,
         row.attempts,

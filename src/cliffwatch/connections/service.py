@@ -13,6 +13,7 @@ from cliffwatch.clock import Clock
 from cliffwatch.connections.delivery.service import Outgoing
 from cliffwatch.connections.http import oauth
 from cliffwatch.connections.http.config_api import ConfigApi
+from cliffwatch.connections.http.filters import FiltersApi
 from cliffwatch.connections.http.metrics import Metrics
 from cliffwatch.connections.http.public_api import PublicApi
 from cliffwatch.connections.imports.store import Imports
@@ -80,7 +81,8 @@ class Connections:
         config = ConfigApi(self.server, self._accounts, self._sources, self.destinations, self._clock)
         public = PublicApi(self._accounts, self._sources, self.destinations, self._clock)
         metrics = Metrics(public, self._sources, self._catalogue, self._ingest, self.destinations)
-        here = [*public.routes(), *metrics.routes()]
+        filters = FiltersApi(public, self.destinations)
+        here = [*public.routes(), *metrics.routes(), *filters.routes()]
         return [*oauth.routes(self.server), *config.routes(), Mount("/public", routes=here)]
 
     def application(self) -> Router:

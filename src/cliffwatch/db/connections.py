@@ -120,7 +120,7 @@ class DestinationRow(Base):
     enabled: Mapped[bool] = mapped_column(Boolean)
     settings: Mapped[dict[str, Any]] = mapped_column(SecretDocument("destinations.settings"))
     mappings: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # the subscriptions of a webhook
-    filter: Mapped[Long]  # FQL; "" lets everything pass
+    filters: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # in order; see delivery/filters.py
     created_ms: Mapped[Ms]
     retry_ms: Mapped[int] = mapped_column(BigInteger, default=0)
     attempts: Mapped[int] = mapped_column(Integer, default=0)

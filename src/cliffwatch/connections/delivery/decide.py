@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cliffwatch.connections.delivery.filters import Passed, Sieve, sieve
 from cliffwatch.connections.delivery.kinds import KINDS
 from cliffwatch.connections.model import Destination
 from cliffwatch.errors import InvalidInput
@@ -14,10 +15,6 @@ from cliffwatch.spec.fql import compile_filter
 
 FIRST_RETRY_MS = 1_000
 LONGEST_RETRY_MS = 15 * 60_000
-
-Passes = Callable[[Mapping[str, Any]], str]
-"""Gives "" for an event that is to be delivered, else why not."""
-
 
 Takes = Callable[[Mapping[str, Any]], bool]
 
@@ -30,22 +27,19 @@ class Reaction(enum.Enum):
     REFUSED = enum.auto()  # the other side does not want this request; again would change nothing
 
 
-def gate(destination: Destination) -> Passes:
-    """The way through the event's own `integrations`, then the destination's filter (segment-spec, 4.3)."""
+def gate(destination: Destination) -> Sieve:
+    """The way through the event's own `integrations`, then the destination's filters (segment-spec, 4.3)."""
     kind = KINDS[destination.kind]
     names = {kind.name, destination.name}
-    try:
-        keeps = compile_filter(destination.filter)
-    except InvalidInput:
-        return lambda _: "invalid_filter"  # an event that a broken filter might have stopped is not sent
+    sift = sieve(destination.filters)
 
-    def passes(event: Mapping[str, Any]) -> str:
+    def passes(event: Mapping[str, Any]) -> Passed:
         wanted = event.get("integrations")
         if isinstance(wanted, Mapping):
             own = [wanted[name] for name in names if name in wanted]
             if any(value is False for value in own) or (not own and wanted.get("All") is False):
-                return "integrations_off"
-        return "" if keeps(event) else "destination_filter"
+                return Passed(event, "integrations_off")
+        return sift(event)
 
     return passes
 

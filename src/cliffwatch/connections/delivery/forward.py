@@ -19,7 +19,8 @@ import msgspec
 import structlog
 
 from cliffwatch.clock import Clock
-from cliffwatch.connections.delivery.decide import Lane, Passes, Reaction, gate, lanes, reaction, wait_ms
+from cliffwatch.connections.delivery.decide import Lane, Reaction, gate, lanes, reaction, wait_ms
+from cliffwatch.connections.delivery.filters import Sieve
 from cliffwatch.connections.delivery.kinds import KINDS, Parcel
 from cliffwatch.connections.delivery.store import CountKey, Destinations
 from cliffwatch.connections.delivery.tap import unpack
@@ -38,6 +39,7 @@ HELD_BYTES = 4_000_000_000
 """What a destination that cannot be reached may leave on the disk; beyond it, its oldest events are given up."""
 
 _decode = msgspec.json.decode
+_encode = msgspec.json.encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +170,14 @@ class Forwarder:
         return True
 
     @staticmethod
-    def _sort(item: Item, passes: Passes, items: list[Item], counts: Counter[CountKey]) -> None:
-        reason = passes(item.event)
-        if reason:
-            counts[Outcome.FILTERED, *item.label, reason] += 1
-        else:
+    def _sort(item: Item, passes: Sieve, items: list[Item], counts: Counter[CountKey]) -> None:
+        passed = passes(item.event)
+        if passed.reason:
+            counts[Outcome.FILTERED, *item.label, passed.reason] += 1
+        elif passed.event is item.event:  # as it came, to the byte
             items.append(item)
+        else:
+            items.append(Item(item.after, _encode(passed.event), passed.event))
 
     def _deliver_all(self, destination: Destination, items: Sequence[Item], counts: Counter[CountKey]) -> bool:
         """Send the events every way that takes them; False when one has to wait."""

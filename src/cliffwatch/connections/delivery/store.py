@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
@@ -15,13 +15,13 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from cliffwatch.connections.delivery.filters import MOST_FILTERS, Filter, checked, of_document, to_document
 from cliffwatch.connections.delivery.kinds import KINDS
 from cliffwatch.connections.model import Destination, Outcome
 from cliffwatch.connections.rows import destination_of
 from cliffwatch.db import Database
 from cliffwatch.db.connections import DeliveryCountRow, DeliveryPositionRow, DestinationRow
 from cliffwatch.errors import Conflict, InvalidInput, NotFound
-from cliffwatch.spec.fql import compile_filter
 
 MINUTE_MS = 60_000
 KEPT_MS = 31 * 86_400_000
@@ -29,6 +29,8 @@ KEPT_MS = 31 * 86_400_000
 
 CountKey = tuple[Outcome, str, str, str]
 """(outcome, type, event name, reason)"""
+Kept = list[dict[str, Any]]
+"""Filters as their column holds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,11 @@ class Destinations:
         slug: str = "",
         install_id: int | None = None,
         mappings: Sequence[Mapping[str, Any]] = (),
-        filter_: str = "",
     ) -> Destination:
         """Raises InvalidInput naming the setting, and Conflict when the source has this slug already."""
         if kind not in KINDS:
             raise InvalidInput("destination kind", f"must be one of {', '.join(KINDS)}.")
         KINDS[kind].check(settings)
-        compile_filter(filter_)
         name = _checked_name(name or KINDS[kind].name)
         try:
             with self._database.write() as session:
@@ -85,7 +85,7 @@ class Destinations:
                     enabled=enabled,
                     settings=dict(settings),
                     mappings=[dict(mapping) for mapping in mappings],
-                    filter=filter_,
+                    filters=[],
                     created_ms=now,
                     retry_ms=0,
                     attempts=0,
@@ -131,7 +131,6 @@ class Destinations:
         enabled: bool | None = None,
         settings: Mapping[str, Any] | None = None,
         mappings: Sequence[Mapping[str, Any]] | None = None,
-        filter_: str | None = None,
     ) -> Destination:
         """Change what is given. Switched on again, it goes on with what comes from then on."""
         with self._database.write() as session:
@@ -143,9 +142,6 @@ class Destinations:
                 row.settings = dict(settings)
             if mappings is not None:
                 row.mappings = [dict(mapping) for mapping in mappings]
-            if filter_ is not None:
-                compile_filter(filter_)
-                row.filter = filter_
             if enabled and not row.enabled:
                 self._start_at_end(session, row.id)
             if enabled is not None:
@@ -160,6 +156,37 @@ class Destinations:
         with self._database.write() as session:
             session.delete(_row(session, workspace_id, destination_id))
         self._wanted = None
+
+    def add_filter(self, workspace_id: int, destination_id: int, made: Filter) -> Filter:
+        """It acts after the others, on what is delivered from now on; its id is given here. Raises InvalidInput."""
+        made = checked(made)
+
+        def add(kept: Kept) -> Kept:
+            if len(kept) >= MOST_FILTERS:
+                raise InvalidInput("filter", f"may be there {MOST_FILTERS} times at most.", "Change one of them.")
+            return [*kept, to_document(replace(made, id=next_id(destination_id, kept)))]
+
+        return self._edit_filters(workspace_id, destination_id, add)[-1]
+
+    def change_filter(
+        self, workspace_id: int, destination_id: int, filter_id: str, change: Callable[[Filter], Filter]
+    ) -> Filter:
+        """Raises NotFound, and InvalidInput when what `change` gives cannot be kept."""
+
+        def edit(kept: Kept) -> Kept:
+            after = to_document(checked(change(one_filter([of_document(one) for one in kept], filter_id))))
+            return [after if one["id"] == filter_id else one for one in kept]
+
+        return one_filter(self._edit_filters(workspace_id, destination_id, edit), filter_id)
+
+    def remove_filter(self, workspace_id: int, destination_id: int, filter_id: str) -> None:
+        """Raises NotFound."""
+
+        def remove(kept: Kept) -> Kept:
+            one_filter([of_document(one) for one in kept], filter_id)
+            return [one for one in kept if one["id"] != filter_id]
+
+        self._edit_filters(workspace_id, destination_id, remove)
 
     def active(self) -> Sequence[Destination]:
         """Every enabled destination of the installation."""
@@ -247,6 +274,19 @@ class Destinations:
         with self._database.write() as session:
             session.execute(delete(DeliveryCountRow).where(DeliveryCountRow.minute_ms < now - KEPT_MS))
 
+    def _edit_filters(
+        self,
+        workspace_id: int,
+        destination_id: int,
+        edit: Callable[[Kept], Kept],
+    ) -> Sequence[Filter]:
+        with self._database.write() as session:
+            row = _row(session, workspace_id, destination_id)
+            session.refresh(row, with_for_update=True)
+            row.filters = edit(row.filters)
+            row.retry_ms, row.attempts = 0, 0  # it may be what stood in the way
+            return destination_of(row).filters
+
     def _start_at_end(self, session: Session, destination_id: int) -> None:
         journal, end = self._journal_end()
         self._move(session, destination_id, journal, end)
@@ -278,6 +318,20 @@ class Destinations:
                     set_={"count": DeliveryCountRow.count + statement.excluded.count},
                 )
             )
+
+
+def next_id(destination_id: int, kept: Sequence[Mapping[str, Any]]) -> str:
+    """An id that none of these mappings or filters of the destination has."""
+    numbers = [int(str(one["id"]).rpartition("-")[2]) for one in kept if "-" in str(one["id"])]
+    return f"{destination_id}-{max(numbers, default=0) + 1}"
+
+
+def one_filter(filters: Sequence[Filter], filter_id: str) -> Filter:
+    """Raises NotFound."""
+    for one in filters:
+        if one.id == filter_id:
+            return one
+    raise NotFound(f"Filter {filter_id}", "does not exist on this destination.")
 
 
 def _row(session: Session, workspace_id: int, destination_id: int) -> DestinationRow:

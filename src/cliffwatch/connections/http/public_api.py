@@ -17,7 +17,7 @@ from starlette.routing import Route
 from cliffwatch.accounts import Accounts, Forbidden, Identity, Permission
 from cliffwatch.clock import Clock
 from cliffwatch.connections.delivery.kinds import KINDS, by_metadata_id
-from cliffwatch.connections.delivery.store import Destinations
+from cliffwatch.connections.delivery.store import Destinations, next_id
 from cliffwatch.connections.http import documents
 from cliffwatch.connections.http.asking import Asked, endpoint, json_answer
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound, Unavailable
@@ -117,7 +117,7 @@ class PublicApi:
         found = self._sources.create(who.workspace.id, name, self._clock())
         if given.get("enabled") is False:
             found = self._sources.update(who.workspace.id, found.id, enabled=False)
-        self._note(who, "source.create", f"source:{found.id}", name=name)
+        self.note(who, "source.create", f"source:{found.id}", name=name)
         return data({"source": documents.source(found)})
 
     def source(self, asked: Asked) -> Response:
@@ -135,21 +135,21 @@ class PublicApi:
             name=str(given["name"]) if given.get("name") is not None else None,
             enabled=truth(given, "enabled"),
         )
-        self._note(who, "source.update", f"source:{found.id}", name=found.name, enabled=found.enabled)
+        self.note(who, "source.update", f"source:{found.id}", name=found.name, enabled=found.enabled)
         return data({"source": documents.source(found)})
 
     def delete_source(self, asked: Asked) -> Response:
         """Only one that never saw an event goes; the others are switched off by hand, for what they hold is wanted."""
         who = self.may(asked, Permission.ADMIN)
         self._sources.discard(who.workspace.id, number(asked, "source"))
-        self._note(who, "source.delete", f"source:{asked.path['source']}")
+        self.note(who, "source.delete", f"source:{asked.path['source']}")
         return data({"status": "SUCCESS"})
 
     def create_write_key(self, asked: Asked) -> Response:
         who = self.may(asked, Permission.ADMIN)
         source_id = number(asked, "source")
         self._sources.add_key(who.workspace.id, source_id, self._clock())
-        self._note(who, "source.add_key", f"source:{source_id}")
+        self.note(who, "source.add_key", f"source:{source_id}")
         return data({"source": documents.source(self._sources.get(who.workspace.id, source_id))})
 
     def remove_write_key(self, asked: Asked) -> Response:
@@ -159,7 +159,7 @@ class PublicApi:
         if key is None:
             raise NotFound("Write key", "does not exist on this source.")
         self._sources.revoke_key(who.workspace.id, found.id, key.id, self._clock())
-        self._note(who, "source.revoke_key", f"source:{found.id}", key=key.id)
+        self.note(who, "source.revoke_key", f"source:{found.id}", key=key.id)
         return data({"status": "SUCCESS"})
 
     def connected_destinations(self, asked: Asked) -> Response:
@@ -202,7 +202,7 @@ class PublicApi:
             self._clock(),
             enabled=truth(given, "enabled") is not False,
         )
-        self._note(who, "destination.create", f"destination:{made.id}", kind=kind.key, name=made.name)
+        self.note(who, "destination.create", f"destination:{made.id}", kind=kind.key, name=made.name)
         return data({"destination": documents.destination(made)})
 
     def destination(self, asked: Asked) -> Response:
@@ -221,13 +221,13 @@ class PublicApi:
             enabled=truth(given, "enabled"),
             settings=settings_of(given, before.settings) if "settings" in given else None,
         )
-        self._note(who, "destination.update", f"destination:{changed.id}", enabled=changed.enabled)
+        self.note(who, "destination.update", f"destination:{changed.id}", enabled=changed.enabled)
         return data({"destination": documents.destination(changed)})
 
     def delete_destination(self, asked: Asked) -> Response:
         who = self.may(asked, Permission.ADMIN)
         self._destinations.delete(who.workspace.id, number(asked, "destination"))
-        self._note(who, "destination.delete", f"destination:{asked.path['destination']}")
+        self.note(who, "destination.delete", f"destination:{asked.path['destination']}")
         return data({"status": "SUCCESS"})
 
     def subscriptions(self, asked: Asked) -> Response:
@@ -242,10 +242,9 @@ class PublicApi:
         found = self._destinations.get(who.workspace.id, number(asked, "destination"))
         if len(found.mappings) >= MOST_MAPPINGS:
             raise InvalidInput("subscription", f"may be there {MOST_MAPPINGS} times at most.")
-        numbers = [int(str(one["id"]).rpartition("-")[2]) for one in found.mappings if "-" in str(one["id"])]
-        mapping = documents.mapping(found, asked.document(), {"id": f"{found.id}-{max(numbers, default=0) + 1}"})
+        mapping = documents.mapping(found, asked.document(), {"id": next_id(found.id, found.mappings)})
         self._destinations.update(who.workspace.id, found.id, mappings=[*found.mappings, mapping])
-        self._note(who, "destination.update", f"destination:{found.id}", subscription=mapping["id"])
+        self.note(who, "destination.update", f"destination:{found.id}", subscription=mapping["id"])
         return data({"destinationSubscription": documents.subscription(found, mapping)})
 
     def subscription(self, asked: Asked) -> Response:
@@ -271,7 +270,7 @@ class PublicApi:
         self._destinations.update(who.workspace.id, found.id, mappings=left)
         return data({"status": "SUCCESS"})
 
-    def _note(self, who: Identity, action: str, subject: str, **detail: Any) -> None:
+    def note(self, who: Identity, action: str, subject: str, **detail: Any) -> None:
         self._accounts.audit(who.workspace.id, who.label, action, subject, detail, "", self._clock())
 
 

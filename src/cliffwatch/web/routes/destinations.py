@@ -14,6 +14,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.web.forms import Posted, PostedForm, said
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views import destinations as views
+from cliffwatch.web.views.destination_filters import line as filter_line
 from cliffwatch.web.visit import Administering, Reading, Visit
 
 router = APIRouter()
@@ -71,11 +72,10 @@ def save(visit: Administering, destination_id: int, posted: PostedForm) -> Respo
             name=posted.text("name"),
             settings=views.settings_of(kind, posted, before.settings),
             mappings=views.mappings_of(kind, posted, before.mappings),
-            filter_=posted.text("filter"),
         )
     except InvalidInput as error:
         return _page(visit, before, _typed(posted), {_field(error): said(error)}, 422)
-    visit.audit("destination.update", f"destination:{destination_id}", filter=posted.text("filter"))
+    visit.audit("destination.update", f"destination:{destination_id}", name=posted.text("name"))
     return see_other(f"/destinations/{destination_id}", "Your changes are saved.")
 
 
@@ -110,7 +110,7 @@ def _page(
         fields=views.fields(found, typed, with_secrets=may),
         url=typed.get("url", views.url_of(found)),
         name=typed.get("name", found.name),
-        filter=typed.get("filter", found.filter),
+        filters=[filter_line(one) for one in found.filters],
         errors=errors,
         health=_health(visit, found),
         state=views.state(found, visit.zone, visit.now),
@@ -127,6 +127,6 @@ def _typed(posted: Posted) -> Mapping[str, str]:
 
 
 def _field(error: InvalidInput) -> str:
-    return {"Destination name": "name", "filter": "filter", "settings.url": "url"}.get(
+    return {"Destination name": "name", "settings.url": "url"}.get(
         error.subject, error.subject.removeprefix("settings.")
     )
