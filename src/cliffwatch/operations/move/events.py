@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ class Plan:
     """What makes a table there the same as here. `write`: stretch -> owner -> prints of the rows, None for all."""
 
     layout: Layout
+    here: Mapping[Chunk, Sum]
     write: dict[int, dict[int, Prints | None]] = field(default_factory=dict)
     delete: list[Chunk] = field(default_factory=list)
     rows: int = 0
@@ -60,7 +61,7 @@ def copy_events(source: DuckDBStore, target: ClickHouseStore, progress: Progress
     plans = []
     for place, layout in enumerate(LAYOUTS):
         progress(_COMPARING * place / len(LAYOUTS), f"Comparing {layout.name}")
-        plans.append(make_plan(layout, source.chunks, target.chunks))
+        plans.append(make_plan(layout, source.chunks, target.chunks, source.chunks.sums(layout)))
     total, done = max(sum(plan.rows for plan in plans), 1), 0
     for plan in plans:
         if plan.delete:
@@ -70,26 +71,27 @@ def copy_events(source: DuckDBStore, target: ClickHouseStore, progress: Progress
             _write(target, plan.layout, table)
             done += len(table)
             progress(_COMPARING + _WRITING * done / total, f"Writing {plan.layout.name}")
-    for place, layout in enumerate(LAYOUTS):
+    for place, plan in enumerate(plans):
+        name = plan.layout.name
         share = _COMPARING + _WRITING + (1 - _COMPARING - _WRITING) * place / len(LAYOUTS)
-        progress(share, f"Reading {layout.name} again")
-        if not make_plan(layout, source.chunks, target.chunks).is_nothing:
-            raise Unavailable(
-                f"event store {layout.name}", "is not what was written.", "Move again; what is there is kept."
-            )
+        progress(share, f"Reading {name} again")
+        if not plan.is_nothing and not make_plan(plan.layout, source.chunks, target.chunks, plan.here).is_nothing:
+            raise Unavailable(f"event store {name}", "is not what was written.", "Move again; what is there is kept.")
     for position in source.positions:
         target.write(None, None, position)
-    rows = {layout.name: sum(one.rows for one in source.chunks.sums(layout).values()) for layout in LAYOUTS}
-    return Copied(rows, {plan.layout.name: plan.rows for plan in plans})
+    return Copied(
+        {plan.layout.name: sum(one.rows for one in plan.here.values()) for plan in plans},
+        {plan.layout.name: plan.rows for plan in plans},
+    )
 
 
-def make_plan(layout: Layout, source: Chunked, target: Chunked) -> Plan:
-    """Compare a table's chunks; where both have one and they differ, its rows.
+def make_plan(layout: Layout, source: Chunked, target: Chunked, here: Mapping[Chunk, Sum]) -> Plan:
+    """Compare a table's chunks, of which the source's have the sums `here`; where they differ, their rows.
 
     Servers may hold a row twice, which counts once; so chunks of different sums may hold the same rows.
     """
-    here, there = source.sums(layout), target.sums(layout)
-    plan = Plan(layout)
+    there = target.sums(layout)
+    plan = Plan(layout, here)
     for chunk in sorted(here.keys() | there.keys()):
         ours, theirs = here.get(chunk, Sum(0, 0)), there.get(chunk)
         if ours == theirs:
