@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.panel import Panel
@@ -21,7 +22,9 @@ from cliffwatch.app import Application
 from cliffwatch.demo.sender import Plan
 from cliffwatch.demo.shop import HOUR_MS
 from cliffwatch.demo.streams import SHOP_STREAMS
+from cliffwatch.engage import ComputationKind
 from cliffwatch.errors import CliffwatchError, InvalidInput
+from cliffwatch.goals import GoalGiven
 from cliffwatch.incidents import Incident, IncidentState
 from cliffwatch.notify import Inbox
 from cliffwatch.serving import serve_forever
@@ -34,6 +37,7 @@ TIME_ZONE = "Europe/Berlin"
 MARKER = ".cliffwatch-demo"
 PROBLEM_HOURS_AGO = 3
 PROBLEM_HOURS = 30
+AUDIENCE = ("Order Completed Last 30days", "event('Order Completed').within(30 days).count() >= 1")
 WAIT_SECONDS = 900  # a busy machine takes its time; progress is shown
 
 
@@ -132,6 +136,7 @@ class _Director:
             self._create_streams(application, workspace, source.id, progress)
             (services.settings.data_dir / MARKER).write_text("complete")
             incident = self._wait_for_incident(application, workspace, progress)
+        self._add_goal_and_audience(application, workspace)
         self._tell(address, incident)
 
     def _plan(self, address: str, key: str, now: int) -> Plan:
@@ -198,6 +203,14 @@ class _Director:
                 return found[0]
             time.sleep(0.1)
         return None
+
+    def _add_goal_and_audience(self, application: Application, workspace: int) -> None:
+        services, now = application.services, application.services.clock()
+        (revenue,) = [stream for stream in services.streams.list(workspace) if stream.name == "Revenue"]
+        given = GoalGiven("8 million a month", revenue.id, revenue.definition.measures[0].key, 8_000_000.0)
+        goal = services.goals.create(revenue, given, ZoneInfo(TIME_ZONE), by="Robin Weber", now=now)
+        services.pipeline.goals.look_at(goal, now)
+        services.engage.create(workspace, ComputationKind.AUDIENCE, *AUDIENCE, now, watched=False)
 
     def _resume(self, application: Application, address: str) -> None:
         services = application.services
