@@ -41,6 +41,7 @@ from cliffwatch.operations import Front, Metrics
 from cliffwatch.operations.backup import BackupWorker
 from cliffwatch.operations.move import refuse_moved
 from cliffwatch.pipeline import Around, Pipeline, Previews
+from cliffwatch.pipeline.preview import preview
 from cliffwatch.processes import OwnFolder, ProcessRole, check_may_share, free_folders, own_folder
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
@@ -101,6 +102,7 @@ class Application:
         self._left.stop(20.0)
         self.backups.stop()
         self.services.previews.close()
+        self.services.engage.previews.close()
         self.services.watcher.stop()
         self.services.pipeline.stop()
         self.services.engage.stop()
@@ -272,7 +274,7 @@ def build_services(
         noise=NoiseReviews(database, incidents, monitors, guidance),
         watcher=watcher,
         pipeline=pipeline,
-        previews=Previews(store, clock, labels),
+        previews=Previews(lambda request, tell: preview(store, request, clock(), tell, labels), clock),
         connections=connections,
         engage=engage,
         around=around,

@@ -21,7 +21,8 @@ from cliffwatch.notify.links import Links
 from cliffwatch.notify.noise import NoiseReviews
 from cliffwatch.notify.routing import Routing
 from cliffwatch.notify.watcher import Watcher
-from cliffwatch.pipeline import Around, Pipeline, Previews
+from cliffwatch.pipeline import Around, Pipeline, Preview, Previews
+from cliffwatch.pipeline.preview import Request
 from cliffwatch.settings import Settings
 from cliffwatch.sso import SingleSignOn
 from cliffwatch.store import EventStore
@@ -60,7 +61,7 @@ class Services:
     noise: NoiseReviews
     watcher: Watcher
     pipeline: Pipeline
-    previews: Previews
+    previews: Previews[Request, Preview]
     connections: Connections
     engage: Engage
     around: Around

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from tests.databases import Backend
 from tests.engage.conftest import owned
 from tests.engage.house import DAY, HOUR, House
 
-from cliffwatch.engage import Engage, Mode
+from cliffwatch.engage import Asked, ComputationKind, Engage, Mode
+from cliffwatch.pipeline.preview import Cancelled
 from cliffwatch.store import Person
 
 RECENT = "event('Order Completed').within(30 days).count() >= 1"
@@ -154,6 +156,26 @@ def test_a_changed_query_sends_what_differs_from_what_was_told(house: House) -> 
     )
     house.step(HOUR)
     assert house.told("buyers") == {"ann": [True, False], "bob": [True]}
+
+
+def test_a_preview_says_how_far_it_is_and_can_be_given_up(house: House) -> None:
+    for user in "ab":
+        house.ordered(user, at=house.clock.now - DAY)
+        house.clock.now += 2 * HOUR
+    asked = Asked(house.workspace, ComputationKind.AUDIENCE, "event('Order Completed').count() >= 1")
+    heard: list[tuple[int, int]] = []
+    found = house.services.engage.preview(asked, lambda done, total: heard.append((done, total)))
+    assert (found.size, found.everybody, {one.label for one in found.sample}) == (2, 2, {"a", "b"})
+    assert heard
+    assert heard == sorted(heard)
+    assert all(total == 1000 for _, total in heard)
+
+    def unwanted(done: int, total: int) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        house.services.engage.preview(replace(asked, query="event('Other').count() = 0"), unwanted)
+    assert house.services.engage.computations.claim(house.workspace, house.clock.now, 1) is not None  # nobody holds it
 
 
 def test_a_paused_sync_goes_on_where_it_stopped(house: House) -> None:

@@ -74,6 +74,10 @@ def asked(**changes: Any) -> Request:
     return Request(1, 1, parse(DEFINITION | changes), None, monitors)
 
 
+def previews_of(store: EventStore) -> Previews[Request, Preview]:
+    return Previews(lambda request, tell: preview(store, request, NOW, tell), lambda: NOW)
+
+
 def made(store: EventStore, request: Request) -> Preview:
     return preview(store, request, NOW, lambda *_: None)
 
@@ -152,7 +156,7 @@ def test_a_monitor_that_asks_for_rises_hears_of_no_dip(archive: EventStore) -> N
 
 
 def test_the_same_question_is_answered_once(archive: EventStore) -> None:
-    previews = Previews(archive, lambda: NOW)
+    previews = previews_of(archive)
     first = previews.ask("robin", asked())
     assert first.finished.wait(60)
     assert previews.ask("kim", asked()) is first
@@ -179,7 +183,7 @@ class SlowStore:
 
 def test_another_question_gives_up_the_one_before(archive: EventStore) -> None:
     slow: Any = SlowStore(archive)
-    previews = Previews(slow, lambda: NOW)
+    previews = previews_of(slow)
     first = previews.ask("robin", asked())
     assert slow.asked.wait(60)
     second = previews.ask("robin", asked(events=["Never"]))
@@ -195,7 +199,7 @@ def test_another_question_gives_up_the_one_before(archive: EventStore) -> None:
 def test_a_fault_is_told_to_whoever_waits() -> None:
     store = open_store(None)
     store.close()
-    previews = Previews(store, lambda: NOW)
+    previews = previews_of(store)
     waiting = previews.ask("robin", asked())
     assert waiting.finished.wait(60)
     assert "closed" in waiting.error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Callable
 
 import pytest
@@ -96,6 +97,27 @@ def test_an_error_in_the_text_is_shown_at_its_very_place(house: House, browse: C
     page.get_by_label("Query", exact=True).press("Tab")
     expect(page.locator("#preview mark")).to_have_text("counts", timeout=30_000)
     expect(page.locator("#preview")).to_contain_text("At character 12")
+
+
+def test_a_preview_that_takes_longer_shows_how_far_it_is_and_then_who_that_is(house: House) -> None:
+    engage, client, workspace = house.services.engage, house.client(), house.owner.workspace.id
+    typed = {"kind": "audience", "name": "Slow", "query": "event('Never Before').count() = 0", "anonymous": "yes"}
+
+    def held() -> int:
+        fence = engage.computations.claim(workspace, house.services.clock(), 600_000)
+        if fence is None:
+            time.sleep(0.05)
+        return fence or held()
+
+    fence = held()  # audiences are being computed
+    waits = client.post("/audiences/new/preview", data=typed).text
+    engage.computations.renew(workspace, fence, 0)
+    assert "Progress of the preview" in waits
+    assert "hx-post" in waits
+    deadline = time.monotonic() + 60
+    while "Progress of the preview" in (text := client.post("/audiences/new/preview", data=typed).text):
+        assert time.monotonic() < deadline
+    assert "<dt>People</dt>" in text
 
 
 def test_a_query_that_cannot_be_read_is_not_saved_and_nothing_typed_is_lost(house: House) -> None:

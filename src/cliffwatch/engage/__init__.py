@@ -9,9 +9,10 @@ identify and track calls at every transition, exactly once. Never looks into eve
 
 from cliffwatch.engage.language import InvalidQuery
 from cliffwatch.engage.model import Change, Computation, ComputationKind, Mode, Pass, Sync, SyncRun
-from cliffwatch.engage.service import Engage, Member, Preview, computation_kind
+from cliffwatch.engage.service import Asked, Engage, Member, Preview, computation_kind
 
 __all__ = [
+    "Asked",
     "Change",
     "Computation",
     "ComputationKind",

@@ -29,7 +29,7 @@ from cliffwatch.engage.evaluate import Evaluator, changed
 from cliffwatch.engage.language.model import Definition, Reduce, traits
 from cliffwatch.engage.model import MINUTE_MS, Computation, Pass
 from cliffwatch.engage.plan import Planner, edges, is_incremental
-from cliffwatch.engage.space import Layout, Spaces
+from cliffwatch.engage.space import Layout, Report, Spaces
 from cliffwatch.engage.store import Computations, definition_of
 from cliffwatch.errors import CliffwatchError
 from cliffwatch.ingest import Sources
@@ -116,9 +116,21 @@ class Passes:
             self._guarded(one, definitions[one.id], evaluator, layout, keys, fence)
 
     def evaluator(
-        self, workspace_id: int, fence: int, definitions: Sequence[Definition], now: int, *, anonymous: bool
+        self,
+        workspace_id: int,
+        fence: int,
+        definitions: Sequence[Definition],
+        now: int,
+        *,
+        anonymous: bool,
+        report: Report,
     ) -> Evaluator:
         """An evaluator for definitions that are not saved; whoever calls it holds the workspace."""
+
+        def reported(progress: float) -> None:
+            self._computations.renew(workspace_id, fence, self._clock() + LEASE_MS)
+            report(progress)
+
         active = [one for one in self._computations.list(workspace_id) if one.enabled]
         by_name = self._sources_of(workspace_id)
         layout = self._spaces.bring_up(
@@ -127,7 +139,7 @@ class Passes:
             sorted(set(by_name.values())),
             [*definitions, *(definition_of(one.kind, one.query) for one in active)],
             {one.key for one in active},
-            lambda _: self._computations.renew(workspace_id, fence, self._clock() + LEASE_MS),
+            reported,
         )
         universe = self._universe(workspace_id, anonymous=anonymous)
         return Evaluator(self._trails, Planner(layout.trails, now, by_name), universe, self._known(active))

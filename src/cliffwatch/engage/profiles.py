@@ -1,4 +1,4 @@
-"""Segment's Profile API over the people of a workspace (segment-spec, 6.3): traits, events and ids of one of them.
+"""Segment's Profile API over the people of a workspace (segment-spec, 6.3): traits, events, ids and accounts of one.
 
 Whoever asks has an API token of this installation with the right to read, as the user of Basic, with or without a colon
 behind it. A space is the workspace: `spa_1`, or its number.
@@ -26,7 +26,7 @@ from cliffwatch.errors import CliffwatchError, InvalidInput, NotFound, Unavailab
 from cliffwatch.ingest import Sources
 from cliffwatch.limits import Limiter, Rate
 from cliffwatch.notify.message import iso
-from cliffwatch.store import EventStore
+from cliffwatch.store import ArchiveBatch, EventStore
 from cliffwatch.store.trails import Identifier
 
 log = structlog.get_logger(__name__)
@@ -37,6 +37,8 @@ DEFAULT_LIMIT = 10
 MOST = 200
 MOST_IDENTIFIES = 2_000
 """Identify events of a person whose traits are put together, the newest."""
+MOST_GROUPS = 2_000
+"""Group events of a person whose accounts are listed, the newest."""
 _CLASSES = ("audience", "computed_trait")
 
 
@@ -61,7 +63,13 @@ class Profiles:
 
     def application(self) -> Router:
         base = "/v1/spaces/{space}/collections/{collection}/profiles/{profile}"
-        answers = {"traits": self.traits, "events": self.events, "external_ids": self.external_ids}
+        answers = {
+            "traits": self.traits,
+            "events": self.events,
+            "external_ids": self.external_ids,
+            "metadata": self.metadata,
+            "links": self.links,
+        }
         routes = [
             Route(f"{base}/{name}", endpoint(answer, failed), methods=["GET"]) for name, answer in answers.items()
         ]
@@ -89,10 +97,7 @@ class Profiles:
         """The whole events of a person that are kept, the newest first."""
         workspace, person = self._person(asked)
         limit, start = _limit(asked), _start(asked)
-        names = asked.all("include")
-        users, anonymous = self._ids(workspace, person)
-        sources = self._source_ids(workspace)
-        batch = self._store.trails.events(sources, users, anonymous, (), names, start, limit + 1)
+        batch = self._events(workspace, person, names=asked.all("include"), skip=start, limit=limit + 1)
         bodies = [json.loads(body) for body in batch.body]
         data = [
             {
@@ -120,6 +125,61 @@ class Profiles:
         page, cursor = _paged(asked, data)
         return json_answer(200, {"data": page, "cursor": cursor})
 
+    def metadata(self, asked: Asked) -> Response:
+        """When a person was first and last heard of, and by which messages of which sources; null where no whole event
+        is kept."""
+        workspace, person = self._person(asked)
+        found: dict[str, Any] = {"expires_at": None}
+        for which, at, oldest in (("first", "created_at", True), ("last", "updated_at", False)):
+            batch = self._events(workspace, person, limit=1, oldest=oldest)
+            known = len(batch) > 0
+            found[at] = iso(int(batch.ts_ms[0])) if known else None
+            found[f"{which}_message_id"] = json.loads(batch.body[0]).get("messageId") if known else None
+            found[f"{which}_source_id"] = str(batch.source_id[0]) if known else None
+        return json_answer(200, {"metadata": found, "cursor": _cursor(asked, 0, _limit(asked), more=False)})
+
+    def links(self, asked: Asked) -> Response:
+        """The accounts of a person: those that their group events named, each with when it first did, by name."""
+        workspace, person = self._person(asked)
+        batch = self._events(workspace, person, kinds=("group",), limit=MOST_GROUPS)
+        since: dict[str, int] = {}
+        for body, ts in zip(batch.body, batch.ts_ms.tolist(), strict=True):  # the newest first
+            group = json.loads(body).get("groupId")
+            if isinstance(group, str) and group:
+                since[group] = ts
+        data = [
+            {
+                "to_collection": "accounts",
+                "external_ids": [
+                    {
+                        "id": group,
+                        "type": "group_id",
+                        "collection": "accounts",
+                        "created_at": iso(ts),
+                        "encoding": "none",
+                    }
+                ],
+            }
+            for group, ts in sorted(since.items())
+        ]
+        page, cursor = _paged(asked, data)
+        return json_answer(200, {"data": page, "cursor": cursor})
+
+    def _events(
+        self,
+        workspace: int,
+        person: int,
+        *,
+        kinds: Sequence[str] = (),
+        names: Sequence[str] = (),
+        skip: int = 0,
+        limit: int,
+        oldest: bool = False,
+    ) -> ArchiveBatch:
+        users, anonymous = self._ids(workspace, person)
+        sources = self._source_ids(workspace)
+        return self._store.trails.events(sources, users, anonymous, kinds, names, skip, limit, oldest=oldest)
+
     def _person(self, asked: Asked) -> tuple[int, int]:
         """(workspace, person) of the address. Raises Stranger, Forbidden, NotFound, TooFast."""
         now, token = self._clock(), _token(asked.headers.get("authorization", ""))
@@ -143,9 +203,7 @@ class Profiles:
         return workspace, person
 
     def _said(self, workspace: int, person: int) -> dict[str, Any]:
-        users, anonymous = self._ids(workspace, person)
-        sources = self._source_ids(workspace)
-        batch = self._store.trails.events(sources, users, anonymous, ("identify",), (), 0, MOST_IDENTIFIES)
+        batch = self._events(workspace, person, kinds=("identify",), limit=MOST_IDENTIFIES)
         found: dict[str, Any] = {}
         for body in batch.body:  # the newest first
             said = json.loads(body).get("traits")

@@ -25,6 +25,8 @@ from cliffwatch.engage.syncs import Syncs
 from cliffwatch.errors import Conflict, InvalidInput, Unavailable
 from cliffwatch.ingest import Ingest, Sources
 from cliffwatch.loops import Loops
+from cliffwatch.pipeline import Previews
+from cliffwatch.pipeline.preview import Tell
 from cliffwatch.store import EventStore
 from cliffwatch.store.trails import Identifier
 from cliffwatch.streams import Streams
@@ -35,7 +37,8 @@ log = structlog.get_logger(__name__)
 IDLE_SECONDS = 1.0
 TIDY_MS = 3_600_000
 SAMPLE = 8
-PREVIEW_PATIENCE_SECONDS = 10.0
+PREVIEW_PATIENCE_SECONDS = 600.0
+"""How long a preview waits while audiences are being computed, unless it is given up before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,20 @@ class Member:
                 if identifier.kind == kind:
                     return identifier.id
         return self.ids[0].id if self.ids else f"person {self.person}"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query that is not saved."""
+
+    workspace_id: int
+    kind: ComputationKind
+    query: str
+    anonymous: bool = False
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return (self.workspace_id, self.kind, self.query, self.anonymous)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +109,7 @@ class Engage:
         self.sizes = Sizes(database, self.computations, sources, streams, ingest)
         self._loops = Loops({"compute": self.compute, "sync": self.sender.step}, IDLE_SECONDS, "engage_pass_failed")
         self._tidied_ms = 0
+        self.previews = Previews(self.preview, clock)
 
     def start(self) -> None:
         self._loops.start()
@@ -169,12 +187,21 @@ class Engage:
                 self._sources.get(computation.workspace_id, int(source))
         return self.syncs.create(computation.id, kind, settings, mode, now, per_second=per_second)
 
-    def preview(self, workspace_id: int, kind: ComputationKind, query: str, *, anonymous: bool = False) -> Preview:
-        """Size and sample of a query that is not saved. Raises InvalidQuery, Unavailable while others compute."""
-        definition, now, started = definition_of(kind, query), self._clock(), time.perf_counter()
-        fence = self._claim(workspace_id)
+    def preview(self, asked: Asked, tell: Tell) -> Preview:
+        """Size and sample of a query that is not saved; `tell` hears how far the reading of events is, in thousandths.
+        Raises InvalidQuery, Unavailable while others compute, Cancelled."""
+        definition, now, started = definition_of(asked.kind, asked.query), self._clock(), time.perf_counter()
+        workspace_id = asked.workspace_id
+        fence = self._claim(workspace_id, tell)
         try:
-            evaluator = self.passes.evaluator(workspace_id, fence, [definition], now, anonymous=anonymous)
+            evaluator = self.passes.evaluator(
+                workspace_id,
+                fence,
+                [definition],
+                now,
+                anonymous=asked.anonymous,
+                report=lambda progress: tell(int(1000 * progress), 1000),
+            )
             everybody = int(evaluator.universe.sum())
             if isinstance(definition, Reduce):
                 table = evaluator.values(definition)
@@ -225,7 +252,7 @@ class Engage:
             ids.setdefault(identifier.person, []).append(identifier)
         return [Member(person, tuple(ids.get(person, ())), value) for person, value in values.items()]
 
-    def _claim(self, workspace_id: int) -> int:
+    def _claim(self, workspace_id: int, tell: Tell) -> int:
         until = time.monotonic() + PREVIEW_PATIENCE_SECONDS
         while True:
             fence = self.computations.claim(workspace_id, self._clock(), LEASE_MS)
@@ -233,6 +260,7 @@ class Engage:
                 return fence
             if time.monotonic() > until:
                 raise Unavailable("preview", "has to wait: audiences are being computed.", "Try again in a moment.")
+            tell(0, 0)
             time.sleep(0.1)
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, Protocol, TypeVar
 
 import structlog
 
 from cliffwatch.clock import Clock
 from cliffwatch.errors import CliffwatchError
-from cliffwatch.pipeline.preview import Cancelled, Preview, Request, preview
-from cliffwatch.store import EventStore
-from cliffwatch.streams.labels import NO_LABELS, Labels
+from cliffwatch.pipeline.preview import Cancelled, Tell
 
 log = structlog.get_logger(__name__)
 
@@ -22,15 +22,28 @@ FRESH_MS = 5 * 60_000
 """A preview older than this is made again: events have come meanwhile."""
 
 
-class Waiting:
+class Keyed(Protocol):
+    """What a preview is asked for."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Two requests with the same key have the same answer at the same time."""
+        ...
+
+
+R = TypeVar("R", bound=Keyed)
+P = TypeVar("P")
+
+
+class Waiting(Generic[R, P]):
     """One preview: how far it is, then what came of it."""
 
-    def __init__(self, request: Request, asked_ms: int) -> None:
+    def __init__(self, request: R, asked_ms: int) -> None:
         self.request = request
         self.asked_ms = asked_ms
         self.done = 0
         self.total = 0
-        self.result: Preview | None = None
+        self.result: P | None = None
         self.error = ""
         self.finished = threading.Event()
         self._unwanted = threading.Event()
@@ -51,19 +64,21 @@ class Waiting:
             raise Cancelled
 
 
-class Previews:
-    """Starts previews and remembers them. Whoever asks for another one gives up the one before."""
+class Previews(Generic[R, P]):
+    """Starts previews and remembers them. Whoever asks for another one gives up the one before.
 
-    def __init__(self, store: EventStore, clock: Clock, labels: Labels = NO_LABELS) -> None:
-        self._store = store
+    `make` gives the preview of a request, and says meanwhile how far it is, which raises once nobody waits for it.
+    """
+
+    def __init__(self, make: Callable[[R, Tell], P], clock: Clock) -> None:
+        self._preview = make
         self._clock = clock
-        self._labels = labels
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[object, ...], Waiting] = OrderedDict()
-        self._current: dict[str, Waiting] = {}
+        self._known: OrderedDict[tuple[object, ...], Waiting[R, P]] = OrderedDict()
+        self._current: dict[str, Waiting[R, P]] = {}
         self._threads = ThreadPoolExecutor(AT_ONCE, "cliffwatch-preview")
 
-    def ask(self, who: str, request: Request) -> Waiting:
+    def ask(self, who: str, request: R) -> Waiting[R, P]:
         """The preview of this request: a fresh one that is known, or one that begins now. Returns at once."""
         now = self._clock()
         with self._lock:
@@ -87,10 +102,10 @@ class Previews:
                 waiting.cancel()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _make(self, waiting: Waiting) -> None:
+    def _make(self, waiting: Waiting[R, P]) -> None:
         try:
             waiting.tell(0, 0)
-            waiting.result = preview(self._store, waiting.request, self._clock(), waiting.tell, self._labels)
+            waiting.result = self._preview(waiting.request, waiting.tell)
         except CliffwatchError as error:
             waiting.error = str(error)
         except Exception as error:  # the person who waits must hear of any fault; the log tells the cause

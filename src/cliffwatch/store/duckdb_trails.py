@@ -149,6 +149,8 @@ class DuckDBTrails(Trails):
         names: Sequence[str],
         skip: int,
         limit: int,
+        *,
+        oldest: bool = False,
     ) -> ArchiveBatch:
         where = [
             "list_contains(?::BIGINT[], source_id)",
@@ -160,8 +162,9 @@ class DuckDBTrails(Trails):
             if wanted:
                 where.append(f"list_contains(?::VARCHAR[], {column})")
                 values.append(list(wanted))
+        order = "ASC" if oldest else "DESC"
         sql = f"""SELECT * FROM archive WHERE {" AND ".join(where)}
-            ORDER BY ts DESC, message_hash DESC LIMIT ? OFFSET ?"""  # noqa: S608 - values are bound
+            ORDER BY ts {order}, message_hash {order} LIMIT ? OFFSET ?"""  # noqa: S608 - values are bound
         with self._file.reader() as reader:
             return arrow.archive_batch(table_of(reader, sql, [*values, limit, skip]))
 

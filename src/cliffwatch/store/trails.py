@@ -242,9 +242,11 @@ class Trails(Protocol):
         names: Sequence[str],
         skip: int,
         limit: int,
+        *,
+        oldest: bool = False,
     ) -> ArchiveBatch:
         """Whole events of one person (by user id, else by anonymous id) of these kinds and names (empty: all), the
-        newest first by (ts, message hash), without the first `skip`."""
+        newest (or `oldest`) first by (ts, message hash), without the first `skip`."""
         ...
 
     def find(self, workspace_id: int, kind: str, ids: Sequence[str]) -> dict[str, int]:

@@ -149,16 +149,19 @@ class ClickHouseTrails(Trails):
         names: Sequence[str],
         skip: int,
         limit: int,
+        *,
+        oldest: bool = False,
     ) -> ArchiveBatch:
         users, anonymous = sql.one_of("user_id", list(user_ids)), sql.one_of("anonymous_id", list(anonymous_ids))
         where = [sql.one_of("source_id", list(source_ids)), f"({users} OR (user_id = '' AND {anonymous}))"]
         where += [sql.one_of(column, list(wanted)) for column, wanted in (("kind", kinds), ("name", names)) if wanted]
-        theirs = " AND ".join(where)
+        theirs, order = " AND ".join(where), "ASC" if oldest else "DESC"
         copies = sql.later_copies(self._link.local(ARCHIVE), "source_id", theirs, *_ALWAYS)
         return archive_batch(
             self._link.read(
                 f"""SELECT {", ".join(COLUMNS)} FROM {self._link.whole(ARCHIVE)}
-                WHERE {theirs} AND row_id NOT IN ({copies}) ORDER BY ts DESC, message_hash DESC LIMIT {skip}, {limit}"""  # noqa: S608 - texts are quoted
+                WHERE {theirs} AND row_id NOT IN ({copies})
+            ORDER BY ts {order}, message_hash {order} LIMIT {skip}, {limit}"""  # noqa: S608 - texts are quoted
             )
         )
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from cliffwatch.accounts import Permission
-from cliffwatch.engage import Computation, ComputationKind, InvalidQuery, computation_kind
+from cliffwatch.engage import Asked, Computation, ComputationKind, InvalidQuery, computation_kind
 from cliffwatch.engage.language import show
 from cliffwatch.engage.store import definition_of, key_of_name
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput
@@ -25,6 +25,8 @@ router = APIRouter()
 
 MONTH_MS = 30 * 86_400_000
 MOST_NAMES = 200
+AT_ONCE_SECONDS = 0.5
+"""A preview that takes longer shows how far it is."""
 
 
 @router.get("/audiences")
@@ -144,18 +146,19 @@ def preview(visit: Reading, posted: PostedForm) -> Response:
     """Size and sample of what is typed, or the place where it goes wrong."""
     kind, query = computation_kind(posted.text("kind")), posted.raw("query").replace("\r\n", "\n")
     key = key_of_name(posted.text("name")) if posted.text("name").isascii() else ""
-    values: dict[str, Any] = {"wrong": None, "problem": "", "found": None, "key": key, "sample": ()}
+    values: dict[str, Any] = {"wrong": None, "problem": "", "found": None, "key": key, "sample": (), "waiting": None}
     if not query.strip():
         return visit.part("engage/preview.html", **values)
     try:
-        found = visit.services.engage.preview(
-            visit.workspace_id, kind, query, anonymous=posted.text("anonymous") == "yes"
-        )
+        definition_of(kind, query)
     except InvalidQuery as error:
-        values["wrong"] = views.wrong(query, error)
-    except CliffwatchError as error:
-        values["problem"] = str(error)
-    else:
+        return visit.part("engage/preview.html", **values | {"wrong": views.wrong(query, error)})
+    asked = Asked(visit.workspace_id, kind, query, posted.text("anonymous") == "yes")
+    waiting = visit.services.engage.previews.ask(f"person:{visit.person.id}", asked)
+    if not waiting.finished.wait(AT_ONCE_SECONDS):
+        return visit.part("engage/preview.html", **values | {"waiting": waiting})
+    values["problem"] = waiting.error
+    if (found := waiting.result) is not None:
         values["found"] = found
         values["sample"] = [
             (one.label, None if one.value is True else views.value_text(one.value)) for one in found.sample

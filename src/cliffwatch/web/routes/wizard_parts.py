@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from cliffwatch.errors import InvalidInput
-from cliffwatch.pipeline.preview import Request
+from cliffwatch.pipeline.preview import Preview, Request
 from cliffwatch.pipeline.previews import Waiting
 from cliffwatch.spec.model import Kind, SpecType
 from cliffwatch.spec.paths import as_dimension, compile_path
@@ -159,7 +159,7 @@ def preview_json(visit: Editing, draw: str = "") -> Response:
     return JSONResponse(data, headers={"cache-control": "no-store"})
 
 
-def _waiting(visit: Visit) -> tuple[Waiting | None, dict[str, str]]:
+def _waiting(visit: Visit) -> tuple[Waiting[Request, Preview] | None, dict[str, str]]:
     """The preview of the draft in the address; None with what is wrong, while it is not complete."""
     sources = visit.services.sources.list(visit.workspace_id)
     if not sources:
