@@ -23,6 +23,8 @@ DRAFT = [
 ]
 PAGES = {
     "home": "/",
+    "streams": "/streams",
+    "no stream of that name": "/streams?q=nothing",
     "stream": "/streams/{stream}",
     "stream as a table": "/streams/{stream}?view=table&range=24h",
     "stream of a slice": '/streams/{stream}?slice={{"properties.country":"DE"}}&range=8w',
@@ -36,6 +38,7 @@ PAGES = {
     "goals": "/goals",
     "a new goal": "/goals/new",
     "edit a stream": "/streams/{stream}/edit",
+    "edit a stream, review": "/streams/{stream}/edit?" + urlencode([("step", "review"), *DRAFT, ("frequency", "180")]),
     "wizard, configured": f"/streams/new?{urlencode(DRAFT)}",
     "wizard, schedule": f"/streams/new?{urlencode([('step', 'schedule'), *DRAFT, ('frequency', 'custom')])}",
     "wizard, review": f"/streams/new?{urlencode([('step', 'review'), *DRAFT])}",

@@ -16,6 +16,7 @@ from tests.web.conftest import DEFINITION, NOW, OWNER, PASSWORD, REVENUE, House
 from cliffwatch.errors import NotFound
 from cliffwatch.guidance import Filters, Sensitivity
 from cliffwatch.streams import Stream, StreamState, parse
+from cliffwatch.streams.revised import Revised, RevisedPoints
 from cliffwatch.web.forms import Posted
 from cliffwatch.web.views import wizard
 
@@ -287,9 +288,30 @@ def test_suggestions_come_from_the_catalogue(query: dict[str, str], values: list
     assert [one["value"] for one in found] == values
 
 
-def test_suggestions_show_an_example(house: House) -> None:
-    (found,) = house.client().get("/streams/suggest", params={"source": "1", "field": "event"}).json()
-    assert found["detail"] == "700 seen"
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ({"field": "event"}, "700 seen"),
+        ({"field": "path", "q": "country"}, "string · "),
+        ({"field": "number", "event": "Order Completed"}, "number · "),
+    ],
+)
+def test_suggestions_show_how_often_a_name_was_seen_or_a_paths_type_and_example(
+    query: dict[str, str], detail: str, house: House
+) -> None:
+    (found,) = house.client().get("/streams/suggest", params={"source": "1", **query}).json()
+    assert found["detail"].startswith(detail)
+    assert len(found["detail"]) > len(detail) or detail == "700 seen"
+
+
+def test_the_page_says_what_late_events_revised(house: House, spare: Stream) -> None:
+    at = NOW - 26 * 3_600_000 - NOW % 3_600_000
+    with house.services.database.write() as session:
+        revised = [Revised(REVENUE, "{}", at, 1_204.0, 1_260.0)]
+        RevisedPoints(house.services.database).keep(session, spare, revised, NOW)
+    text = house.client().get(f"/streams/{spare.id}", params={"measure": REVENUE}).text
+    assert "Revised after late events: Yesterday, 13:00: €1,204 → €1,260." in text
+    assert "Revised after" not in house.client().get(f"/streams/{spare.id}", params={"measure": "count()"}).text
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.web.conftest import HOUR, NOW, OWNER, PASSWORD, Heard, House, order
 from tests.web.test_web_journeys import tab_to, type_into
+from tests.web.test_web_pages import sideways, violations
 
 from cliffwatch.accounts import SESSION_COOKIE
 from cliffwatch.streams.model import Aggregation
@@ -47,6 +48,14 @@ def suggested(page: Page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
+def looked_over(page: Page) -> None:
+    """Nothing that axe-core finds; no scrolling to the side on a phone."""
+    assert violations(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert sideways(page) == 0
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
 def test_a_fresh_workspace_gets_its_first_stream_by_keyboard_alone(new_house: House, chromium: Browser) -> None:
     furnished(new_house)
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
@@ -63,6 +72,7 @@ def test_a_fresh_workspace_gets_its_first_stream_by_keyboard_alone(new_house: Ho
         page.get_by_role("heading", name="Configure the stream by selecting the measures and dimensions below")
     ).to_be_visible()
     expect(page.get_by_role("heading", name="Start from what your events can tell")).to_be_visible()
+    looked_over(page)
     tab_to(page, "Event 1")
     suggested(page, "order")
     tab_to(page, "Add event")
@@ -90,6 +100,7 @@ def test_a_fresh_workspace_gets_its_first_stream_by_keyboard_alone(new_house: Ho
     tab_to(page, "Value of condition 1")
     suggested(page, "U")
     expect(page.get_by_role("combobox", name="Value of condition 1")).to_have_value("US")
+    looked_over(page)
     tab_to(page, "Continue")
     page.keyboard.press("Enter")
 
@@ -113,6 +124,8 @@ def test_a_fresh_workspace_gets_its_first_stream_by_keyboard_alone(new_house: Ho
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1, name="Checkout conversion")).to_be_visible()
     expect(page.get_by_role("progressbar", name="Back-fill progress")).to_be_visible()
+    expect(page.get_by_text("The history is being filled in")).to_be_visible()
+    looked_over(page)
     while new_house.services.pipeline.work():
         pass
     expect(page.locator(".chart canvas")).to_be_visible()
@@ -131,6 +144,8 @@ def test_a_fresh_workspace_gets_its_first_stream_by_keyboard_alone(new_house: Ho
     tab_to(page, "Delete")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").filter(has_text="“Checkout conversion” was deleted")).to_be_visible()
+    page.get_by_text("Recently deleted (1)").click()
+    looked_over(page)
     tab_to(page, "Undo")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1, name="Checkout conversion")).to_be_visible()

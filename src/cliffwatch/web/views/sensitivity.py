@@ -114,7 +114,7 @@ def same(a: Sensitivity, b: Sensitivity) -> bool:
 
 def words(sensitivity: Sensitivity, promised: float) -> str:
     """`About 1 alert a week; changes of at least 10 %, only below`."""
-    parts = [f"about {rate_words(promised)}"]
+    parts = [f"about {rate_words(promised)}" if promised > 0 else "nothing is measured yet"]
     filters = sensitivity.filters
     if filters.minimum_effect:
         parts.append(f"changes of at least {formats.percent(filters.minimum_effect)}")
