@@ -24,7 +24,7 @@ from cliffwatch.db.sources import CatalogueEventRow, SourceRow
 from cliffwatch.db.streams import DetectorStateRow, RunRow, StreamRow
 from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.goals import GoalGiven, Goals, Pace, Span
-from cliffwatch.incidents import IncidentState
+from cliffwatch.incidents import IncidentState, numbers
 from cliffwatch.notify import Inbox
 from cliffwatch.notify.digests import DigestKind, Digests, DigestSettings
 from cliffwatch.notify.digests.gather import gather
@@ -35,6 +35,7 @@ from cliffwatch.streams import parse
 from cliffwatch.streams.definition import stored
 from cliffwatch.streams.store import stream_of
 from cliffwatch.web.views import goals as views
+from cliffwatch.web.views.incidents import lasted
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAY = 24 * HOUR
@@ -131,6 +132,7 @@ def test_its_numbers_are_those_of_the_incidents_page(office: Office) -> None:
     assert (message.sections[0].title, item.text) == ("What happened", incident.headline)
     assert item.url == f"http://cliffwatch.example/incidents/{incident.number}"
     assert incident.cause in item.detail
+    assert item.detail.split(" · ")[2] == lasted(incident) == numbers(incident).duration_words
 
 
 def test_a_quiet_time_says_so(office: Office) -> None:

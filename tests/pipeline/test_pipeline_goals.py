@@ -14,6 +14,10 @@ from tests.pipeline.plant import DAY, MINUTE, Plant, opened
 from cliffwatch.db.incidents import DeliveryRow
 from cliffwatch.goals import Goal, GoalGiven, Repeat
 from cliffwatch.incidents import Incident, IncidentState
+from cliffwatch.incidents.goals import warned_of
+from cliffwatch.notify import ChartData
+from cliffwatch.notify.burn_up import burn_up
+from cliffwatch.notify.chart import png, svg
 from cliffwatch.store import PointBatch, PointQuery
 from cliffwatch.store.duckdb import DuckDBStore
 from cliffwatch.streams import Stream
@@ -92,6 +96,30 @@ def test_a_drop_is_warned_of_once_weeks_before_the_end_and_the_miss_is_told(plan
     (over,) = warnings(plant)
     assert over.state is IncidentState.RESOLVED
     assert over.headline.startswith("Goal “Orders of the month” was missed: ")
+
+
+def test_a_warning_carries_the_way_to_the_target_as_its_page_draws_it(plant: Plant) -> None:
+    stream, goal = begun(plant, 9_000)
+    days(plant, stream, 0, 4, PER_MINUTE)
+    (warning,) = warnings(plant)
+    with plant.services.database.read() as session:
+        rows = session.scalars(select(DeliveryRow.payload).where(DeliveryRow.incident_id == warning.id))
+        chart = ChartData.load(rows.first()["message"]["chart"])  # type: ignore[index]
+    told = warned_of(warning)
+    assert told is not None
+    _, found = told
+    assert found == plant.services.goals.get(plant.workspace_id, goal.id).pace  # what /goals shows
+    first = next(at for at, value in enumerate(chart.expected) if value is not None)
+    assert (chart.target, chart.starts_ms[0], chart.actual[0]) == (9_000, NOVEMBER, 0.0)
+    assert chart.expected[first] == chart.actual[first]
+    assert len(chart.starts_ms) == 31  # the beginning, and the end of each of thirty days
+    now = burn_up(warning, "UTC")
+    assert now is not None
+    assert (now.expected[-1], now.lower[-1], now.upper[-1]) == (found.landing, found.low, found.high)
+    document = svg(now)
+    assert 'class="cw-target"' in document
+    assert "Target</text>" in document
+    assert png(document).startswith(b"\x89PNG")
 
 
 def test_a_recovery_takes_the_warning_back_with_a_note(plant: Plant) -> None:

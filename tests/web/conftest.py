@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from cliffwatch.app import Application
 from cliffwatch.connections.delivery.filters import Act, Action, Filter
 from cliffwatch.engage import ComputationKind
 from cliffwatch.explain import Leaves, explain, sentence, to_json
+from cliffwatch.goals import GoalGiven
 from cliffwatch.incidents import AnomalyReport, Cause
 from cliffwatch.ingest import Source
 from cliffwatch.notify import Inbox
@@ -174,6 +176,9 @@ def furnish(house: House) -> None:
     rotation = services.routing.save_rotation(workspace, name="Primary", people=people, now=NOW, **shifts)
     steps = [{"channels": [pager.id]}, {"after_minutes": 15, "rotations": [rotation.id], "urgent": True}]
     services.routing.save_policy(workspace, name="Shop on call", steps=steps, repeats=1, now=NOW)
+    given = GoalGiven("Revenue of the month", stream.id, REVENUE, 100_000.0)
+    goal = services.goals.create(stream, given, ZoneInfo("Europe/Berlin"), by="Robin Weber", now=NOW)
+    services.pipeline.goals.look_at(goal, NOW)
     house.connected = receive_from_segment(house, workspace)
     house.destination = deliver_to_a_hook(house, workspace)
     engage = services.engage

@@ -45,6 +45,8 @@ PAGES = {
     "incidents": "/incidents",
     "no incidents": "/incidents?show=dismissed",
     "incident": "/incidents/1",
+    "no share links": "/incidents/1/share",
+    "a goal": "/goals/1",
     "integrations": "/integrations",
     "no integration of that name": "/integrations?q=nothing",
     "start segment": "/integrations/segment",

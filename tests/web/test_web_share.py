@@ -7,6 +7,7 @@ import re
 
 import pytest
 from tests.web.conftest import NOW, OWNER, VIEWER, Browse, Heard, House
+from tests.web.test_web_pages import sideways, violations
 
 DAY = 86_400_000
 
@@ -25,6 +26,15 @@ def test_whoever_has_the_link_reads_the_incident_without_signing_in(busy: House,
     assert answer.status_code == 200
     assert "Revenue is 31 % below expected" in answer.text
     assert "4.2.1" in answer.text
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_shared_page_and_list_of_links_are_accessible(busy: House, link: str, browse_busy: Browse, theme: str) -> None:
+    page = browse_busy(theme, 390)
+    for path in (link, "/incidents/1/share"):
+        page.goto(f"{busy.address}{path}")
+        assert violations(page) == []
+        assert sideways(page) == 0
 
 
 def test_the_shared_page_leads_nowhere_and_offers_nothing(busy: House, link: str) -> None:

@@ -82,7 +82,7 @@ def _of_goal(incident: Incident, duration_ms: int) -> Numbers:
         actual_rate="",
         expected_rate="",
         change_words=change(incident.relative, "the target") if incident.relative else "",
-        loss_words=f"{quantity(round(abs(incident.impact)), incident.unit)} {side}",
+        loss_words=f"{short(abs(incident.impact), incident.unit)} {side} than the target",
         duration_words=duration(duration_ms),
         actual_label="Lands at" if incident.ended_ms is None else "Landed at",
         expected_label="Target",

@@ -33,7 +33,8 @@ FONT = "Inter"
 class ChartData:
     """One series over windows; all columns have one length, None where there is no value.
 
-    `anomalies` are spans [start, end) to mark; `mark` is written over the last of them ("31 % below").
+    `anomalies` are spans [start, end) to mark; `mark` is written over the last of them ("31 % below"). `target` is a
+    level to be reached, or kept.
     """
 
     title: str
@@ -47,6 +48,7 @@ class ChartData:
     upper: tuple[Optional, ...]
     anomalies: tuple[tuple[int, int], ...] = ()
     mark: str = ""
+    target: Optional = None
 
     @classmethod
     def load(cls, data: Mapping[str, Any]) -> Self:
@@ -97,7 +99,8 @@ def svg(data: ChartData, size: Size = Size(), theme: Theme = "light") -> str:
         parts += _grid(data, frame, palette)
         parts += _hours(data, frame, palette)
         parts += _lines(data, frame, palette)
-        parts += _legend(frame, palette)
+        parts += _target(data, frame, palette)
+        parts += _legend(data, frame, palette)
     return "".join([*parts, "</svg>"])
 
 
@@ -136,7 +139,7 @@ class _Frame:
 
     @classmethod
     def of(cls, data: ChartData, size: Size) -> _Frame | None:
-        columns = (data.actual, data.expected, data.lower, data.upper)
+        columns = (data.actual, data.expected, data.lower, data.upper, (data.target,))
         seen = [value for column in columns for value in column if value is not None and math.isfinite(value)]
         if not seen:
             return None
@@ -234,7 +237,17 @@ def _anomalous(data: ChartData, frame: _Frame, palette: Palette, middles: Sequen
     return parts
 
 
-def _legend(frame: _Frame, palette: Palette) -> list[str]:
+def _target(data: ChartData, frame: _Frame, palette: Palette) -> list[str]:
+    if data.target is None:
+        return []
+    y = frame.y(data.target)
+    return [
+        f'<line class="cw-target" x1="{LEFT}" x2="{frame.size.width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
+        f'stroke="{palette.anomaly}" stroke-width="1.5" stroke-dasharray="2 3"/>'
+    ]
+
+
+def _legend(data: ChartData, frame: _Frame, palette: Palette) -> list[str]:
     y = 17
     items = [
         (
@@ -254,6 +267,9 @@ def _legend(frame: _Frame, palette: Palette) -> list[str]:
             "Usual range",
         ),
     ]
+    if data.target is not None:
+        line = f'<line x1="{LEFT + 262}" x2="{LEFT + 278}" y1="{y}" y2="{y}" stroke="{palette.anomaly}" '
+        items.append((262, f'{line}stroke-width="1.5" stroke-dasharray="2 3"/>', "Target"))
     if frame.size.width < 420:
         items = items[:2]
     return [

@@ -1,4 +1,4 @@
-"""The chart of an incident, from the stored points of its headline series."""
+"""The chart of an incident: the stored points of its headline series, or the way to the target of its goal."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 import structlog
 
 from cliffwatch.errors import Unavailable
+from cliffwatch.incidents.goal_words import GOAL
 from cliffwatch.incidents.headline import name_of, percent
 from cliffwatch.incidents.model import Incident
+from cliffwatch.notify.burn_up import burn_up
 from cliffwatch.notify.chart import ChartData
 from cliffwatch.store.contract import EventStore, Floats, PointQuery
 from cliffwatch.streams.model import slice_key
@@ -30,6 +32,8 @@ class PointCharts:
 
     def __call__(self, incident: Incident, time_zone: str) -> ChartData | None:
         """The chart's data, or None when there are no points or the store does not answer: the message goes anyway."""
+        if incident.kind == GOAL:
+            return burn_up(incident, time_zone)
         window_ms = incident.subject.window_ms
         lasted = incident.last_window_ms - incident.started_ms
         end_ms = incident.last_window_ms + WINDOWS_AFTER * window_ms

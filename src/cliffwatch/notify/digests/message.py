@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
-from cliffwatch.incidents.headline import duration, loss, when
+from cliffwatch.incidents.goal_words import GOAL
+from cliffwatch.incidents.headline import when
 from cliffwatch.incidents.model import Incident, IncidentState
+from cliffwatch.incidents.numbers import numbers
 from cliffwatch.notify.chart import ChartData
 from cliffwatch.notify.digests.model import Digest, DigestKind, GoalStands, Noisy, Unwatched
 from cliffwatch.notify.message import Item, Message, Purpose, Section, iso
@@ -40,7 +42,7 @@ def message_of(
         direction=0,
         data=data_of(digest, workspace_name, base),
         chart=chart,
-        sections=tuple(section for section in _sections(digest, now, base) if section.items),
+        sections=tuple(section for section in _sections(digest, base) if section.items),
         action="Look at all incidents",
     )
 
@@ -81,9 +83,9 @@ def _until(ms: int, zone: ZoneInfo, now: int) -> str:
     return said if "," in said else f"today, {said}"
 
 
-def _sections(digest: Digest, now: int, base: str) -> list[Section]:
+def _sections(digest: Digest, base: str) -> list[Section]:
     def told(title: str, found: Sequence[Incident]) -> Section:
-        items = tuple(_incident(one, now, base) for one in found[:SHOWN])
+        items = tuple(_incident(one, base) for one in found[:SHOWN])
         return Section(title, items, _rest(len(found) - SHOWN, "incident"))
 
     goals = tuple(_goal(one, base) for one in digest.goals[:SHOWN])
@@ -113,15 +115,14 @@ def _fairly(found: Sequence[Unwatched]) -> list[Unwatched]:
     return [one for one in found if id(one) in chosen]
 
 
-def _incident(incident: Incident, now: int, base: str) -> Item:
+def _incident(incident: Incident, base: str) -> Item:
     state = _STATES.get(incident.state, incident.state.value)
-    end = incident.ended_ms or incident.resolved_ms
-    lasted = duration(max((end if end is not None else now) - incident.started_ms, 0))
-    parts = [f"#{incident.number}", f"{state} by {incident.owner}" if incident.owner else state, lasted]
-    if incident.state.live:
-        parts += [loss(incident)] if loss(incident) else []
-    parts += [incident.cause] if incident.cause else []
-    return Item(incident.headline, " · ".join(parts), f"{base}/incidents/{incident.number}")
+    told = numbers(incident)
+    parts = [f"#{incident.number}", f"{state} by {incident.owner}" if incident.owner else state]
+    parts += [told.duration_words] if incident.kind != GOAL else []
+    parts += [told.loss_words] if incident.state.live else []
+    said = " · ".join(filter(None, [*parts, incident.cause]))
+    return Item(incident.headline, said, f"{base}/incidents/{incident.number}")
 
 
 def _goal(goal: GoalStands, base: str) -> Item:

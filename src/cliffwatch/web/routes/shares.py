@@ -16,6 +16,7 @@ from cliffwatch.web import formats, points
 from cliffwatch.web.forms import PostedForm
 from cliffwatch.web.render import render, see_other
 from cliffwatch.web.routes.incidents import chart_window
+from cliffwatch.web.views import goals as goal_views
 from cliffwatch.web.views import incidents as views
 from cliffwatch.web.views import series
 from cliffwatch.web.views.around import verdict_view
@@ -79,6 +80,7 @@ def shared(request: Request, services: Installed, token: str) -> Response:
         incident=views.line(incident, zone, now),
         facts=views.facts(incident, zone, now),
         why=views.why(incident),
+        goal=goal_views.of_incident(incident),
         verdict=verdict_view(services.around.look(incident).verdict),
         chart={
             "title": f"{incident.measure_name}, {series.slice_words(incident.slice)}",

@@ -8,6 +8,7 @@ from datetime import timedelta, tzinfo
 
 from cliffwatch.incidents import Anomaly, Incident, IncidentState, TimelineEntry
 from cliffwatch.incidents.filters import Show, Whose
+from cliffwatch.incidents.goal_words import GOAL
 from cliffwatch.incidents.headline import loss, slice_phrase
 from cliffwatch.incidents.numbers import numbers
 from cliffwatch.streams.model import Slice, make_slice
@@ -143,15 +144,18 @@ def facts(incident: Incident, zone: tzinfo, now: int) -> tuple[Fact, ...]:
         (told.actual_label, told.actual_words, told.actual_rate),
         (told.expected_label, told.expected_words, told.expected_rate),
     ]
+    of_goal = incident.kind == GOAL
+    begun = formats.moment(incident.opened_ms if of_goal else incident.started_ms, zone, now).text
     found = [
-        Fact("Since", formats.moment(incident.started_ms, zone, now).text, f"{told.duration_words} long"),
+        Fact("Warned", begun, "") if of_goal else Fact("Since", begun, f"{told.duration_words} long"),
         *(Fact(label, words, rate if rate != words else "") for label, words, rate in rates),
     ]
     if told.relative is not None:
         found.append(Fact("Change", short_change(told.relative), told.change_words))
     if told.loss_words:
-        amount, _, rest = told.loss_words.partition(" ")
-        found.append(Fact("Impact so far" if incident.state.live else "Impact", amount, rest))
+        amount = told.loss_words.partition(" less")[0].partition(" more")[0]
+        label = "Difference" if of_goal else "Impact so far" if incident.state.live else "Impact"
+        found.append(Fact(label, amount, told.loss_words.removeprefix(amount).strip()))
     return tuple(found)
 
 
