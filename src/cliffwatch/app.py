@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from cliffwatch.accounts import Accounts
 from cliffwatch.api import create_api
+from cliffwatch.buckets import Buckets
 from cliffwatch.clock import Clock, system_clock
 from cliffwatch.connections import PREFIX, Connections, Outgoing
 from cliffwatch.db import Database, open_keys
@@ -130,7 +131,14 @@ class Application:
         pages = create_pages(self.services, lifespan=self._lifespan)
         pages.mount("/api/v1", create_api(self.services))
         services = self.services
-        profiles = Profiles(services.accounts, services.engage, services.sources, services.store, services.clock)
+        profiles = Profiles(
+            services.accounts,
+            services.engage,
+            services.sources,
+            services.store,
+            services.clock,
+            Buckets(services.database),
+        )
         pages.mount(PROFILES, profiles.application())  # before what stands above its address
         pages.mount(PREFIX, self.services.connections.application())
         return pages

@@ -17,9 +17,11 @@ from tests.databases import Backend
 from tests.e2e.conftest import Installation
 from tests.e2e.roles import Deployment, processes_of
 from tests.engage.conftest import owned
+from tests.engage.house import EMAIL, PASSWORD
 from tests.servers.stores import Servers
 from tests.test_cli import cliffwatch
 
+from cliffwatch.accounts import SESSION_COOKIE, Accounts
 from cliffwatch.clock import system_clock
 from cliffwatch.db import Database
 from cliffwatch.ingest import Sources
@@ -90,6 +92,27 @@ def test_a_process_answers_for_its_role_alone(doors: Installation, pages: Instal
     assert httpx2.get(f"{doors.address}/sign-in", timeout=30).status_code == 404
     ready = [httpx2.get(f"{one.address}/readyz", timeout=30).status_code for one in (doors, pages)]
     assert ready == [200, 200]
+
+
+def test_the_live_view_of_one_process_shows_what_came_in_through_another(
+    doors: Installation, pages: Installation, deployment: Deployment
+) -> None:
+    with contextlib.closing(Database(deployment.metadata_url)) as database:
+        session = Accounts(database).sign_in(
+            EMAIL, PASSWORD, address="127.0.0.1", user_agent="test", now=system_clock()
+        )
+    deadline = time.monotonic() + 60
+    rows = httpx2.stream(
+        "GET", f"{pages.address}/sources/1/events/stream", cookies={SESSION_COOKIE: session}, timeout=60
+    )
+    with rows as answer:
+        users: list[str] = []
+        for line in answer.iter_lines():
+            users = users or deployment.send(doors, 2)  # somebody looks already
+            if any(f"{user}<" in line for user in users):
+                return
+            assert time.monotonic() < deadline
+    raise AssertionError("the stream ended without the event")
 
 
 def test_what_a_killed_process_acknowledged_is_stored_once_and_another_takes_its_place(

@@ -16,6 +16,7 @@ from tests.engage.house import HandClock
 
 from cliffwatch.app import Application
 from cliffwatch.cli import main
+from cliffwatch.ingest.routes import route
 from cliffwatch.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -77,9 +78,8 @@ def test_a_structured_file_parses(path: Path) -> None:
 
 def commands() -> list[list[str]]:
     """What the files start, without the program's name."""
-    unit = re.findall(
-        r"^ExecStart=\S+/cliffwatch (.*)$", (ROOT / "deploy/systemd/cliffwatch.service").read_text(), re.M
-    )
+    units = "\n".join(path.read_text() for path in FILES if path.suffix == ".service")
+    unit = re.findall(r"^ExecStart=\S+/cliffwatch (.*)$", units, re.M)
     container = re.findall(r"^CMD (\[\".*\])$", (ROOT / "deploy/Containerfile").read_text(), re.M)
     found = [line.split() for line in unit] + [json.loads(line) for line in container]
     for path in FILES:
@@ -103,6 +103,46 @@ def test_what_the_files_start_are_commands_with_options_that_exist() -> None:
         command = main.commands[words[0]]
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word.partition("=")[0] for word in words[1:] if word.startswith("--")} <= options, words
+
+
+DOORS = (
+    *(
+        f"/v1/{name}"
+        for name in ("t", "track", "b", "batch", "import", "m", "a", "pixel/track", "projects/KEY/settings")
+    ),
+    "/prefix/v1/identify/",
+    "/api/s/track",
+    "/api/s/s2s/page",
+    "/deliveries/webhook/TOKEN",
+    "/deliveries/direct",
+    "/analytics.js/v1/KEY/analytics.min.js",
+    "/analytics-next/bundles/1.js",
+    "/token",
+)
+PAGES = (
+    "/",
+    "/sources/1/events/stream",
+    "/api/v1/streams",
+    "/api/v1/sources/1",
+    "/api/v1/tokens",
+    "/static/js/live.js",
+)
+
+
+def test_the_balancers_lead_the_tracking_api_to_doors_and_everything_else_to_pages() -> None:
+    nginx = (ROOT / "deploy/nginx.conf").read_text()
+    lines = re.findall(r"^  (~?)(/\S+) doors;$", nginx, re.MULTILINE)
+    patterns = [found if is_pattern else f"^{re.escape(found)}$" for is_pattern, found in lines]
+    documents = yaml.safe_load_all((ROOT / "deploy/kubernetes/cliffwatch-scaled.yaml").read_text())
+    (ingress,) = [document for document in documents if document["kind"] == "Ingress"]
+    paths = ingress["spec"]["rules"][0]["http"]["paths"]
+    names = [(one["path"], one["backend"]["service"]["name"]) for one in paths]
+    for known in (patterns, [f"^{path}" for path, name in names if name == "cliffwatch-ingest"]):
+        assert known
+        assert [path for path in DOORS if not any(re.search(pattern, path) for pattern in known)] == []
+        assert [path for path in PAGES if any(re.search(pattern, path) for pattern in known)] == []
+    assert all(route(path) for path in DOORS)
+    assert not any(route(path) for path in PAGES)
 
 
 def test_probes_of_the_files_are_addresses_that_answer() -> None:

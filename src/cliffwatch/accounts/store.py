@@ -58,7 +58,7 @@ class Accounts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._throttle = Throttle()
+        self._throttle = Throttle(database)
         self.personal = Personal(database, self._throttle)
         self.team = Members(database)
         self.log = AuditLog(database)

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.routing import BaseRoute, Mount, Router
 
 from cliffwatch.accounts import Accounts
+from cliffwatch.buckets import Buckets
 from cliffwatch.clock import Clock
 from cliffwatch.connections.delivery.service import Outgoing
 from cliffwatch.connections.http import oauth
@@ -56,6 +57,7 @@ class Connections:
         self._ingest = ingest
         self._clock = clock
         self._outgoing = outgoing
+        self._buckets = Buckets(database)
         ask = asker(allow_private=allow_private)
         self.store = ConnectionStore(database)
         self.apps = Apps(database)
@@ -78,8 +80,8 @@ class Connections:
 
     def routes(self) -> list[BaseRoute]:
         """What answers other programs in Segment's shape, to be mounted at `endpoints.PREFIX`."""
-        config = ConfigApi(self.server, self._accounts, self._sources, self.destinations, self._clock)
-        public = PublicApi(self._accounts, self._sources, self.destinations, self._clock)
+        config = ConfigApi(self.server, self._accounts, self._sources, self.destinations, self._clock, self._buckets)
+        public = PublicApi(self._accounts, self._sources, self.destinations, self._clock, self._buckets)
         metrics = Metrics(public, self._sources, self._catalogue, self._ingest, self.destinations)
         filters = FiltersApi(public, self.destinations)
         here = [*public.routes(), *metrics.routes(), *filters.routes()]

@@ -12,6 +12,7 @@ from cliffwatch.db import (
     routing,
     sources,
     streams,
+    together,
     upkeep,
     volumes,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "routing",
     "sources",
     "streams",
+    "together",
     "upkeep",
     "volumes",
 ]

@@ -19,12 +19,13 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from cliffwatch.accounts import Accounts, Forbidden, Permission
+from cliffwatch.buckets import Buckets
 from cliffwatch.clock import Clock
 from cliffwatch.connections.http.asking import Asked, endpoint, json_answer
 from cliffwatch.engage.service import Engage
 from cliffwatch.errors import CliffwatchError, InvalidInput, NotFound, Unavailable
 from cliffwatch.ingest import Sources
-from cliffwatch.limits import Limiter, Rate
+from cliffwatch.limits import Rate
 from cliffwatch.notify.message import iso
 from cliffwatch.store import ArchiveBatch, EventStore
 from cliffwatch.store.trails import Identifier
@@ -53,13 +54,15 @@ class TooFast(CliffwatchError):
 class Profiles:
     """The routes over the services that they need, to be mounted at `PREFIX`."""
 
-    def __init__(self, accounts: Accounts, engage: Engage, sources: Sources, store: EventStore, clock: Clock) -> None:
+    def __init__(
+        self, accounts: Accounts, engage: Engage, sources: Sources, store: EventStore, clock: Clock, buckets: Buckets
+    ) -> None:
         self._accounts = accounts
         self._engage = engage
         self._sources = sources
         self._store = store
         self._clock = clock
-        self._limiter = Limiter(RATE)
+        self._limiter = buckets.limiter("profiles", RATE)
 
     def application(self) -> Router:
         base = "/v1/spaces/{space}/collections/{collection}/profiles/{profile}"

@@ -71,7 +71,9 @@ class Absorber:
         tally: Tally,
         recent: Recent,
         clock: Callable[[], int],
+        show: Callable[[int], None] | None = None,
     ) -> None:
+        """`show` is called once a second, to show other processes what came in."""
         self._journal = journal
         self._database = database
         self._store = store
@@ -83,6 +85,7 @@ class Absorber:
         self._projector = projector
         self._tally = tally
         self._recent = recent
+        self._show = show
         self._clock = clock
         self._wake = threading.Event()
         self._hurry = threading.Event()  # somebody waits for what is there: no gathering
@@ -229,6 +232,8 @@ class Absorber:
             self._last_housekeeping_ms = now
             self._sources.refresh()
             self._guard.refresh()
+            if self._show is not None:
+                self._show(now)
         if due or (unwritten and self._hurry.is_set()):
             self._flush()
 

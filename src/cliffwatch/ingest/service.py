@@ -23,7 +23,8 @@ from cliffwatch.ingest.deliveries.receive import Receiver
 from cliffwatch.ingest.door import App, Door, DoorOptions
 from cliffwatch.ingest.guard import Guard
 from cliffwatch.ingest.journal import SEGMENT_BYTES, Journal
-from cliffwatch.ingest.model import IngestStats, NothingSelected, Projector, RecentEvent, Selection
+from cliffwatch.ingest.live import LiveEvents
+from cliffwatch.ingest.model import IngestStats, NothingSelected, Projector, RecentEvent, Selection, Source
 from cliffwatch.ingest.oauth import OauthKeys, TokenServer
 from cliffwatch.ingest.pages import VENDOR, Scripts
 from cliffwatch.ingest.privacy import Deletions, PropertyRules
@@ -91,8 +92,14 @@ class Ingest:
         self._budget = Budget(max_queue_bytes)
         self._tally = Tally()
         self._recent = Recent()
+        self._live = None if database.is_sqlite else LiveEvents(database, self._recent)
         self.deletions = Deletions(
-            database, store, self.rules, quarantine=self.quarantine, others=(self._recent, catalogue), clock=clock
+            database,
+            store,
+            self.rules,
+            quarantine=self.quarantine,
+            others=(self._recent, catalogue, *((self._live,) if self._live else ())),
+            clock=clock,
         )
         self.guard = Guard(
             sources=sources,
@@ -117,6 +124,7 @@ class Ingest:
             projector=projector,
             tally=self._tally,
             recent=self._recent,
+            show=self._live.show if self._live is not None else None,
             clock=clock,
         )
         self._absorber = self._absorber_of(journal=self._journal)
@@ -221,8 +229,23 @@ class Ingest:
         self._absorber.wake()
 
     def recent(self, source_id: int, limit: int = 100, after: int = 0) -> list[RecentEvent]:
-        """The newest messages of a source, newest first, with a sequence above `after`."""
+        """The newest messages of a source that came in through this process, newest first, those above `after`."""
         return self._recent.list(source_id, limit, after)
+
+    def live(self, source_id: int, limit: int = 100, after: int = 0) -> list[RecentEvent]:
+        """The newest messages of a source, newest first, with a sequence above `after`, for somebody who looks at them
+        now. Where several processes are possible: through whichever they came in, within two seconds of the first look.
+        """
+        if self._live is None:
+            return self._recent.list(source_id, limit, after)
+        self._live.watch(source_id, self._clock())
+        return self._live.list(source_id, limit, after)
+
+    def heard(self, source: Source) -> int | None:
+        """When something came from a source last, Unix ms, as far as this process or the database knows."""
+        newest = self._recent.list(source.id, 1)
+        known = [source.last_event_ms, newest[0].received_at_ms if newest else None]
+        return max((at for at in known if at is not None), default=None)
 
     def stats(self) -> IngestStats:
         """How the way from the door to the store is doing."""

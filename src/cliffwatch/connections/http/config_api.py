@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cliffwatch.accounts import Accounts, Workspace
+from cliffwatch.buckets import Buckets
 from cliffwatch.clock import Clock
 from cliffwatch.connections.delivery.kinds import KINDS
 from cliffwatch.connections.delivery.store import Destinations
@@ -22,7 +23,7 @@ from cliffwatch.connections.model import Destination, Grant
 from cliffwatch.connections.oauth.server import Server
 from cliffwatch.errors import Conflict, InvalidInput, NotFound, Unavailable
 from cliffwatch.ingest import Source, Sources
-from cliffwatch.limits import Limiter, Rate
+from cliffwatch.limits import Rate
 from cliffwatch.spec.times import format_time
 
 log = structlog.get_logger(__name__)
@@ -42,14 +43,20 @@ class ConfigApi:
     """The routes over the services that they need."""
 
     def __init__(
-        self, server: Server, accounts: Accounts, sources: Sources, destinations: Destinations, clock: Clock
+        self,
+        server: Server,
+        accounts: Accounts,
+        sources: Sources,
+        destinations: Destinations,
+        clock: Clock,
+        buckets: Buckets,
     ) -> None:
         self._server = server
         self._accounts = accounts
         self._sources = sources
         self._destinations = destinations
         self._clock = clock
-        self._limiter = Limiter(RATE)
+        self._limiter = buckets.limiter("config", RATE)
 
     def routes(self) -> list[Route]:
         base = "/v1beta/workspaces/{workspace}"

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cliffwatch.accounts import Accounts, Forbidden, Identity, Permission
+from cliffwatch.buckets import Buckets
 from cliffwatch.clock import Clock
 from cliffwatch.connections.delivery.kinds import KINDS, by_metadata_id
 from cliffwatch.connections.delivery.store import Destinations, next_id
@@ -22,7 +23,7 @@ from cliffwatch.connections.http import documents
 from cliffwatch.connections.http.asking import Asked, endpoint, json_answer
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound, Unavailable
 from cliffwatch.ingest import Sources
-from cliffwatch.limits import Limiter, Rate
+from cliffwatch.limits import Rate
 
 log = structlog.get_logger(__name__)
 
@@ -51,12 +52,14 @@ class TooFast(Exception):
 class PublicApi:
     """The routes over the services that they need."""
 
-    def __init__(self, accounts: Accounts, sources: Sources, destinations: Destinations, clock: Clock) -> None:
+    def __init__(
+        self, accounts: Accounts, sources: Sources, destinations: Destinations, clock: Clock, buckets: Buckets
+    ) -> None:
         self._accounts = accounts
         self._sources = sources
         self._destinations = destinations
         self._clock = clock
-        self._limiter = Limiter(RATE)
+        self._limiter = buckets.limiter("public", RATE)
 
     def routes(self) -> list[Route]:
         destination = "/destinations/{destination:int}"

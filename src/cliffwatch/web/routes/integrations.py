@@ -280,18 +280,15 @@ def _start(visit: Visit, found: Integration, form: StartForm, errors: Mapping[st
 
 def _line(visit: Visit, connection: Connection) -> views.ConnectionLine:
     source = visit.services.sources.get(visit.workspace_id, connection.source_id)
-    return views.line(connection, source, _heard(visit, source.id), visit.zone, visit.now)
-
-
-def _heard(visit: Visit, source_id: int) -> int | None:
-    newest = visit.services.ingest.recent(source_id, 1)
-    return newest[0].received_at_ms if newest else None
+    return views.line(connection, source, visit.services.ingest.heard(source), visit.zone, visit.now)
 
 
 def _progress(visit: Visit, connection: Connection) -> Mapping[str, Any]:
     source = visit.services.sources.get(visit.workspace_id, connection.source_id)
     # Of a connected source only what streams select is kept; its catalogue knows whatever came.
-    heard = bool(source.first_event_ms or _heard(visit, source.id) or visit.services.catalogue.events(source.id))
+    heard = bool(
+        source.first_event_ms or visit.services.ingest.heard(source) or visit.services.catalogue.events(source.id)
+    )
     streams = sum(stream.source_id == source.id for stream in visit.services.streams.list(visit.workspace_id))
     return {
         "steps": views.steps(connection, heard=heard, streams=streams),

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/sources/{source_id}/events")
 
 KEPT = 500
 LOOK_SECONDS = 0.4
-"""How often the newest messages are looked for; they lie in memory."""
+"""How often the newest messages are looked for; they lie in memory, or are few in the database."""
 STREAM_SECONDS = 300.0
 """A stream of rows ends after this long; the browser opens the next by itself, if anybody still looks."""
 
@@ -53,7 +53,7 @@ def stream(visit: Reading, source_id: int, after: int = 0) -> Response:
 @router.get("/{sequence}")
 def event(visit: Reading, source_id: int, sequence: int) -> Response:
     source = visit.services.sources.get(visit.workspace_id, source_id)
-    for found in visit.services.ingest.recent(source.id, KEPT):
+    for found in visit.services.ingest.live(source.id, KEPT):
         if found.sequence == sequence:
             return visit.part("parts/event_detail.html", event=views.detail(found))
     raise NotFound(f"Event {sequence}", "is not among the newest of this source any more.")
@@ -67,9 +67,9 @@ async def _rows(visit: Visit, source: Source, wanted: views.Wanted, after: int) 
     yield "retry: 1000\n\n"
     quiet = 0
     while loop.time() < until and not services.closing.is_set():
-        fresh: list[RecentEvent] = services.ingest.recent(source.id, KEPT, after)
+        fresh: list[RecentEvent] = await asyncio.to_thread(services.ingest.live, source.id, KEPT, after)
         if fresh:
-            after = fresh[0].sequence
+            after = max(found.sequence for found in fresh)
             now = services.clock()
             lines = [views.line(found, visit.zone, now) for found in fresh if wanted.takes(found)]
             html = template.render(source=source, events=lines, ui=ui) if lines else ""
@@ -83,7 +83,7 @@ async def _rows(visit: Visit, source: Source, wanted: views.Wanted, after: int) 
 
 
 def _lines(visit: Visit, source: Source, wanted: views.Wanted) -> list[views.Line]:
-    recent = visit.services.ingest.recent(source.id, KEPT)
+    recent = visit.services.ingest.live(source.id, KEPT)
     return [views.line(found, visit.zone, visit.now) for found in recent if wanted.takes(found)][: views.SHOWN]
 
 

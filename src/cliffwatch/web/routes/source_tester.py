@@ -31,7 +31,7 @@ def context(visit: Visit, source: Source) -> dict[str, Any]:
     asked = visit.request.query_params
     told = asked.get("type", "track")
     spec_type = SpecType(told) if told in {each.value for each in SpecType} else SpecType.TRACK
-    recent = visit.services.ingest.recent(source.id, 200)
+    recent = visit.services.ingest.live(source.id, 200)
     like = next((found for found in recent if str(found.sequence) == asked.get("like", "")), None)
     names = [event.name for event in visit.services.catalogue.offered(source.id, spec_type.kind)[:1] if event.name]
     return {

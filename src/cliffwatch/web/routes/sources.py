@@ -135,9 +135,8 @@ def _page(visit: Visit, source: Source) -> views.SourcePage:
 
 
 def _live(visit: Visit, source: Source, kinds: int) -> views.Live:
-    newest = visit.services.ingest.recent(source.id, 1)
     verdicts = visit.services.catalogue.verdicts(source.id, visit.now - DAY_MS)
-    return views.live(source, newest[0].received_at_ms if newest else None, verdicts, kinds, visit.now)
+    return views.live(source, visit.services.ingest.heard(source), verdicts, kinds, visit.now)
 
 
 def _stream_href(source: Source, found: CatalogueEvent) -> str:

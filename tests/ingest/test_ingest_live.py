@@ -1,0 +1,129 @@
+"""Live events of a source that several processes take in: each has its own ring, and shows the others."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from tests.databases import Backend
+from tests.engage.conftest import owned
+
+from cliffwatch.db import Database
+from cliffwatch.db.together import LiveEventRow, LiveWatchRow
+from cliffwatch.ingest import Sources
+from cliffwatch.ingest.live import WATCH_MS, LiveEvents
+from cliffwatch.ingest.recent import KEPT, Recent
+from cliffwatch.spec.accept import Rejection
+from cliffwatch.spec.verdict import Verdict
+
+NOW = 1_795_953_600_000
+
+
+@dataclass
+class Process:
+    """One process's part of it."""
+
+    live: LiveEvents
+    ring: Recent
+
+    def takes(self, source_id: int, *names: str, at: int = NOW) -> None:
+        messages = [{"type": "track", "event": name, "messageId": name, "odd\u0000": "\ud800"} for name in names]
+        self.ring.add(source_id, [(at, Rejection(Verdict.NO_USER_ANON_ID, message)) for message in messages])
+
+    def sees(self, source_id: int, after: int = 0) -> list[str]:
+        return [event.name for event in self.live.list(source_id, KEPT, after)]
+
+
+@dataclass
+class House:
+    database: Database
+    one: Process
+    other: Process
+    source: int
+    quiet: int  # a source that nobody looks at
+
+    def show(self, now: int) -> None:
+        for process in (self.one, self.other):
+            process.live.show(now)
+
+    def rows(self) -> int:
+        with self.database.read() as session:
+            return session.scalar(select(func.count()).select_from(LiveEventRow)) or 0
+
+
+@pytest.fixture
+def house(databases: Backend, tmp_path: Path) -> Iterator[House]:
+    with contextlib.closing(Database(databases.copy(owned, tmp_path))) as database:
+        sources = Sources(database)
+        ids = [sources.create(1, name, NOW).id for name in ("Web", "App")]
+        rings = [Recent(), Recent()]
+        yield House(database, *(Process(LiveEvents(database, ring), ring) for ring in rings), *ids)
+
+
+def test_who_looks_through_one_process_sees_what_came_in_through_another(house: House) -> None:
+    house.other.takes(house.source, "before")
+    house.one.live.watch(house.source, NOW)
+    house.show(NOW)
+    house.other.takes(house.source, "after", at=NOW + 500)
+    house.show(NOW + 1_000)
+    assert house.one.sees(house.source) == house.other.sees(house.source) == ["after", "before"]
+
+
+def test_what_came_after_the_last_one_seen_is_given_once(house: House) -> None:
+    house.one.live.watch(house.source, NOW)
+    house.one.takes(house.source, "first")
+    house.show(NOW)
+    newest = house.one.live.list(house.source, KEPT, 0)[0].sequence
+    house.other.takes(house.source, "second")
+    house.show(NOW + 1_000)
+    house.show(NOW + 2_000)
+    assert house.one.sees(house.source, newest) == ["second"]
+
+
+def test_nothing_is_written_of_a_source_that_nobody_looks_at(house: House) -> None:
+    house.one.takes(house.quiet, "unseen")
+    house.one.live.watch(house.source, NOW)
+    house.show(NOW)
+    assert house.rows() == 0
+
+
+def test_what_was_shown_is_gone_once_nobody_looks_any_more(house: House) -> None:
+    house.one.live.watch(house.source, NOW)
+    house.one.takes(house.source, "seen")
+    house.show(NOW)
+    assert house.rows() == 1
+    house.other.live.show(NOW + WATCH_MS + 1)
+    with house.database.read() as session:
+        assert (house.rows(), session.scalars(select(LiveWatchRow)).all()) == (0, [])
+
+
+def test_a_new_look_after_a_while_begins_with_the_newest_of_every_process(house: House) -> None:
+    house.one.live.watch(house.source, NOW)
+    house.one.takes(house.source, "a")
+    house.other.takes(house.source, "b")
+    house.show(NOW)
+    later = NOW + 10 * WATCH_MS
+    house.other.live.watch(house.source, later)
+    house.show(later)
+    assert sorted(house.one.sees(house.source)) == ["a", "b"]
+
+
+def test_a_source_keeps_its_newest_rows_however_much_comes(house: House) -> None:
+    house.one.live.watch(house.source, NOW)
+    for second in range(2 * KEPT // 100):
+        house.one.takes(house.source, *(f"{second}-{n}" for n in range(100)), at=NOW + second)
+        house.one.live.show(NOW + second)
+    assert house.rows() == KEPT
+    assert house.one.sees(house.source)[0] == f"{2 * KEPT // 100 - 1}-99"
+
+
+def test_a_deleted_persons_messages_are_not_shown_any_more(house: House) -> None:
+    house.one.live.watch(house.source, NOW)
+    house.one.takes(house.source, "theirs")
+    house.show(NOW)
+    assert house.one.live.forget_person([house.source], ["u"], []) == 1
+    assert house.one.sees(house.source) == []
