@@ -97,3 +97,13 @@ def test_keys_pressed_in_a_field_are_text(busy: House, browse_busy: Browse) -> N
     assert page.locator("#keys").is_hidden()
     assert page.locator("[data-choose]:checked").count() == 0
     assert page.url.endswith("/incidents")
+
+
+def test_the_menu_of_saved_filters_fits_a_phone(busy: House, browse_busy: Browse) -> None:
+    page = browse_busy("light", 390)
+    page.goto(f"{busy.address}/incidents")
+    page.locator("summary", has_text="Saved filters").click()
+    box = page.locator(".saved-menu").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
