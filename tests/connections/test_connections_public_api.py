@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from tests.connections.conftest import NOW, Side
+from tests.node_sdks import run_node
 
 from cliffwatch.connections.delivery.kinds import KINDS
 
-REPOSITORY = Path(__file__).parents[2]
 WEBHOOK = KINDS["webhook"].metadata_id
 DAY = ("2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z")
 
 
 def drive(side: Side, *steps: list[Any], scope: str = "admin") -> list[Any]:
     """What Segment's client got for each step."""
-    folder = Path(os.environ.get("CLIFFWATCH_NODE_MODULES", REPOSITORY / ".cache" / "node" / "node_modules"))
-    assert (folder / "@segment" / "public-api-sdk-typescript").is_dir(), (
-        f"{folder} does not hold the packages of tests/node/package.json; script/test installs them, "
-        "or set CLIFFWATCH_NODE_MODULES"
-    )
     given = {"base": f"{side.address}/segment/public", "token": side.token(scope), "steps": steps}
-    done = subprocess.run(
-        ["node", str(REPOSITORY / "tests" / "node" / "public_api.cjs"), json.dumps(given)],
-        env={**os.environ, "NODE_PATH": str(folder), "NODE_NO_WARNINGS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    answers: list[Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    answers: list[Any] = run_node("public_api.cjs", given)
     return answers
 
 

@@ -129,6 +129,11 @@ def test_by_hand_the_page_gives_address_and_secret_and_waits(side: Side, wait_fo
     body = b'{"type":"track","event":"Order","userId":"u","messageId":"m-1"}'
     wrong = httpx2.post(url[1], content=body, headers={"x-signature": "00"})
     assert (wrong.status_code, "X-Signature" in wrong.json()["message"]) == (401, True)
+    assert side.services.ingest.wait_absorbed(20)
+    shown = side.browser.get(f"{side.address}/connections/1")
+    assert "The newest message was refused" in said(shown)
+    assert "Copy the shared secret once more" in said(shown)
+    assert "First event seen" not in said(shown)
     signature = hmac.new(secret[1].encode(), body, hashlib.sha1).hexdigest()
     assert httpx2.post(url[1], content=body, headers={"x-signature": signature}).status_code == 200
     wait_for(lambda: "First event seen" in side.browser.get(f"{side.address}/connections/1/progress").text)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import json
-import os
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.node_sdks import run_node
 
 from cliffwatch.ingest import Source
 from cliffwatch.spec.decode import decode_json
 
 pytestmark = pytest.mark.sdk
 
-REPOSITORY = Path(__file__).parents[2]
 NOW = 1_795_440_000_000
 ALL_CALLS: list[tuple[str, dict[str, Any]]] = [
     ("track", {"userId": "u-1", "event": "Login Button Clicked"}),
@@ -41,17 +37,6 @@ ALL_CALLS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.fixture(scope="session")
-def node_modules() -> Path:
-    """Where script/test installed the npm packages of tests/node/package.json."""
-    folder = Path(os.environ.get("CLIFFWATCH_NODE_MODULES", REPOSITORY / ".cache" / "node" / "node_modules"))
-    assert (folder / "@segment" / "analytics-node").is_dir(), (
-        f"{folder} does not hold the SDKs of tests/node/package.json; script/test installs them, "
-        "or set CLIFFWATCH_NODE_MODULES"
-    )
-    return folder
-
-
 @pytest.fixture
 def sdk_server(own_server: Callable[..., Any]) -> tuple[Any, Source]:
     server = own_server(clock=lambda: NOW)
@@ -59,22 +44,13 @@ def sdk_server(own_server: Callable[..., Any]) -> tuple[Any, Source]:
 
 
 @pytest.fixture
-def drive(node_modules: Path, sdk_server: tuple[Any, Source]) -> Callable[..., list[str]]:
+def drive(sdk_server: tuple[Any, Source]) -> Callable[..., list[str]]:
     """`drive(calls, **options)`: run an SDK with these calls; returns the errors that it emitted."""
     server, source = sdk_server
 
     def run(calls: list[Any], **options: Any) -> list[str]:
         given = {"sdk": "segment", "host": server.url, "key": source.write_key, "calls": calls, **options}
-        done = subprocess.run(
-            ["node", str(REPOSITORY / "tests" / "node" / "drive.cjs"), json.dumps(given)],
-            env={**os.environ, "NODE_PATH": str(node_modules)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        errors: list[str] = json.loads(done.stdout.strip().splitlines()[-1])
+        errors: list[str] = run_node("drive.cjs", given)
         return errors
 
     return run

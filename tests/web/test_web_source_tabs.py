@@ -441,6 +441,20 @@ def test_a_source_that_segment_delivers_to_is_made_with_its_address_and_secret(h
     assert house.client(None).post(address, json=event).status_code == 401
 
 
+def test_a_second_write_key_is_good_beside_the_first_until_that_is_revoked(house: House, source: Source) -> None:
+    client, post = house.client(), house.client(None).post
+    first = source.write_key
+    assert client.post(f"/sources/{source.id}/keys").status_code == 303
+    both = house.services.sources.get(source.workspace_id, source.id).write_keys
+    assert [post("/v1/track", auth=(key.key, ""), json=TRACK).status_code for key in both] == [200, 200]
+    page = client.get(f"/sources/{source.id}?tab=connect").text
+    assert f"analytics.load(&#34;{both[1].key}&#34;)" in page
+    assert page.index(first) < page.index("the newest, which the examples below use")
+    client.post(f"/sources/{source.id}/keys/{both[0].id}/revoke")
+    assert [post("/v1/track", auth=(key.key, ""), json=TRACK).status_code for key in both] == [401, 200]
+    assert first not in client.get(f"/sources/{source.id}?tab=connect").text
+
+
 def test_a_made_key_is_shown_once_and_opens_the_source(house: House, source: Source) -> None:
     client = house.client()
     page = client.post(f"/sources/{source.id}/oauth-keys", data={"name": "Back end"}).text

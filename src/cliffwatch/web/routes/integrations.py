@@ -25,7 +25,7 @@ from cliffwatch.connections import (
 from cliffwatch.connections.endpoints import OWN, REGIONS, US
 from cliffwatch.connections.oauth.authorise import checked_name
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound, Unavailable
-from cliffwatch.ingest import Source
+from cliffwatch.ingest import Quarantined, Source
 from cliffwatch.web.forms import Posted, PostedForm, said
 from cliffwatch.web.render import see_other
 from cliffwatch.web.routes.imports import connect_warehouse, import_parts
@@ -34,6 +34,8 @@ from cliffwatch.web.views.snippets import connect_snippets
 from cliffwatch.web.visit import Administering, Reading, Visit
 
 router = APIRouter()
+
+LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,15 +285,25 @@ def _line(visit: Visit, connection: Connection) -> views.ConnectionLine:
     return views.line(connection, source, visit.services.ingest.heard(source), visit.zone, visit.now)
 
 
+def _refused(visit: Visit, source: Source, good_ms: int) -> Quarantined | None:
+    """The newest message that was refused, if none was taken after it."""
+    newest = next(iter(visit.services.ingest.quarantine.list(source.id, limit=1)), None)
+    return newest if newest and newest.replayed_ms is None and newest.received_ms > good_ms else None
+
+
 def _progress(visit: Visit, connection: Connection) -> Mapping[str, Any]:
     source = visit.services.sources.get(visit.workspace_id, connection.source_id)
     # Of a connected source only what streams select is kept; its catalogue knows whatever came.
-    heard = bool(
-        source.first_event_ms or visit.services.ingest.heard(source) or visit.services.catalogue.events(source.id)
-    )
+    recent = visit.services.ingest.recent(source.id, LOOKED_AT)
+    taken = [one.received_at_ms for one in recent if not one.verdict.rejected]
+    known = [event.last_seen_ms for event in visit.services.catalogue.events(source.id)]
+    good_ms = max([source.last_event_ms or 0, *taken, *known])
+    heard = bool(source.first_event_ms or good_ms)
     streams = sum(stream.source_id == source.id for stream in visit.services.streams.list(visit.workspace_id))
+    refused = _refused(visit, source, good_ms)
     return {
-        "steps": views.steps(connection, heard=heard, streams=streams),
+        "steps": views.steps(connection, heard=heard, streams=streams, refused=refused.reason if refused else None),
         "heard": heard,
-        "finished": heard and streams > 0,
+        "refused": refused is not None,
+        "finished": heard and streams > 0 and refused is None,
     }

@@ -12,6 +12,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.ingest import MadeKey, Source
 from cliffwatch.ingest.deliveries.model import DESTINATION_NAMES
 from cliffwatch.ingest.oauth.model import client_id
+from cliffwatch.web import formats
 from cliffwatch.web.forms import PostedForm
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views.snippets import oauth_snippets, snippets
@@ -30,6 +31,7 @@ def context(visit: Visit, source: Source) -> dict[str, Any]:
         "addresses": ingest.deliveries.list(workspace, source.id) if admin and connected else [],
         "oauth_keys": ingest.oauth_keys.list(workspace, source.id) if admin and not connected else [],
         "client_id": client_id(source.id),
+        "made": {key.id: formats.moment(key.created_ms, visit.zone, visit.now) for key in source.write_keys},
         "address": visit.address,
         "known_names": DESTINATION_NAMES,
     }

@@ -8,6 +8,7 @@ from datetime import tzinfo
 
 from cliffwatch.connections import Connection, Integration, Method, integration
 from cliffwatch.ingest import Source
+from cliffwatch.spec.verdict import Verdict
 from cliffwatch.web import formats
 from cliffwatch.web.formats import Moment
 from cliffwatch.web.views.incidents import Badge
@@ -69,7 +70,7 @@ def line(connection: Connection, source: Source, heard_ms: int | None, zone: tzi
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of what is left to do; `state` is done, here or later."""
+    """One line of what is left to do; `state` is done, here, later or bad."""
 
     title: str
     text: str
@@ -77,8 +78,8 @@ class Step:
     icon: str
 
 
-def steps(connection: Connection, *, heard: bool, streams: int) -> tuple[Step, ...]:
-    """From the connection to its first data stream."""
+def steps(connection: Connection, *, heard: bool, streams: int, refused: Verdict | None = None) -> tuple[Step, ...]:
+    """From the connection to its first data stream. `refused` is why the newest message was not taken."""
     how = {
         Method.AUTHORISE: f"Authorised: {connection.remote.get('source', '')}",
         Method.TOKEN: f"A destination was made on “{connection.remote.get('source_name', '')}”",
@@ -90,12 +91,7 @@ def steps(connection: Connection, *, heard: bool, streams: int) -> tuple[Step, .
     made = connection.method in (Method.AUTHORISE, Method.TOKEN) or heard
     return (
         Step("Connected" if made else "Connect", how, "done" if made else "here", "plug"),
-        Step(
-            "First event seen" if heard else "Waiting for the first event",
-            "Events arrive." if heard else "This page looks every two seconds; leave it open or come back.",
-            "done" if heard else ("here" if made else "later"),
-            "radio",
-        ),
+        _arrival(heard=heard, made=made, refused=refused),
         Step(
             f"{formats.plural(streams, 'data stream')}" if streams else "Create a data stream",
             "Choose events and dimensions to watch.",
@@ -103,3 +99,22 @@ def steps(connection: Connection, *, heard: bool, streams: int) -> tuple[Step, .
             "chart-line",
         ),
     )
+
+
+_WAYS_OUT = {
+    Verdict.BAD_SIGNATURE: "Copy the shared secret once more into the destination’s settings over there, with nothing "
+    "before or after it, and save. What was refused is kept and can be replayed.",
+    Verdict.SOURCE_DISABLED: "Switch the source on.",
+    Verdict.ORIGIN_NOT_ALLOWED: "Add the site to the source’s allowed origins, then replay what was refused.",
+}
+
+
+def _arrival(*, heard: bool, made: bool, refused: Verdict | None) -> Step:
+    """Whether events come, and when they are refused, what to do."""
+    if refused is not None:
+        way_out = _WAYS_OUT.get(refused, "Correct it where it is sent; what was refused is kept.")
+        return Step("The newest message was refused", f"{refused.sentence} {way_out}", "bad", "circle-alert")
+    if heard:
+        return Step("First event seen", "Events arrive.", "done", "radio")
+    waiting = "This page looks every two seconds; leave it open or come back."
+    return Step("Waiting for the first event", waiting, "here" if made else "later", "radio")
