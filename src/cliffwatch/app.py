@@ -19,6 +19,7 @@ from cliffwatch.buckets import Buckets
 from cliffwatch.clock import Clock, system_clock
 from cliffwatch.connections import PREFIX, Connections, Outgoing
 from cliffwatch.db import Database, open_keys
+from cliffwatch.db.changes import watching
 from cliffwatch.engage import Engage
 from cliffwatch.engage.labels import EngageLabels
 from cliffwatch.engage.profiles import PREFIX as PROFILES
@@ -299,7 +300,8 @@ def opened_accounts(settings: Settings) -> Iterator[Accounts]:
     database = open_database(settings)
     try:
         database.migrate()
-        yield Accounts(database)
+        with watching():
+            yield Accounts(database)
     finally:
         database.close()
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
-from tests.api.conftest import World, company
-from tests.api.test_api_isolation import body_of
+from tests.api.conftest import World
 from tests.api.test_api_rules import DOCUMENT, OPERATIONS
 
 from cliffwatch.web.security import CONTENT_POLICY
@@ -49,20 +48,6 @@ def test_nothing_in_the_document_points_nowhere() -> None:
         found: Any = DOCUMENT
         for name in reference.split("/"):
             found = found[name]
-
-
-WITH_BODY = [(method, path) for method, path, _ in OPERATIONS if body_of(method, path) is not None]
-
-
-@pytest.mark.parametrize(("method", "path"), WITH_BODY)
-def test_the_example_of_each_body_is_taken(world: World, method: str, path: str) -> None:
-    ids = world.home.ids
-    if "/addresses" in path:  # of a connected source
-        ids |= {"source_id": ids["connected_id"]}
-    if path.endswith(("/merge", "/split")):
-        company(world)
-    answer = world.ask(method, path.format(**ids), json=body_of(method, path))
-    assert answer.status_code in (200, 201, 202), answer.text
 
 
 def test_no_example_holds_a_secret() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.engage.strategies import audiences, computed_traits
 
-from cliffwatch.engage.language import InvalidQuery, parse_audience, parse_trait, show
+from cliffwatch.engage.language import Definition, InvalidQuery, parse_audience, parse_trait, show
 from cliffwatch.engage.language.model import Condition, Reduce
+from cliffwatch.errors import CliffwatchError
 
 DOCUMENTED = (
     "event('Shoes Bought').where( property('price') >= 100 ).within(7 days).count() >= 1",
@@ -54,6 +57,26 @@ def test_any_audience_printed_and_parsed_again_is_the_same(definition: Condition
 @given(computed_traits)
 def test_any_computed_trait_printed_and_parsed_again_is_the_same(definition: Reduce) -> None:
     assert parse_trait(show(definition)) == definition
+
+
+PIECES = (
+    *("event('A')", "trait('k')", "property('p')", "context('page.url')", ".where(", ")", ".within(", "7", "days", ","),
+    *(".count()", ">=", "<=", "=", "!=", ">", "1", "2.5", "AND", "OR", "NOT", "(", ".exists()", ".one_of('a'", "'b')"),
+    *(".between(", ".sources({exclude:", "['x']})", ".unique(", ".avg(", ".mode(", "as", "string", "parent:", "{"),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.text(max_size=60) | st.lists(st.sampled_from(PIECES), max_size=20).map(" ".join),
+    st.sampled_from([parse_audience, parse_trait]),
+)
+def test_any_text_is_a_query_or_a_clear_error(text: str, parse: Callable[[str], Definition]) -> None:
+    try:
+        definition = parse(text)
+    except CliffwatchError:
+        return
+    assert parse(show(definition)) == definition
 
 
 def test_and_binds_tighter_than_or() -> None:

@@ -1,4 +1,4 @@
-"""The audit log: written in the transaction of the change that it tells of, never changed afterwards.
+"""The audit log: who did what, when, from where, and what it changed; never changed itself.
 
 The database itself refuses to change or delete a line (triggers of migration 0014).
 """
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from cliffwatch.accounts.model import AuditEntry
 from cliffwatch.accounts.rows import entry_of
 from cliffwatch.db import Database
+from cliffwatch.db.changes import taken
 from cliffwatch.db.people import AuditRow
 
 SYSTEM = "system"
@@ -115,7 +116,13 @@ def record(
     address: str,
     now: int,
 ) -> None:
-    """One line. `action` is "thing.verb", `subject` "thing:id"; `detail` holds no secrets."""
+    """One line. `action` is "thing.verb", `subject` "thing:id"; `detail` holds no secrets.
+
+    In a watched request `before` and `after` are those of the rows that it has changed, unless `detail` has its own;
+    what they tell is not said twice.
+    """
+    told = taken(session)
+    more = {name: value for name, value in detail.items() if name not in told.get("after", {})}
     session.add(
         AuditRow(
             workspace_id=workspace_id,
@@ -123,7 +130,7 @@ def record(
             actor=actor[:200],
             action=action[:200],
             subject=subject[:200],
-            detail=dict(detail),
+            detail=told | more,
             address=address[:64],
         )
     )

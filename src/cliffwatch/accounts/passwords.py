@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from cliffwatch.accounts.common import is_a_common_word, is_runs
 from cliffwatch.errors import InvalidInput
 
 MIN_LENGTH = 10
@@ -22,8 +23,6 @@ MAX_LENGTH = 1_000
 _MIN_DISTINCT = 5
 _MIN_OWN = 6  # characters that must be left when the person's own words are taken out
 _PERSONAL_WORD = 4  # shorter parts of a name ("Li", "the") say nothing
-
-_ROWS = ("abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertzuiop", "yxcvbnm")
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 # Each hash holds 19 MiB while it runs: a burst of sign-ins must not take the machine's memory.
@@ -62,8 +61,13 @@ def check_password(password: str, *, email: str, personal: Iterable[str] = ()) -
         raise _refused(f"is shorter than {MIN_LENGTH} characters.", "A sentence of a few words works well.")
     if len(plain) > MAX_LENGTH:
         raise _refused(f"is longer than {MAX_LENGTH:,} characters.", "Shorten it.")
-    if _is_repetitive(plain):
+    if _is_repetitive(plain) or is_runs(plain):
         raise _refused("repeats itself or runs along the keyboard.", "Mix words that do not belong together.")
+    if is_a_common_word(plain):
+        raise _refused(
+            "is among the first that others try: a common word, with little beside it.",
+            "A sentence of a few words works well.",
+        )
     if _is_personal(plain, (email, *personal)):
         raise _refused(
             "is little more than your e-mail, your name or the workspace's.",
@@ -84,9 +88,7 @@ def _is_repetitive(password: str) -> bool:
     folded = password.casefold()
     if len(set(folded)) < _MIN_DISTINCT:
         return True
-    if folded in (folded + folded)[1:-1]:  # a shorter piece, written several times
-        return True
-    return any(folded in doubled or folded in doubled[::-1] for doubled in (row * 3 for row in _ROWS))
+    return folded in (folded + folded)[1:-1]  # a shorter piece, written several times
 
 
 def _is_personal(password: str, known: Iterable[str]) -> bool:

@@ -10,6 +10,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.middleware import Middleware
 
 from cliffwatch.accounts import Permission
+from cliffwatch.accounts.watched import Watched
 from cliffwatch.api import (
     channels,
     digests,
@@ -51,7 +52,7 @@ def create_api(services: Services, *, rate: Rate | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
-        middleware=[Middleware(Authentication, services, rate or Rate(), documentation.PUBLIC)],
+        middleware=[Middleware(Watched), Middleware(Authentication, services, rate or Rate(), documentation.PUBLIC)],
     )
     problems.install(app)
     rooms = (

@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from cliffwatch.db import changes
 from cliffwatch.db.keys import VARIABLE, Keyring, open_keys
 from cliffwatch.db.secret import protect
 from cliffwatch.errors import InvalidInput, Unavailable
@@ -55,6 +56,7 @@ class Database:
         self.keys = keys or open_keys(os.environ.get(VARIABLE, ""), _beside(parsed))
         protect(self.engine, self.keys)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        changes.listen(self._sessions)
 
     @property
     def is_sqlite(self) -> bool:

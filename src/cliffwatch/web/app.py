@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from cliffwatch.accounts import Forbidden, Permission, TooManyAttempts
+from cliffwatch.accounts.watched import Watched
 from cliffwatch.connections import NotAuthorised, RemoteRefused
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound, Unavailable
 from cliffwatch.services import Services
@@ -131,6 +132,7 @@ def create_pages(services: Services, *, lifespan: Lifespan | None = None) -> Fas
     app.add_middleware(SmallBodies)
     app.add_middleware(SameOrigin)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(Watched)
     app.mount("/static", KeptFiles(directory=STATIC))
     for module in ROUTES:
         app.include_router(module.router)

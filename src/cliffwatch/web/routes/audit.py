@@ -85,7 +85,7 @@ def _line(visit: Visit, entry: AuditEntry) -> dict[str, object]:
     before, after = detail.pop("before", None), detail.pop("after", None)
     changes = (
         [
-            (key, _short(before.get(key)), _short(after.get(key)))
+            (key, *(_short(values[key]) if key in values else None for values in (before, after)))
             for key in sorted({*before, *after}, key=str)
             if before.get(key) != after.get(key)
         ]

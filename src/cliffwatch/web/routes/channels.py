@@ -90,6 +90,7 @@ def edit(visit: Administering, channel_id: int, posted: PostedForm) -> Response:
 def test(visit: Administering, channel_id: int) -> Response:
     channel = visit.services.channels.get(visit.workspace_id, channel_id)
     count = visit.services.outbox.enqueue_test(channel, visit.now)
+    visit.audit("channel.test", f"channel:{channel_id}")
     return see_other(
         "/channels", f"{formats.plural(count, 'test message')} on the way. The log below shows the answer."
     )

@@ -45,6 +45,7 @@ def save(visit: Administering, posted: PostedForm) -> Response:
 def mine(visit: Reading, posted: PostedForm) -> Response:
     wanted = posted.text("wanted") == "yes"
     visit.services.digests.want(visit.workspace_id, visit.person.id, wanted)
+    visit.audit("digest.choose", f"person:{visit.person.id}", wanted=wanted)
     return see_other(
         "/digests", "You get digests again." if wanted else "You get no digests of this workspace any more."
     )

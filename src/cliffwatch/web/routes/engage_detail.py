@@ -75,11 +75,12 @@ def pause(visit: Administering, computation_id: int, sync_id: int, posted: Poste
 
 @router.post("/audiences/{computation_id}/syncs/{sync_id}/rate")
 def rate(visit: Administering, computation_id: int, sync_id: int, posted: PostedForm) -> Response:
-    one = _found(visit, computation_id)
+    one, per_second = _found(visit, computation_id), posted.number("per_second") or 0
     try:
-        visit.services.engage.syncs.change(one.id, sync_id, per_second=posted.number("per_second") or 0)
+        visit.services.engage.syncs.change(one.id, sync_id, per_second=per_second)
     except InvalidInput as error:
         return see_other(f"/audiences/{computation_id}#syncs", str(error), tone="bad")
+    visit.audit("audience.send", f"audience:{computation_id}", sync=sync_id, per_second=per_second)
     return see_other(f"/audiences/{computation_id}#syncs", "The new rate holds from the next people on.")
 
 

@@ -43,6 +43,7 @@ async def upload(request: Request, visit: Administering, connection_id: int) -> 
             made = await run_in_threadpool(_keep, visit, connection, file)
         except InvalidInput as error:
             return see_other(back, str(error), tone="bad")
+    await run_in_threadpool(visit.audit, "import.upload", f"import:{made.id}", name=made.name)
     return see_other(f"/imports/{made.id}")
 
 
@@ -83,6 +84,7 @@ def pause(visit: Administering, import_id: int) -> Response:
     service = visit.services.connections
     found = service.imports.get(visit.workspace_id, import_id)
     service.imports.pause(visit.workspace_id, import_id)
+    visit.audit("import.pause", f"import:{import_id}", name=found.name)
     return see_other(f"/connections/{_connection_id(visit, found)}", "Paused. It goes on where it stopped.")
 
 

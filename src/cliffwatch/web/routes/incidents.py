@@ -249,6 +249,7 @@ def _act(visit: Visit, number: int, step: Callable[..., Acted], told: str, **mor
         raise
     except CliffwatchError as error:
         return see_other(here, str(error), tone="bad")
+    visit.audit(f"incident.{step.__name__}", f"incident:{number}")
     return see_other(here, told)
 
 
