@@ -41,7 +41,7 @@ UNTOLD = {
     ),
     *("lateness", "minute_volumes", "oauth_assertions", "oauth_codes", "oauth_tokens", "outages", "quarantine"),
     *("recovery_codes", "revised_points", "runs", "sender_counts", "sessions", "settings", "suppressions"),
-    *("used_links", "verdict_counts", "volumes"),
+    *("used_links", "verdict_counts", "volumes", "sign_in_failures", "rate_buckets", "live_watches", "live_events"),
 }
 SHOP = {"name": "Shop", "time_zone": "UTC"}
 
