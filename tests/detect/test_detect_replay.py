@@ -205,6 +205,24 @@ def test_ten_points_of_history_are_learning_and_never_alert(windows: int, even_g
     assert np.isnan(scored.expected).all()
 
 
+def test_a_series_that_begins_late_is_learned_from_its_own_first_value_and_not_judged_before(shop, even_grid) -> None:
+    begin_at, learning = 500, 48
+    values = shop(4, 2, 700)
+    values[1, :begin_at] = np.nan
+    values[1, begin_at + 3 : begin_at + learning : 7] *= 30.0  # nobody can know yet that this is unusual
+    scored = score(values, even_grid(700), Measure.COUNT)
+    assert scored.learning[1, : begin_at + learning].all()
+    assert not scored.learning[1, begin_at + learning :].any()
+    assert not scored.flagged[1, : begin_at + learning].any()
+    assert np.isnan(scored.score[1, : begin_at + learning]).all()
+
+
+def test_a_series_without_any_value_is_never_judged(even_grid) -> None:
+    scored = score(np.full((1, 400), np.nan), even_grid(400), Measure.COUNT)
+    assert scored.learning.all()
+    assert not scored.flagged.any()
+
+
 def test_each_series_may_have_its_own_sensitivity(shop, even_grid) -> None:
     values, grid = shop(3, 3, 24 * 35), even_grid(24 * 35)
     values[:, -6:-3] *= 0.4

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 from tests.pipeline.shop import COUNT, HOUR, MONDAY, Shop, opened
 
+from cliffwatch.accounts import Scope
+from cliffwatch.api import create_api
 from cliffwatch.detect import Directions, Reason
 from cliffwatch.errors import NotFound
 from cliffwatch.guidance import AnnotationKind, Filters, Sensitivity
@@ -59,6 +62,28 @@ def test_a_setting_that_waits_is_later(shop: Shop) -> None:
 
 def test_a_large_budget_sends_more(shop: Shop) -> None:
     assert weeks(shop, Sensitivity(alerts_per_week=60.0)).tally.alerts > weeks(shop, Sensitivity()).tally.alerts + 5
+
+
+def test_the_api_holds_a_setting_against_the_labels_of_the_team(shop: Shop) -> None:
+    _, token = shop.services.accounts.create_token(
+        shop.workspace_id, None, "backtest", Scope.READ, expires_ms=None, now=shop.clock.now
+    )
+
+    def tried(**sensitivity: object) -> dict[str, object]:
+        api = TestClient(create_api(shop.services))
+        answer = api.post(
+            f"/streams/{shop.stream.id}/backtest",
+            json={"sensitivity": sensitivity},
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    usual = tried()
+    named = ("anomalies", "found", "right", "wrong", "precision", "recall", "median_delay_windows")
+    assert [usual[name] for name in named] == [1, 1, 1, 0, 1.0, 1.0, 0.0]
+    only_up = tried(directions="up")
+    assert (only_up["anomalies"], only_up["found"], only_up["recall"]) == (1, 0, 0.0)
 
 
 def test_a_stream_without_history_has_nothing_to_try(tmp_path: Path) -> None:

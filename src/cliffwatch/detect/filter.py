@@ -27,6 +27,7 @@ from cliffwatch.detect.surprise import (
     against_tail,
     evidence,
     follow,
+    larger_by_prices,
     one_sided,
     unskewed,
     value_per_event,
@@ -177,7 +178,8 @@ def step(
     where_tails_begin(x, far, side, who, held, tune)
     if who.size:
         known = family is Family.COUNT and not tune.bursts
-        against_tail(x, far, side, who, tune, known=known)
+        prices = larger_by_prices(x, who, own, tune) if family is Family.SUM and weight is not None else None
+        against_tail(x, far, side, who, tune, known=known, upward=prices)
         if known:
             one_sided(far, side, who, rare, noise + p_sum, q, tune)
         if tune.bursts and not linear:

@@ -145,6 +145,7 @@ class Tuning:
     tail_points: float = 40.0
     tail_cap: float = 6.0
     tail_pace: float = 0.006
+    tail_prices: float = 2.2  # how much larger unlike prices make the upward surprises of a sum of few
     old_news: float = 0.6
     peaks_prior: float = 0.6  # standard deviation of the logarithm of a stretch's largest value
     peaks_trust: float = 4.0

@@ -129,12 +129,33 @@ def where_tails_begin(x: Floats, far: Floats, side: Floats, who: Ints, held: Int
     at_least(begin, tune.tail_from, out=begin)
 
 
-def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, tune: Tuning, *, known: bool = False) -> None:
+def larger_by_prices(x: Floats, who: Ints, own: Floats, tune: Tuning) -> Floats:
+    """The least mean excess of upward surprises of the sums `who`, whose relative variance is `own`.
+
+    A sum of few is skewed beyond what its variance tells where single values are very unlike (lognormal prices). Skew
+    grows with the root of the variance; what is due to prices is their share of it, not that of the number of events.
+    """
+    each = x[Row.V_EACH][who]
+    result: Floats = tune.tail_prior * (1.0 + tune.tail_prices * np.sqrt(own[who]) * (each / (1.0 + each)))
+    return result
+
+
+def against_tail(
+    x: Floats,
+    far: Floats,
+    side: Floats,
+    who: Ints,
+    tune: Tuning,
+    *,
+    known: bool = False,
+    upward: Floats | None = None,
+) -> None:
     """Measure the surprises of the series `who` (in `far`, changed in place) by the series' own past ones of that side.
 
     Above `tail_from` the logarithm of a score counts by its mean excess (B. M. Hill, 1975), which is known for normal
     scores and learned for others, and by how often it comes so far: heavy tails shrink. Only the first point of an
     incident teaches, and no single one much. `known` says that single scores are normal: only the looks are paid for.
+    `upward` is the least mean excess of upward surprises, where it is known to be more than that of normal scores.
     """
     series, flat = len(far), x.reshape(-1)  # the memory is contiguous, so this is a view
     down, now = series * (side[who] <= 0), far[who]
@@ -146,6 +167,8 @@ def against_tail(x: Floats, far: Floats, side: Floats, who: Ints, tune: Tuning, 
     hint = np.minimum(0.5 * tune.tail_points / flat[points], 0.5)  # the other side's tail, while this one is unknown
     other = np.minimum(other, 2.0 * tune.tail_prior)  # bursts tell nothing of dips
     usual = np.maximum(np.maximum(mine, mine + hint * (other - mine)), tune.tail_prior)
+    if upward is not None:
+        np.maximum(usual, upward, out=usual, where=down == 0)
     over = excess > 0
     base = as_a_single_look(now, begin, tune) / tune.tail_from if known else now / begin
     far[who] = tune.tail_from * base ** np.where(over, tune.tail_prior / usual, x.dtype.type(1.0))
