@@ -116,6 +116,22 @@ DATA_MAP = (
         ("sessions",),
     ),
     Held(
+        "Counts of failed sign-ins and requests, under hashes of e-mail, token and address; open live views",
+        MEMBERS,
+        "To slow down who guesses, and to send live events where they are looked at",
+        "Until the count has run out",
+        "They go by themselves",
+        ("sign_in_failures", "rate_buckets", "live_watches"),
+    ),
+    Held(
+        "Events on their way to a live view in another process",
+        VISITORS,
+        "The live view",
+        "While somebody looks at them",
+        "They go by themselves",
+        ("live_events",),
+    ),
+    Held(
         "API tokens (hashes), last use and its address",
         MEMBERS,
         "Programs that act for them",
