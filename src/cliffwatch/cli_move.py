@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
 
 import click
 
@@ -171,7 +171,4 @@ def _amount(copied: Copied) -> str:
 
 
 def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    login, at, place = parts.netloc.rpartition("@")
-    user, colon, _ = login.partition(":")
-    return parts._replace(netloc=f"{user}{':***' if colon else ''}{at}{place}").geturl()
+    return re.sub(r"(://[^:/@]*):[^/@]*@", r"\1:***@", url)

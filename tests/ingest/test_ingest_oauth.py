@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -23,13 +20,11 @@ from hypothesis import strategies as st
 from segment.analytics import oauth_manager
 from segment.analytics.client import Client
 from segment.analytics.request import APIError
-from tests.ingest.test_ingest_node_sdk import REPOSITORY, node_modules
+from tests.node_sdks import run_node
 
 from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.ingest import MadeKey, Source
 from cliffwatch.ingest.oauth.tokens import Token, issue, read
-
-__all__ = ["node_modules"]
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LATER = 4_000_000_000  # in 2096: what is collected at the start may run half an hour later
@@ -331,7 +326,6 @@ def test_pythons_sdk_corrects_a_wrong_clock_by_our_answer(
 @pytest.mark.parametrize("faults", [[], [None, 511]])
 def test_nodes_sdk_gets_a_token_and_another_when_it_is_not_valid_any_more(
     oauth: tuple[Any, Source, MadeKey],
-    node_modules: Path,
     faults: list[int | None],
 ) -> None:
     server, source, made = oauth
@@ -348,14 +342,6 @@ def test_nodes_sdk_gets_a_token_and_another_when_it_is_not_valid_any_more(
             "authServer": server.url,
         },
     }
-    done = subprocess.run(
-        ["node", str(REPOSITORY / "tests" / "node" / "drive.cjs"), json.dumps(given_)],
-        env={**os.environ, "NODE_PATH": str(node_modules)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+    assert run_node("drive.cjs", given_) == []
     assert paths(server).count("/token") == (2 if faults else 1)
     assert server.counted(source) == 3

@@ -29,22 +29,23 @@ NOW = T0 + HOUR
 STEP = textwrap.dedent(
     """
     # usage: URL PORT NOW STEP WHEN NUMBER: do a step of the outbox and die at statement NUMBER that writes
-    import os, sys
+    import os, sys, threading
     from sqlalchemy import event
     from cliffwatch.db import Database
     from cliffwatch.notify import MailSettings, Outbox
 
     url, port, now, step, when, number = sys.argv[1:]
     database = Database(url)
-    seen = 0
+    seen, counting = 0, threading.Lock()
 
     def count(after):
         def hear(connection, cursor, statement, parameters, context, many):
             global seen
             if statement.split()[0] not in ("INSERT", "UPDATE", "DELETE", "COMMIT"):
                 return
-            seen += not after
-            if seen == int(number) and after == (when == "after"):
+            with counting:  # letters leave in several threads
+                seen += not after
+            if seen >= int(number) and after == (when == "after"):
                 os.kill(os.getpid(), 9)
         return hear
 
@@ -53,8 +54,9 @@ STEP = textwrap.dedent(
     if when == "commit":
         def hear(connection):
             global seen
-            seen += 1
-            if seen == int(number):
+            with counting:
+                seen += 1
+            if seen >= int(number):
                 os.kill(os.getpid(), 9)
         event.listen(database.engine, "commit", hear)
     mail = MailSettings("127.0.0.1", int(port), security="none", sender="Cliffwatch <c@shop.example>")

@@ -34,9 +34,12 @@ class Address:
     def parse(cls, url: str) -> Address:
         """Raises InvalidInput with what a URL looks like."""
         try:
-            parts = urlsplit(url)
-            secure = parts.scheme == "clickhouses"
-            login, _, places = parts.netloc.rpartition("@")
+            # Several hosts are no URL to urllib, which refuses an IPv6 address among them.
+            scheme, _, rest = url.partition("://")
+            place = re.split("[/?#]", rest, maxsplit=1)[0]
+            parts = urlsplit(f"//host{rest[len(place) :]}")
+            secure = scheme == "clickhouses"
+            login, _, places = place.rpartition("@")
             hosts = tuple(_host(place, SECURE_PORT if secure else PORT) for place in places.split(","))
             options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
         except ValueError as error:
@@ -44,8 +47,8 @@ class Address:
         user, _, password = login.partition(":")
         cluster, quorum = options.pop("cluster", ""), options.pop("quorum", "available")
         database = parts.path.strip("/") or "cliffwatch"
-        if parts.scheme not in ("clickhouse", "clickhouses"):
-            raise InvalidInput("store URL", f"begins with {parts.scheme or 'nothing'}.", _WAY_OUT)
+        if scheme not in ("clickhouse", "clickhouses"):
+            raise InvalidInput("store URL", f"begins with {scheme or 'nothing'}.", _WAY_OUT)
         if options:
             raise InvalidInput("store URL", f"has no option {min(options)}; it has cluster and quorum.", _WAY_OUT)
         if quorum not in QUORUMS:
