@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from cliffwatch.clock import system_clock
 from cliffwatch.console import DATA_DIR, clear_errors, load_settings
 from cliffwatch.errors import CliffwatchError, InvalidInput, Unavailable
 from cliffwatch.folder import JOURNAL, LOCK
+from cliffwatch.progress import Progress
 
 if TYPE_CHECKING:
     from cliffwatch.operations.backup import Finding, Manifest
@@ -41,10 +42,7 @@ def backup(folder: Path, data_dir: Path | None) -> None:
     """
     settings = load_settings(data_dir=data_dir)
     folder = folder.absolute()
-    if not settings.metadata_file.exists() and not settings.metadata_url:
-        raise InvalidInput(
-            f"data folder {settings.data_dir}", "holds no Cliffwatch.", "Name it: --data-dir or CLIFFWATCH_DATA_DIR."
-        )
+    check_is_there(settings)
     if folder.exists():
         raise InvalidInput(f"backup {folder}", "is there already.", "Name a folder that does not exist yet.")
     make = backup_by_service if is_running(settings) else _alone
@@ -109,12 +107,20 @@ def _shown(findings: Iterator[Finding]) -> bool:
     return sound
 
 
+def check_is_there(settings: Settings) -> None:
+    """Raise InvalidInput when the data folder holds no installation."""
+    if not settings.metadata_file.exists() and not settings.metadata_url:
+        raise InvalidInput(
+            f"data folder {settings.data_dir}", "holds no Cliffwatch.", "Name it: --data-dir or CLIFFWATCH_DATA_DIR."
+        )
+
+
 def is_running(settings: Settings) -> bool:
     """Whether a service has the embedded store open: its journal's folder is locked then."""
     return disk.is_locked(settings.data_dir / JOURNAL / LOCK)
 
 
-def _alone(settings: Settings, folder: Path, progress: Callable[[float, str], None]) -> Manifest:
+def _alone(settings: Settings, folder: Path, progress: Progress) -> Manifest:
     from cliffwatch.app import Application
     from cliffwatch.operations.backup import make_backup
 
@@ -126,7 +132,7 @@ def _alone(settings: Settings, folder: Path, progress: Callable[[float, str], No
         application.close()
 
 
-def backup_by_service(settings: Settings, folder: Path, progress: Callable[[float, str], None]) -> Manifest:
+def backup_by_service(settings: Settings, folder: Path, progress: Progress) -> Manifest:
     from cliffwatch.app import open_database
     from cliffwatch.operations.backup import BackupRequests, Manifest
 
@@ -149,15 +155,14 @@ def backup_by_service(settings: Settings, folder: Path, progress: Callable[[floa
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Callable[[float, str], None]]:
+def progress_bar() -> Iterator[Progress]:
     """A progress bar on standard error, where that is a terminal."""
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    words = TextColumn("{task.description}")
-    with Progress(
-        words, BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
-    ) as bar:
+    words = rich.TextColumn("{task.description}")
+    columns = words, rich.BarColumn(), rich.TaskProgressColumn(), rich.TimeElapsedColumn()
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda share, what: bar.update(task, completed=share, description=what)
 

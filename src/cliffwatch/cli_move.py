@@ -6,17 +6,18 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
-from cliffwatch.cli_backup import backup_by_service, is_running, progress_bar
+from cliffwatch.cli_backup import backup_by_service, check_is_there, is_running, progress_bar
 from cliffwatch.clock import system_clock
 from cliffwatch.console import DATA_DIR, clear_errors, load_settings
 from cliffwatch.errors import InvalidInput, Unavailable
-from cliffwatch.folder import EVENTS, JOURNAL, METADATA
+from cliffwatch.folder import EVENTS, JOURNAL
+from cliffwatch.progress import Progress, part
 
 if TYPE_CHECKING:
     from cliffwatch.operations.move import Copied
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 ABSORB_SECONDS = 600
 SNAPSHOT = "move.snapshot"
-Progress = Callable[[float, str], None]
 
 
 @click.command()
@@ -65,10 +65,7 @@ def _check(settings: Settings, store: str, metadata: str) -> None:
             raise InvalidInput(option, f"has nothing to move: CLIFFWATCH_{name} is set.", "Unset it.")
     if store and "://" not in store:  # it would be a file
         raise InvalidInput(f"--to {store}", "is no ClickHouse server.", "Write clickhouse://host:9000/cliffwatch.")
-    if not settings.metadata_url and not (settings.data_dir / METADATA).exists():
-        raise InvalidInput(
-            f"data folder {settings.data_dir}", "holds no Cliffwatch.", "Name it: --data-dir or CLIFFWATCH_DATA_DIR."
-        )
+    check_is_there(settings)
     refuse_moved(settings)
 
 
@@ -82,9 +79,9 @@ def _copy_beside(settings: Settings, url: str) -> None:
         shutil.rmtree(snapshot, ignore_errors=True)
         try:
             with progress_bar() as progress, _servers(settings, url) as target:
-                backup_by_service(settings, snapshot, _part(progress, 0.0, 0.2))
+                backup_by_service(settings, snapshot, part(progress, 0.0, 0.2))
                 with contextlib.closing(DuckDBStore.open(snapshot / EVENTS)) as source:
-                    copied = copy_events(source, target, _part(progress, 0.2, 1.0))
+                    copied = copy_events(source, target, part(progress, 0.2, 1.0))
         finally:
             shutil.rmtree(snapshot, ignore_errors=True)
         click.secho("Copied ", bold=True, nl=False)
@@ -101,8 +98,8 @@ def _finish(settings: Settings, url: str, metadata: str) -> None:
         _absorb(settings, progress)
         guard = alone_in(settings.data_dir / JOURNAL)  # nobody starts it meanwhile
         try:
-            said = [_move_events(settings, url, _part(progress, 0.05, 0.8))] if url else []
-            said += [_move_metadata(settings, metadata, _part(progress, 0.8, 1.0))] if metadata else []
+            said = [_move_events(settings, url, part(progress, 0.05, 0.8))] if url else []
+            said += [_move_metadata(settings, metadata, part(progress, 0.8, 1.0))] if metadata else []
             mark_moved(settings.data_dir, Moved(_without_password(url), _without_password(metadata), system_clock()))
         finally:
             os.close(guard)
@@ -133,7 +130,7 @@ def _move_events(settings: Settings, url: str, progress: Progress) -> str:
 
     file = settings.data_dir / EVENTS
     with _servers(settings, url) as target, contextlib.closing(DuckDBStore.open(file)) as source:
-        copied = copy_events(source, target, _part(progress, 0.0, 0.9))
+        copied = copy_events(source, target, part(progress, 0.0, 0.9))
         target.trails.take_over(
             source.file, lambda share: progress(0.9 + 0.1 * share, "Writing the people of audiences")
         )
@@ -157,11 +154,6 @@ def _servers(settings: Settings, url: str) -> Iterator[ClickHouseStore]:
 
     with contextlib.closing(open_store(url, memory_limit=settings.duckdb_memory)) as store:
         yield cast("ClickHouseStore", store)
-
-
-def _part(progress: Progress, start: float, end: float) -> Progress:
-    """Progress of a part of the whole."""
-    return lambda share, what: progress(start + (end - start) * share, what)
 
 
 def _amount(copied: Copied) -> str:

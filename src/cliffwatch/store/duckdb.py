@@ -77,6 +77,7 @@ class DuckDBStore(EventStore):
 
     def __init__(self, file: DuckDBFile) -> None:
         self._file = file
+        self.chunks = DuckDBChunks(file)
         self._turned_away = 0
         self.trails = duckdb_trails.DuckDBTrails(file)
         with file.reader() as reader:
@@ -292,20 +293,9 @@ class DuckDBStore(EventStore):
         return StoreStats(archive, facts, points, self._file.disk_bytes(), extra)
 
     @property
-    def chunks(self) -> DuckDBChunks:
-        """Its rows with checksums."""
-        return DuckDBChunks(self._file)
-
-    @property
     def file(self) -> DuckDBFile:
         """What it lies in."""
         return self._file
-
-    @property
-    def positions(self) -> list[Position]:
-        """How far each journal has been absorbed."""
-        with self._file.reader() as reader:
-            return [Position(*row) for row in run(reader, "SELECT journal, offset_ FROM positions")]
 
     def snapshot(self, path: Path, progress: Callable[[float], None]) -> dict[str, int]:
         """Write a copy of everything, as of now, to a new file; returns table -> rows. `progress` hears the share that

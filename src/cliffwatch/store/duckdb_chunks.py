@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from cliffwatch.store.chunks import EPOCH_MS, WITHIN, Chunk, Chunked, Kind, Layout, Printed, Prints, Sum, bounds, joined
+from cliffwatch.store.contract import Position
 from cliffwatch.store.duckdb_file import DuckDBFile, run, table_of
 
 _ROWS_TOGETHER = 20_000
@@ -39,6 +40,11 @@ class DuckDBChunks(Chunked):
                 [chunk.owner, start, end],
             )
         return Printed(_prints(table["key_print"]), _prints(table["row_print"]))
+
+    def positions(self) -> list[Position]:
+        """How far each journal has been absorbed."""
+        with self._file.reader() as reader:
+            return [Position(*row) for row in run(reader, "SELECT journal, offset_ FROM positions")]
 
     def rows(
         self, layout: Layout, stretch: int, owners: Sequence[int], only: Mapping[int, Prints]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 from cliffwatch.disk import sync
@@ -13,14 +12,12 @@ from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, Unavailab
 from cliffwatch.folder import DELIVERIES, EVENTS, LOCK, METADATA
 from cliffwatch.operations.backup.check import problems_of_metadata, revision_of
 from cliffwatch.operations.backup.manifest import Manifest, copy
+from cliffwatch.progress import Progress
 from cliffwatch.services import Services
 from cliffwatch.store import DuckDBStore
 from cliffwatch.store.duckdb_snapshot import verify
 
 ABSORB_SECONDS = 120
-
-Progress = Callable[[float, str], None]
-"""Hears the share that is done (0 to 1), and what is being done."""
 
 
 def make_backup(services: Services, folder: Path, progress: Progress) -> Manifest:

@@ -9,8 +9,8 @@ from cliffwatch.disk import sync
 from cliffwatch.errors import Conflict, InvalidInput, Unavailable
 from cliffwatch.folder import KEY
 from cliffwatch.operations.backup.check import check_backup
-from cliffwatch.operations.backup.make import Progress
 from cliffwatch.operations.backup.manifest import Manifest, copy
+from cliffwatch.progress import Progress
 
 
 def restore(backup: Path, data_dir: Path, key_file: Path | None, progress: Progress) -> Manifest:

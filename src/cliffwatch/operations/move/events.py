@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from cliffwatch.errors import Conflict, Unavailable
+from cliffwatch.progress import Progress
 from cliffwatch.store import DuckDBStore, Position, arrow
 from cliffwatch.store.chunks import LAYOUTS, Chunk, Chunked, Layout, Prints, Sum
 from cliffwatch.store.plan import first_of_each
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 _ROWS_OF_WRITE = 50_000
 _COMPARING, _WRITING = 0.1, 0.8
 """Shares of the work; the rest is reading the servers again."""
-
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def copy_events(source: DuckDBStore, target: ClickHouseStore, progress: Progress
         progress(share, f"Reading {name} again")
         if not plan.is_nothing and not make_plan(plan.layout, source.chunks, target.chunks, plan.here).is_nothing:
             raise Unavailable(f"event store {name}", "is not what was written.", "Move again; what is there is kept.")
-    for position in source.positions:
+    for position in source.chunks.positions():
         target.write(None, None, position)
     return Copied(
         {plan.layout.name: sum(one.rows for one in plan.here.values()) for plan in plans},
@@ -113,7 +112,7 @@ def make_plan(layout: Layout, source: Chunked, target: Chunked, here: Mapping[Ch
 
 def _claim(source: DuckDBStore, target: ClickHouseStore) -> None:
     """Write down whose events these are, before the first one."""
-    ours = [position.journal for position in source.positions]
+    ours = [position.journal for position in source.chunks.positions()]
     if not any(target.knows(journal) for journal in ours):
         if any(target.chunks.sums(layout) for layout in LAYOUTS):
             raise Conflict(

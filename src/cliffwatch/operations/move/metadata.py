@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 from sqlalchemy import Table, func, insert, select
 from sqlalchemy.exc import DBAPIError
@@ -14,10 +13,9 @@ from cliffwatch.db.engine import go_on_after_given_ids
 from cliffwatch.db.models import Base
 from cliffwatch.db.people import SettingRow, WorkspaceRow
 from cliffwatch.errors import Conflict, InvalidInput, Unavailable
+from cliffwatch.progress import Progress
 
 _ROWS_OF_WRITE = 2_000
-
-Progress = Callable[[float, str], None]
 
 
 def copy_metadata(source: Database, target: Database, progress: Progress) -> dict[str, int]:
