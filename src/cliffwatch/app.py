@@ -138,7 +138,7 @@ class Application:
             services.sources,
             services.store,
             services.clock,
-            Buckets(services.database),
+            services.buckets,
         )
         pages.mount(PROFILES, profiles.application())  # before what stands above its address
         pages.mount(PREFIX, self.services.connections.application())
@@ -193,6 +193,7 @@ def build_services(
         max_queue_bytes=settings.max_queue_mb * 1_000_000,
     )
     ingest.deletions.also_from(outgoing)
+    buckets = Buckets(database)
     connections = Connections(
         database=database,
         accounts=accounts,
@@ -201,6 +202,7 @@ def build_services(
         ingest=ingest,
         outgoing=outgoing,
         jobs=jobs,
+        buckets=buckets,
         clock=clock,
         uploads=settings.upload_dir or settings.data_dir / UPLOADS,
         exports=settings.import_dir or settings.data_dir / IMPORT,
@@ -284,6 +286,7 @@ def build_services(
         watcher=watcher,
         pipeline=pipeline,
         previews=Previews(lambda request, tell: preview(store, request, clock(), tell, labels), clock),
+        buckets=buckets,
         connections=connections,
         engage=engage,
         around=around,

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from cliffwatch.accounts import Accounts
+from cliffwatch.buckets import Buckets
 from cliffwatch.clock import Clock
 from cliffwatch.connections import Connections
 from cliffwatch.db import Database
@@ -62,6 +63,7 @@ class Services:
     watcher: Watcher
     pipeline: Pipeline
     previews: Previews[Request, Preview]
+    buckets: Buckets
     connections: Connections
     engage: Engage
     around: Around

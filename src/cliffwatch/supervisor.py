@@ -152,11 +152,10 @@ class Supervisor:
             self._put_off(time.monotonic() - child.started < SHORT_LIFE_SECONDS)
             log.error("process_died", pid=child.pid, how=_ended(child), problem=child.problem)
             child.end(0)
-        for child in [child for child in self._children if not child.ready]:
-            if time.monotonic() - child.started > START_SECONDS:
-                log.error("process_does_not_answer", pid=child.pid)
-                child.drain()
-                child.end(time.monotonic() + KILL_AFTER_SECONDS)  # buried by the next pass
+        for child in filter(self._is_silent, self._children):
+            log.error("process_does_not_answer", pid=child.pid)
+            child.drain()
+            child.end(time.monotonic() + KILL_AFTER_SECONDS)  # buried by the next pass
 
     def _put_off(self, lived_shortly: bool) -> None:
         self._failures = self._failures + 1 if lived_shortly else 0

@@ -17,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cliffwatch.accounts import SESSION_COOKIE, Forbidden, Identity, Permission, Person
 from cliffwatch.api.problems import RateLimited, Unauthenticated, problem, problem_of
-from cliffwatch.buckets import Buckets
 from cliffwatch.errors import CliffwatchError
 from cliffwatch.limits import Limiter, Rate
 
@@ -66,9 +65,8 @@ class Authentication:
         self.app = app
         self._services = services
         self._public = public  # paths that anybody may read: the documentation
-        buckets = Buckets(services.database)
-        self._limiter = buckets.limiter("api", rate)
-        self._strangers = buckets.limiter("strangers", STRANGERS)
+        self._limiter = services.buckets.limiter("api", rate)
+        self._strangers = services.buckets.limiter("strangers", STRANGERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

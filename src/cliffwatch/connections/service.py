@@ -45,6 +45,7 @@ class Connections:
         ingest: Ingest,
         outgoing: Outgoing,
         jobs: Jobs,
+        buckets: Buckets,
         clock: Clock,
         uploads: Path,
         exports: Path,
@@ -57,7 +58,7 @@ class Connections:
         self._ingest = ingest
         self._clock = clock
         self._outgoing = outgoing
-        self._buckets = Buckets(database)
+        self._buckets = buckets
         ask = asker(allow_private=allow_private)
         self.store = ConnectionStore(database)
         self.apps = Apps(database)

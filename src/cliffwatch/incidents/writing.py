@@ -43,11 +43,8 @@ def add(session: Session, bare: Incident) -> Incident:
 
 def save(session: Session, incident: Incident, **more: Any) -> None:
     """What an incident is now; `more` are columns that it does not know of."""
-    save_columns(session, incident.id, {**incident_columns(incident), **more})
-
-
-def save_columns(session: Session, incident_id: int, columns: dict[str, Any]) -> None:
-    session.execute(update(IncidentRow).where(IncidentRow.id == incident_id).values(**columns))
+    columns = {**incident_columns(incident), **more}
+    session.execute(update(IncidentRow).where(IncidentRow.id == incident.id).values(**columns))
 
 
 def save_changes(session: Session, changes: Sequence[dict[str, Any]]) -> None:
