@@ -16,6 +16,7 @@ from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
+from tests.owners import set_up_owner
 
 from cliffwatch.accounts import SESSION_COOKIE, Identity, Role, Scope
 from cliffwatch.api import Rate, create_api
@@ -154,15 +155,7 @@ def opened(folder: Path, migrated: Path) -> Iterator[World]:
     clock = HandClock()
     services = open_services(folder, clock)
     accounts = services.accounts
-    first = accounts.set_up(
-        email="robin@shop.example",
-        name="Robin",
-        password=PASSWORD,
-        workspace_name="Shop",
-        time_zone="Europe/Berlin",
-        country="DE",
-        now=T0,
-    )
+    first = set_up_owner(accounts, T0, password=PASSWORD, time_zone="Europe/Berlin", country="DE")
     assert first.person is not None
     second = accounts.create_workspace(name="Bakery", time_zone="UTC", country=None, owner_id=first.person.id, now=T0)
     home = furnish(services, first)

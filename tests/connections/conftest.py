@@ -17,18 +17,15 @@ import httpx2
 import pytest
 import uvicorn
 from tests.databases import Backend
+from tests.owners import EMAIL, NOW, PASSWORD, owned
 
-from cliffwatch.accounts import SESSION_COOKIE, Accounts, Identity, Scope
+from cliffwatch.accounts import SESSION_COOKIE, Identity, Scope
 from cliffwatch.app import Application
 from cliffwatch.connections import App
-from cliffwatch.db import Database
 from cliffwatch.ingest import Source
 from cliffwatch.processes import listen
 from cliffwatch.services import Services
 from cliffwatch.settings import Settings
-
-NOW = 1_795_530_600_000  # Tue 24 Nov 2026, 14:30 UTC
-EMAIL, PASSWORD = "robin@shop.example", "seven wet umbrellas"
 
 
 class HandClock:
@@ -73,13 +70,6 @@ class Side:
             self.workspace, person.id, scope, Scope(scope), expires_ms=None, now=self.clock()
         )
         return plain
-
-
-def owned(database: Database) -> None:
-    """A workspace with its owner: made once, because hashing takes a while."""
-    Accounts(database).set_up(
-        email=EMAIL, name="Robin", password=PASSWORD, workspace_name="Shop", time_zone="UTC", country=None, now=NOW
-    )
 
 
 @contextmanager

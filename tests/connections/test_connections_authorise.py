@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
-from tests.connections.conftest import EMAIL, NOW, PASSWORD, Pair, basic, query_of, said
+from tests.connections.conftest import Pair, basic, query_of, said
+from tests.owners import EMAIL, NOW, PASSWORD
 
 from cliffwatch.accounts import SESSION_COOKIE, Role
 from cliffwatch.connections.oauth.apps import CODE_MS, TOKEN_SECONDS

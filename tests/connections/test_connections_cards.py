@@ -12,10 +12,11 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from segment.analytics.client import Client
-from tests.connections.conftest import NOW, Side, owned, running
+from tests.connections.conftest import Side, running
 from tests.connections.test_connections_imports import CSV, lay_down
 from tests.databases import made
 from tests.node_sdks import run_node
+from tests.owners import NOW, owned
 
 from cliffwatch.accounts import SESSION_COOKIE
 from cliffwatch.connections import LIBRARY

@@ -14,7 +14,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.connections.conftest import NOW, Side, running, said
+from tests.connections.conftest import Side, running, said
+from tests.owners import NOW
 
 from cliffwatch.connections import Destination
 from cliffwatch.connections.delivery.decide import LONGEST_RETRY_MS, Reaction, reaction, wait_ms

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from alembic import command
 from sqlalchemy import text
-from tests.connections.conftest import NOW, Side, said
+from tests.connections.conftest import Side, said
 from tests.connections.test_connections_public_api import ask, drive
+from tests.owners import NOW
 
 from cliffwatch.connections.delivery.filters import Filter, action_document, action_of, of_document, sieve
 from cliffwatch.db import Database

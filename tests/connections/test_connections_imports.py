@@ -11,7 +11,8 @@ import duckdb
 import httpx2
 import psycopg
 import pytest
-from tests.connections.conftest import NOW, Side, running, said
+from tests.connections.conftest import Side, running, said
+from tests.owners import NOW
 
 from cliffwatch.connections.imports.model import Import
 from cliffwatch.connections.imports.shape import PostgresDialect, Table, message_sql, wanted

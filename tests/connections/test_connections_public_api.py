@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.connections.conftest import NOW, Side
+from tests.connections.conftest import Side
 from tests.node_sdks import run_node
+from tests.owners import NOW
 
 from cliffwatch.connections.delivery.kinds import KINDS
 

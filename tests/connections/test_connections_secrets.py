@@ -7,9 +7,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
-from tests.connections.conftest import PASSWORD, Pair, basic, query_of
+from tests.connections.conftest import Pair, basic, query_of
 from tests.connections.test_connections_authorise import VERIFIER, authorise_address, config
 from tests.connections.test_connections_segment import choose, show_sources
+from tests.owners import PASSWORD
 
 from cliffwatch.accounts import SESSION_COOKIE
 

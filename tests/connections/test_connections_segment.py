@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx2
-from tests.connections.conftest import NOW, Pair, Side, said
+from tests.connections.conftest import Pair, Side, said
+from tests.owners import NOW
 
 
 def show_sources(pair: Pair, token: str) -> httpx2.Response:

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 from structlog.testing import capture_logs
+from tests.owners import set_up_owner
 
 from cliffwatch.app import build_services, open_database
 from cliffwatch.cli import main
@@ -54,15 +55,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
 
 def fill(services: Services) -> dict[str, Any]:
     """One of everything that holds a secret, by the services that keep it."""
-    owner = services.accounts.set_up(
-        email="robin@shop.example",
-        name="Robin",
-        password="seven wet umbrellas",
-        workspace_name="Shop",
-        time_zone="UTC",
-        country=None,
-        now=NOW,
-    )
+    owner = set_up_owner(services.accounts, NOW)
     place = owner.workspace.id
     pager = services.channels.create(place, "webhook", "Pager", {"url": SECRETS["pager"]}, NOW)
     services.channels.create(place, "slack", "Chat", {"token": SECRETS["slack"], "channel": "#a"}, NOW)

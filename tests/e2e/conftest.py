@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from tests.engage.conftest import owned
+from tests.owners import owned
 
 from cliffwatch.app import open_database
 from cliffwatch.clock import system_clock

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from tests.databases import Backend, nothing
 from tests.e2e.conftest import Installation, command, furnished, run_cliffwatch
-from tests.engage.house import EMAIL, PASSWORD
+from tests.owners import EMAIL, PASSWORD
 from tests.servers.stores import Servers
 
 from cliffwatch.accounts import Accounts

@@ -16,8 +16,7 @@ import pytest
 from tests.databases import Backend
 from tests.e2e.conftest import Installation
 from tests.e2e.roles import Deployment, processes_of
-from tests.engage.conftest import owned
-from tests.engage.house import EMAIL, PASSWORD
+from tests.owners import EMAIL, PASSWORD, owned
 from tests.servers.stores import Servers
 from tests.test_cli import cliffwatch
 

@@ -13,8 +13,7 @@ import httpx2
 import pytest
 from tests.databases import Backend
 from tests.e2e.conftest import Installation, run_cliffwatch
-from tests.engage.conftest import owned
-from tests.engage.house import EMAIL, PASSWORD
+from tests.owners import EMAIL, PASSWORD, owned
 from tests.servers.stores import Servers
 
 from cliffwatch.accounts import SESSION_COOKIE, Accounts

@@ -8,17 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.databases import Backend
-from tests.engage.house import EMAIL, NOW, PASSWORD, House
-
-from cliffwatch.accounts import Accounts
-from cliffwatch.db import Database
-
-
-def owned(database: Database) -> None:
-    """A workspace with its owner: made once, because hashing takes a while."""
-    Accounts(database).set_up(
-        email=EMAIL, name="Robin", password=PASSWORD, workspace_name="Shop", time_zone="UTC", country=None, now=NOW
-    )
+from tests.engage.house import House
+from tests.owners import owned
 
 
 @contextmanager

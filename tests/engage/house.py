@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.owners import NOW
+
 from cliffwatch.app import Application
 from cliffwatch.engage import Computation, ComputationKind, Mode
 from cliffwatch.ingest import Source
@@ -15,9 +17,7 @@ from cliffwatch.services import Services
 from cliffwatch.settings import Settings
 from cliffwatch.store import ArchiveQuery
 
-NOW = 1_795_530_600_000  # Tue 24 Nov 2026, 14:30 UTC
 HOUR, DAY = 3_600_000, 86_400_000
-EMAIL, PASSWORD = "robin@shop.example", "seven wet umbrellas"
 
 
 class HandClock:

@@ -20,7 +20,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.engage.house import DAY, HOUR, NOW, House
+from tests.engage.house import DAY, HOUR, House
+from tests.owners import NOW
 
 from cliffwatch.engage.store import Computations
 from cliffwatch.engage.syncs import Syncs

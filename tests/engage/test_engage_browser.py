@@ -11,7 +11,8 @@ import uvicorn
 from playwright.sync_api import Browser, Page, expect
 from tests.databases import Backend
 from tests.engage.conftest import opened
-from tests.engage.house import DAY, EMAIL, HOUR, PASSWORD, House
+from tests.engage.house import DAY, HOUR, House
+from tests.owners import EMAIL, PASSWORD
 
 from cliffwatch.accounts import SESSION_COOKIE
 from cliffwatch.processes import listen

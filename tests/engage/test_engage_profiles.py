@@ -9,7 +9,8 @@ import pytest
 from starlette.testclient import TestClient
 from tests.databases import Backend
 from tests.engage.conftest import opened
-from tests.engage.house import HOUR, NOW, House, iso
+from tests.engage.house import HOUR, House, iso
+from tests.owners import NOW
 
 from cliffwatch.accounts import Scope
 

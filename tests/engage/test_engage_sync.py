@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from tests.databases import Backend
-from tests.engage.conftest import owned
 from tests.engage.house import DAY, HOUR, House
+from tests.owners import owned
 
 from cliffwatch.engage import Asked, ComputationKind, Engage, Mode
 from cliffwatch.pipeline.preview import Cancelled

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
+from tests.owners import set_up_owner
 
 from cliffwatch.app import build_services
 from cliffwatch.db import Database
@@ -40,15 +41,7 @@ class House:
         store = open_store(self.folder / "events.duckdb", memory_limit="256MB")
         self.services = build_services(settings, database, store, clock=lambda: self.now)
         if not self.workspace_id:
-            owner = self.services.accounts.set_up(
-                email="ann@shop.example",
-                name="Ann",
-                password=PASSWORD,
-                workspace_name="Shop",
-                time_zone="UTC",
-                country=None,
-                now=T0,
-            )
+            owner = set_up_owner(self.services.accounts, T0, email="ann@shop.example", name="Ann", password=PASSWORD)
             self.workspace_id = owner.workspace.id
         self.services.ingest.start()
         self.client = TestClient(self.services.ingest.door(_nothing), base_url="http://shop.example")

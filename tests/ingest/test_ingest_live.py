@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 from tests.databases import Backend
-from tests.engage.conftest import owned
+from tests.owners import owned
 
 from cliffwatch.db import Database
 from cliffwatch.db.together import LiveEventRow, LiveWatchRow

@@ -14,8 +14,9 @@ from pathlib import Path
 import duckdb
 import pytest
 from tests.databases import Backend
-from tests.engage.conftest import opened, owned
-from tests.engage.house import NOW, House
+from tests.engage.conftest import opened
+from tests.engage.house import House
+from tests.owners import NOW, owned
 
 from cliffwatch.db.keys import Keyring, decoded, new_key
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, Unavailable

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from starlette.testclient import TestClient
 from tests.databases import Backend
-from tests.engage.conftest import owned
 from tests.engage.house import HandClock
+from tests.owners import owned
 
 from cliffwatch.app import Application
 from cliffwatch.cli import main

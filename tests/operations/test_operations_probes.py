@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 from tests.databases import Backend, nothing
-from tests.engage.conftest import owned
-from tests.engage.house import NOW, HandClock
+from tests.engage.house import HandClock
+from tests.owners import NOW, owned
 
 from cliffwatch.app import Application
 from cliffwatch.settings import Settings

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
+from tests.owners import set_up_owner
 
 from cliffwatch.app import build_services
 from cliffwatch.db import Database
@@ -114,15 +115,7 @@ def opened(folder: Path, now: int, store: EventStore | None = None) -> Iterator[
     database = Database(settings.effective_metadata_url)
     database.migrate()
     services = build_services(settings, database, store or open_store(None), clock=lambda: plant.now)
-    identity = services.accounts.set_up(
-        email="robin@shop.example",
-        name="Robin",
-        password="a quiet little bakery",
-        workspace_name="Shop",
-        time_zone="UTC",
-        country=None,
-        now=now,
-    )
+    identity = set_up_owner(services.accounts, now, password="a quiet little bakery")
     source = services.sources.create(identity.workspace.id, "Website", now)
     services.channels.create(identity.workspace.id, "webhook", "Hook", {"url": "https://hooks.example/x"}, now)
     plant = Plant(services, now, identity.workspace.id, source.id)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests.owners import set_up_owner
 
 from cliffwatch.accounts import Identity
 from cliffwatch.app import build_services
@@ -99,15 +100,7 @@ def opened(folder: Path, **definition: Any) -> Iterator[Shop]:
     database.migrate()
     clock = Clock()
     services = build_services(settings, database, open_store(None), clock=clock)
-    owner = services.accounts.set_up(
-        email="robin@shop.example",
-        name="Robin",
-        password="seven wet umbrellas",
-        workspace_name="Shop",
-        time_zone="UTC",
-        country=None,
-        now=MONDAY,
-    )
+    owner = set_up_owner(services.accounts, MONDAY)
     workspace = owner.workspace.id
     services.incidents.ensure_default_monitor(workspace, MONDAY)
     source = services.sources.create(workspace, "Shop", MONDAY)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
+from tests.owners import set_up_owner
 from tests.sso.provider import CLIENT, SECRET, serving
 from tests.web.conftest import NOW, PASSWORD, Heard, House, running
 
@@ -35,15 +36,7 @@ def with_provider(house: House, issuer: str, **given: object) -> None:
 @pytest.mark.browser
 def test_a_browser_signs_in_at_the_provider_and_lands_where_it_wanted(tmp_path: Path, chromium: Browser) -> None:
     with running(tmp_path) as house, serving() as provider:
-        house.services.accounts.set_up(
-            email="robin@shop.example",
-            name="Robin",
-            password=PASSWORD,
-            workspace_name="Shop",
-            time_zone="UTC",
-            country=None,
-            now=NOW,
-        )
+        set_up_owner(house.services.accounts, NOW, password=PASSWORD)
         with_provider(house, provider.issuer, password_sign_in=False)
         provider.now = NOW // 1000
         provider.person = {"sub": "ada", "email": "ada@shop.example", "email_verified": True, "name": "Ada Byron"}

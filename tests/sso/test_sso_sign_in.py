@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 from joserfc.jwk import RSAKey
+from tests.owners import set_up_owner
 from tests.sso.provider import CLIENT, SECRET, OidcProvider, serving
 
 from cliffwatch.accounts import Accounts, Identity, Role
@@ -41,15 +42,7 @@ def accounts(tmp_path: Path) -> Iterator[Accounts]:
     database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
     database.migrate()
     accounts = Accounts(database)
-    accounts.set_up(
-        email="robin@shop.example",
-        name="Robin",
-        password="seven wet umbrellas",
-        workspace_name="Shop",
-        time_zone="UTC",
-        country=None,
-        now=NOW,
-    )
+    set_up_owner(accounts, NOW)
     yield accounts
     database.close()
 

@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page
 from starlette.testclient import TestClient
+from tests.owners import set_up_owner
 
 from cliffwatch.accounts import SESSION_COOKIE, Identity, Role
 from cliffwatch.app import Application
@@ -149,14 +150,14 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def furnish(house: House) -> None:
     services = house.services
-    owner = services.accounts.set_up(
+    owner = set_up_owner(
+        services.accounts,
+        NOW,
         email=OWNER,
         name="Robin Weber",
         password=PASSWORD,
-        workspace_name="Shop",
         time_zone="Europe/Berlin",
         country="DE",
-        now=NOW,
     )
     workspace = owner.workspace.id
     services.accounts.create_person(workspace, VIEWER, "Kim Ito", PASSWORD, Role.VIEWER, NOW)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
+from tests.owners import set_up_owner
 from tests.web.conftest import DEFINITION, NOW, OWNER, PASSWORD, House
 
 from cliffwatch.store.duckdb_file import DuckDBFile
@@ -56,9 +57,7 @@ def more(house: House, workspace_id: int, sources: int, streams: int) -> None:
 
 
 def test_no_page_asks_once_per_stream_or_source(new_house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = new_house.services.accounts.set_up(
-        email=OWNER, name="Robin", password=PASSWORD, workspace_name="Shop", time_zone="UTC", country=None, now=NOW
-    )
+    owner = set_up_owner(new_house.services.accounts, NOW, email=OWNER, password=PASSWORD)
     more(new_house, owner.workspace.id, sources=1, streams=1)
     client = new_house.client()
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from starlette.testclient import TestClient
+from tests.owners import set_up_owner
 from tests.web.conftest import NOW, PASSWORD, running
 from tests.web.test_web_rules import ENDLESS, RULES, nowhere
 
@@ -24,15 +25,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """An owner, whose workspace has formulas wherever the audit log keeps text."""
     with running(tmp_path_factory.mktemp("exports")) as house:
         accounts = house.services.accounts
-        accounts.set_up(
-            email="robin@exports.example",
-            name="Robin",
-            password=PASSWORD,
-            workspace_name="Shop",
-            time_zone="UTC",
-            country=None,
-            now=NOW,
-        )
+        set_up_owner(accounts, NOW, email="robin@exports.example", password=PASSWORD)
         for text in FORMULAS:
             accounts.audit(1, text, text, text, {text: text}, text, NOW)
         yield house.client("robin@exports.example")

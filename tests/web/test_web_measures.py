@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.owners import set_up_owner
 from tests.web.conftest import HOUR, NOW, OWNER, PASSWORD, House, running
 
 from cliffwatch.accounts import Scope
@@ -151,9 +152,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
     folder: Path = tmp_path_factory.mktemp("measures")
     with running(folder) as house:
         services = house.services
-        owner = services.accounts.set_up(
-            email=OWNER, name="Robin", password=PASSWORD, workspace_name="Shop", time_zone="UTC", country=None, now=NOW
-        )
+        owner = set_up_owner(services.accounts, NOW, email=OWNER, password=PASSWORD)
         source = services.sources.create(owner.workspace.id, "Website", NOW)
         batch = [
             {

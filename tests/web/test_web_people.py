@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 from starlette.testclient import TestClient
+from tests.owners import set_up_owner
 from tests.web.conftest import NOW, PASSWORD, Heard, House, running
 
 from cliffwatch.accounts import FRESH_MS, SESSION_COOKIE, Role, totp
@@ -23,15 +24,7 @@ ADAS = "nine quiet lanterns"
 @pytest.fixture
 def place(new_house: House) -> House:
     accounts = new_house.services.accounts
-    accounts.set_up(
-        email=ROBIN,
-        name="Robin Weber",
-        password=PASSWORD,
-        workspace_name="Shop",
-        time_zone="UTC",
-        country=None,
-        now=NOW,
-    )
+    set_up_owner(accounts, NOW, email=ROBIN, name="Robin Weber", password=PASSWORD)
     accounts.create_person(1, KIM, "Kim Ito", PASSWORD, Role.VIEWER, NOW)
     return new_house
 
@@ -267,15 +260,7 @@ QR_ROWS = [
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with running(tmp_path_factory.mktemp("people")) as house:
-        house.services.accounts.set_up(
-            email=ROBIN,
-            name="Robin Weber",
-            password=PASSWORD,
-            workspace_name="Shop",
-            time_zone="UTC",
-            country=None,
-            now=NOW,
-        )
+        set_up_owner(house.services.accounts, NOW, email=ROBIN, name="Robin Weber", password=PASSWORD)
         house.services.accounts.create_person(1, KIM, "Kim Ito", PASSWORD, Role.VIEWER, NOW)
         yield house
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from starlette.testclient import TestClient
+from tests.owners import set_up_owner
 from tests.web.conftest import NOW, OWNER, PASSWORD, VIEWER, House
 
 from cliffwatch.accounts import Role
@@ -14,14 +15,8 @@ from cliffwatch.accounts import Role
 @pytest.fixture
 def home(new_house: House) -> House:
     accounts = new_house.services.accounts
-    new_house.owner = accounts.set_up(
-        email=OWNER,
-        name="Robin Weber",
-        password=PASSWORD,
-        workspace_name="Shop",
-        time_zone="Europe/Berlin",
-        country=None,
-        now=NOW,
+    new_house.owner = set_up_owner(
+        accounts, NOW, email=OWNER, name="Robin Weber", password=PASSWORD, time_zone="Europe/Berlin"
     )
     workspace = new_house.owner.workspace.id
     accounts.create_person(workspace, VIEWER, "Kim Ito", PASSWORD, Role.VIEWER, NOW)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.testclient import TestClient
+from tests.owners import set_up_owner
 from tests.web.conftest import NOW, PASSWORD, House, running
 
 from cliffwatch.accounts import Permission, Role
@@ -27,15 +28,7 @@ ENDLESS = "/sources/{source_id}/events/stream"
 def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Role | None, TestClient]]:
     """One signed-in browser per role, and one of nobody."""
     with running(tmp_path_factory.mktemp("rules")) as house:
-        owner = house.services.accounts.set_up(
-            email=email_of(Role.OWNER),
-            name="Robin",
-            password=PASSWORD,
-            workspace_name="Shop",
-            time_zone="UTC",
-            country=None,
-            now=NOW,
-        )
+        owner = set_up_owner(house.services.accounts, NOW, email=email_of(Role.OWNER), password=PASSWORD)
         for role in (Role.ADMIN, Role.EDITOR, Role.VIEWER):
             house.services.accounts.create_person(owner.workspace.id, email_of(role), role.value, PASSWORD, role, NOW)
         yield {None: house.client(None), **{role: house.client(email_of(role)) for role in Role}}
@@ -103,13 +96,5 @@ def test_everybody_but_the_last_owner_may_leave(tmp_path: Path) -> None:
 
 def furnished(house: House) -> None:
     accounts = house.services.accounts
-    accounts.set_up(
-        email="robin@leave.example",
-        name="Robin",
-        password=PASSWORD,
-        workspace_name="Shop",
-        time_zone="UTC",
-        country=None,
-        now=NOW,
-    )
+    set_up_owner(accounts, NOW, email="robin@leave.example", password=PASSWORD)
     accounts.create_person(1, "kim@leave.example", "Kim", PASSWORD, Role.VIEWER, NOW)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from tests.owners import set_up_owner
 from tests.web.conftest import DEFINITION, HOUR, NOW, OWNER, PASSWORD, House
 
 from cliffwatch.ingest.arrivals import Seen
@@ -57,10 +58,7 @@ def test_the_page_says_why_the_newest_window_is_empty(
     last_hours_ago: int, others: int, words: str | None, new_house: House
 ) -> None:
     services = new_house.services
-    owner = services.accounts.set_up(
-        email=OWNER, name="Robin", password=PASSWORD, workspace_name="Shop", time_zone="Europe/Berlin",
-        country=None, now=NOW,
-    )  # fmt: skip
+    owner = set_up_owner(services.accounts, NOW, email=OWNER, password=PASSWORD, time_zone="Europe/Berlin")  # fmt: skip
     source = services.sources.create(owner.workspace.id, "Website", NOW)
     stream = services.streams.create(owner.workspace.id, source.id, "Orders", parse(DEFINITION), NOW - 9 * HOUR)
     while services.pipeline.work():

@@ -17,6 +17,7 @@ from typing import Any
 import httpx2
 import pytest
 from playwright.sync_api import expect
+from tests.owners import set_up_owner
 from tests.web.conftest import DEFINITION, NOW, OWNER, PASSWORD, VIEWER, Browse, House
 
 from cliffwatch.accounts import SESSION_COOKIE
@@ -120,9 +121,7 @@ def test_the_debugger_can_be_paused_filtered_and_looked_into(house: House, sourc
 
 def test_open_event_streams_do_not_hold_back_a_stop(tmp_path: Path) -> None:
     application = Application.open(Settings(data_dir=tmp_path))
-    owner = application.services.accounts.set_up(
-        email=OWNER, name="Robin", password=PASSWORD, workspace_name="Shop", time_zone="UTC", country=None, now=NOW
-    )
+    owner = set_up_owner(application.services.accounts, NOW, email=OWNER, password=PASSWORD)
     source = application.services.sources.create(owner.workspace.id, "Website", NOW)
     token = application.services.accounts.sign_in(
         OWNER, PASSWORD, address="127.0.0.1", user_agent="test", now=int(time.time() * 1000)

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tests.owners import set_up_owner
 from tests.streams.conftest import EVERYTHING
 from tests.web.conftest import DEFINITION, NOW, OWNER, PASSWORD, REVENUE, House
 
@@ -218,9 +219,7 @@ def test_the_filter_changes_its_face_and_not_its_meaning(house: House) -> None:
 
 def test_ideas_come_from_the_events_that_are_not_watched_yet(new_house: House) -> None:
     services = new_house.services
-    owner = services.accounts.set_up(
-        email=OWNER, name="Robin", password=PASSWORD, workspace_name="Shop", time_zone="UTC", country=None, now=NOW
-    )
+    owner = set_up_owner(services.accounts, NOW, email=OWNER, password=PASSWORD)
     source = services.sources.create(owner.workspace.id, "Website", NOW)
     bodies = [
         {"event": "Signed Up", "properties": {"plan": "free"}},
@@ -337,9 +336,7 @@ def test_a_draft_from_the_catalogue_opens_filled_in(house: House) -> None:
 
 def test_many_streams_are_shown_page_by_page_and_found_by_name(new_house: House) -> None:
     services = new_house.services
-    owner = services.accounts.set_up(
-        email=OWNER, name="Robin", password=PASSWORD, workspace_name="Shop", time_zone="UTC", country=None, now=NOW
-    )
+    owner = set_up_owner(services.accounts, NOW, email=OWNER, password=PASSWORD)
     source = services.sources.create(owner.workspace.id, "Website", NOW)
     for number in range(60):
         services.streams.create(owner.workspace.id, source.id, f"Stream {number:02}", parse(DEFINITION), NOW)

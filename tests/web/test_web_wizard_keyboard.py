@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from tests.owners import set_up_owner
 from tests.web.conftest import HOUR, NOW, OWNER, PASSWORD, Heard, House, order
 from tests.web.test_web_journeys import tab_to, type_into
 from tests.web.test_web_pages import sideways, violations
@@ -21,14 +22,14 @@ pytestmark = pytest.mark.browser
 def furnished(house: House) -> None:
     """An owner, a source, and ten days of orders and checkouts; no stream yet."""
     services = house.services
-    owner = services.accounts.set_up(
+    owner = set_up_owner(
+        services.accounts,
+        NOW,
         email=OWNER,
         name="Robin Weber",
         password=PASSWORD,
-        workspace_name="Shop",
         time_zone="Europe/Berlin",
         country="DE",
-        now=NOW,
     )
     source = services.sources.create(owner.workspace.id, "Website", NOW)
     rng = np.random.default_rng(4)
