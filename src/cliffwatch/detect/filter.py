@@ -117,7 +117,8 @@ def step(
         v = y - mean
     else:
         np.exp(ahead.centre, out=mean)
-        mean *= hours
+        if hours != 1.0:
+            mean *= hours
         if family is Family.COUNT:
             at_least(mean, 0.01, out=mean)
             rare = 1.0 / mean
@@ -131,7 +132,8 @@ def step(
         own = noise * slope
     np.add(p_sum, own, out=q)
     if family is Family.COUNT:
-        z = relative_score(y, v, rare, noise + p_sum, q)
+        dispersion = noise + p_sum
+        z = relative_score(y, v, rare, dispersion, q)
     elif family is Family.SUM:
         z = relative_score(y / (mean * own), v, own, p_sum, q)
         z[(y <= 0.0) & (mean < NOTHING)] = 0.0  # nothing came where next to nothing was expected
@@ -153,9 +155,10 @@ def step(
     far = np.sqrt(far, out=into.score)
     incident = x[Row.RUN] > 0
     running = incident.nonzero()[0]
+    supports = np.zeros(incident.shape, bool)
     if running.size:
-        _no_echo(x, running, far, size, y, mean, linear=linear)
-    u = v if linear else v / (1.0 + v * (p_sum * (0.5 * inverse)))
+        supports[running] = _support(x, running, far, size, y, mean, linear=linear)
+    u = v if linear else _in_logs(v, p_sum, inverse)
     robust = tune.huber / at_least(size, tune.huber)
     trust = calm * robust
     if old is not None:  # while learning even a surprise teaches, once the filter has started
@@ -175,13 +178,14 @@ def step(
         surprised &= both > 0
     who = surprised.nonzero()[0]
     held = running if both is None else (incident | (both == 0)).nonzero()[0]
-    where_tails_begin(x, far, side, who, held, tune)
+    now, at = far[who], who + len(far) * (side[who] <= 0)
+    where_tails_begin(x, now, at, held, tune)
     if who.size:
         known = family is Family.COUNT and not tune.bursts
         prices = larger_by_prices(x, who, own, tune) if family is Family.SUM and weight is not None else None
-        against_tail(x, far, side, who, tune, known=known, upward=prices)
+        against_tail(x, far, now, who, at, tune, known=known, upward=prices)
         if known:
-            one_sided(far, side, who, rare, noise + p_sum, q, tune)
+            one_sided(far, side, who, rare, dispersion, q, tune)
         if tune.bursts and not linear:
             against_bursts(x, far, y, side, who, tune)
     if tune.bursts and not linear:
@@ -195,7 +199,8 @@ def step(
     if who.size:
         gap = _distance(y[who], mean[who], linear=linear)
         _doubt(x, ahead, who, size[who], gap, cal, t, tune)
-        follow(x, who, far[who], z[who], np.sqrt(q[who]), gap, own[who], _new_habit(cal, t, tune), tune)
+        habit = _new_habit(cal, t, tune)
+        follow(x, who, far[who], z[who], np.sqrt(q[who]), gap, own[who], supports[who], habit, tune)
     if kin is not None:
         count = y if family is Family.COUNT else weight
         if count is not None:
@@ -233,7 +238,8 @@ def predict(
         day = WEEKDAY + int(cal.weekday[t])
         parts.weekday = slow[day]
         centre += parts.weekday
-        p_slow = p_slow + cov[day, day] + 2.0 * cov[0, day]
+        p_slow = p_slow + cov[day, day]
+        p_slow += cov[0, day] + cov[0, day]
         if cal.holiday[t]:
             parts.holiday = slow[HOLIDAY]
             centre += parts.holiday
@@ -250,7 +256,8 @@ def predict(
     p_all = p_slow
     for row, p_row, share in season:
         if hours is cal.hours[t]:
-            parts.hour = parts.hour + (x[row] if whole(share) else share * x[row])
+            felt = x[row] if whole(share) else share * x[row]
+            parts.hour = felt.copy() if isinstance(parts.hour, float) else parts.hour + felt
         p_all = p_all + (x[p_row] if whole(share) else share * share * x[p_row])
     if season:
         centre += parts.hour
@@ -260,7 +267,8 @@ def predict(
         p_all = p_all + share * share * x[Row.P_EVENT + slot]
     if events:
         centre += parts.event
-    p_drift = x[Row.P_DRIFT] * tune.rho**2 + (1 - tune.rho**2) * spread
+    p_drift = x[Row.P_DRIFT] * tune.rho**2
+    p_drift += (1 - tune.rho**2) * spread
     return Forecast(parts, centre, spread, p_drift, p_slow, p_all, season)
 
 
@@ -312,10 +320,11 @@ def _learn(
         forget = tune.keep_hour ** (-1.0 / tune.per_hour)
         most = tune.prior_hour * x[Row.UNIT] if linear else None
         for row, p_row, share in ahead.season:
-            p = x[p_row]
+            part, p = x[row], x[p_row]
             k = base * p if whole(share) else base * (share * p)
-            x[row] += k * left
-            p -= k * p if whole(share) else k * (share * p)
+            part += k * left
+            k *= p if whole(share) else share * p
+            p -= k
             if row < Row.EVENT:
                 p *= forget
                 if most is None:
@@ -324,12 +333,17 @@ def _learn(
                     np.minimum(p, most, out=p)
                 if kin is not None:
                     bound_season(x, kin, row, p_row, tune)
-        precise = trust / (own + (p_all - ahead.p_slow))
+        precise = p_all - ahead.p_slow
+        precise += own
+        np.divide(trust, precise, out=precise)
     else:
         precise = trust / own
-    x[Row.DAY_WEIGHT] += precise
-    x[Row.DAY_SUM] += precise * left
-    x[Row.DAY_DRIFT] += precise * drift
+    weight, total, drifted = x[Row.DAY_WEIGHT], x[Row.DAY_SUM], x[Row.DAY_DRIFT]
+    weight += precise
+    left *= precise
+    total += left
+    precise *= drift
+    drifted += precise
 
 
 def _spread(
@@ -376,21 +390,33 @@ def _spread(
     shared -= ahead.p_all
     learned = x[Row.NOISE : Row.COVARIANCE + 1]
     news -= learned
-    news *= weight
+    both *= weight  # one by one: a ufunc that repeats an operand costs more than two calls
+    shared *= weight
     learned += news
     np.multiply(left, trust, out=x[Row.LEFT])
     np.multiply(u, trust, out=x[Row.INNOVATION])
 
 
-def _no_echo(x: Floats, running: Ints, far: Floats, size: Floats, y: Floats, mean: Floats, *, linear: bool) -> None:
-    """A point nearer to the forecast than to the other level that others spoke for counts alone: it is over.
+def _in_logs(v: Floats, p_sum: Floats, inverse: Floats) -> Floats:
+    """The relative innovation `v` on the log scale, as far as it is not noise."""
+    bend = 0.5 * inverse
+    bend *= p_sum
+    bend *= v
+    bend += 1.0
+    result: Floats = np.divide(v, bend, out=bend)
+    return result
 
-    `running` are the series that have such a level.
+
+def _support(x: Floats, running: Ints, far: Floats, size: Floats, y: Floats, mean: Floats, *, linear: bool) -> Bools:
+    """Which of the series `running`, for which points spoke for another level, are nearer to it than to the forecast.
+
+    The others' point counts alone (in `far`): an incident does not echo.
     """
     gap = x[Row.GAP][running]
-    back = _distance(y[running], mean[running], linear=linear) * np.sign(gap) <= 0.5 * np.abs(gap)
-    over = running[back]
+    along: Bools = _distance(y[running], mean[running], linear=linear) * np.sign(gap) > 0.5 * np.abs(gap)
+    over = running[~along]
     far[over] = size[over]
+    return along
 
 
 def _distance(y: Floats, mean: Floats, *, linear: bool) -> Floats:

@@ -86,7 +86,8 @@ def decide(value: Floats, expected: Floats, score: Floats, streak: Floats, wish:
     flagged = wanted(value, expected, score, wish)
     minimum = np.asarray(wish.minimum_windows)
     lasting = bool(np.any(minimum > 1))
-    windows, series = flagged.nonzero()  # few, so only they and the streaks that they end or feed are looked at
+    # few are flagged, so only they and the streaks that they end or feed are looked at
+    windows, series = np.divmod(np.flatnonzero(flagged), flagged.shape[1])
     edges = np.searchsorted(windows, np.arange(len(score) + 1)).tolist()
     held = streak.nonzero()[0]
     for i in range(len(score)):

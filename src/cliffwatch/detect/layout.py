@@ -29,8 +29,11 @@ SLOPE, WEEKDAY, HOLIDAY = 1, 2, 9
 MONTH, OWN, EVENTS = 0, 2, 8  # slots: two days of a month, then kinds of own events; further kinds share the last one
 
 
-class Row(enum.IntEnum):
-    """Rows of the memory; a block of series is a matrix (ROWS, series). Variances are in squared units of the link."""
+class Row:
+    """Rows of the memory; a block of series is a matrix (ROWS, series). Variances are in squared units of the link.
+
+    What is moved together lies together. Plain numbers, because a step looks up some eighty of them.
+    """
 
     N = 0  # points seen
     MEAN = 1  # of the first points, until the filter starts
@@ -46,13 +49,13 @@ class Row(enum.IntEnum):
     LOG_WEIGHT = 11  # the usual logarithm of the denominator
     RUN = 12  # points that speak for another level, and how far away it is
     GAP = 13
-    SHORT = 14  # evidence of the last few points, and its own variance
-    V_SHORT = 15
-    LONG = 16  # the same over more points
+    SHORT = 14  # evidence of the last few points, the same over more points, and their own variances
+    LONG = 15
+    V_SHORT = 16
     V_LONG = 17
-    TAIL_UP = 18  # mean excess of the series' own upward surprises, and how many it rests on
-    N_TAIL_UP = 19
-    TAIL_DOWN = 20
+    TAIL_UP = 18  # mean excess of the series' own upward and downward surprises, and how many each rests on
+    TAIL_DOWN = 19
+    N_TAIL_UP = 20
     N_TAIL_DOWN = 21
     RECENT = 138  # the largest surprise of late, fading
     PEAK = 137  # the largest value of this stretch of hours

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cliffwatch.detect.bounds import at_least
 from cliffwatch.detect.calendar import STRETCH_MS, Calendar, calendar
 from cliffwatch.detect.filter import Felt, Parts, Step, step
 from cliffwatch.detect.judge import Wishes, decide, wishes
@@ -22,6 +23,7 @@ from cliffwatch.errors import InvalidInput
 
 BLOCK = 16_384  # series that are stepped together: the larger, the less a step costs each of them
 CHUNK = 32  # windows that are judged together
+CACHED = 32_768  # numbers of an array that is worked on while it is in reach of the cache
 TILE = 256  # series whose windows are turned into rows together
 WEEK_DAYS = 7
 DEFAULT = Sensitivity()
@@ -176,7 +178,11 @@ def _replay(
     kin = kin_of(roots) if log else None
     stretch = None if state.last_end_ms is None else (state.last_end_ms - 1) // STRETCH_MS
     eventful = [month >= 0 or bool(own) for month, own in zip(cal.month.tolist(), cal.own, strict=True)]
-    buffers = np.empty((4, CHUNK, values.shape[0]), x.dtype)
+    direct = isinstance(who, slice) and out.score.dtype == x.dtype  # then numbers are written where they are to stay
+    buffers = np.empty((0 if direct else 4, CHUNK, values.shape[0]), x.dtype)
+    surprises = np.empty((CHUNK, values.shape[0]), x.dtype)
+    variances = np.empty((CHUNK, values.shape[0]), x.dtype)
+    together = max(1, CACHED // max(values.shape[0], 1))
     for first in range(0, values.shape[1], CHUNK):
         columns = _columns(values, first, x.dtype)
         at = slice(first, first + len(columns))
@@ -184,7 +190,9 @@ def _replay(
         full = np.asarray(present.all(axis=1))
         filled = columns if full.all() else np.where(present, columns, 0.0)
         shares = None if weights is None else np.ascontiguousarray(np.nan_to_num(weights[:, at].T), x.dtype)
-        mean, variance, points, news = buffers[:, : len(columns)]
+        kept = (out.expected, out.lower, out.upper, out.score)
+        mean, lower, upper, news = [k[at, who] for k in kept] if direct else buffers[:, : len(columns)]
+        points, variance = surprises[: len(columns)], variances[: len(columns)]
         learning = np.zeros(columns.shape, bool)
         counted = np.zeros(len(columns), bool)
         for i in range(len(columns)):
@@ -210,7 +218,9 @@ def _replay(
                 x[Row.N] += 1.0 if full[i] else present[i]
             if trace is not None:
                 trace.append(copy.deepcopy(got))  # they are views of the memory, which moves on
-        lower, upper = _band(mean, variance, wish.limit, family)
+            if (i + 1) % together == 0 or i + 1 == len(columns):
+                some = slice(i - i % together, i + 1)
+                _band(mean[some], variance[some], wish.limit, family, lower[some], upper[some])
         if family is Family.RATIO:
             held = x[Row.FREE] == 0
             np.maximum(lower, 0.0, out=lower, where=held)
@@ -218,15 +228,15 @@ def _replay(
         if not counted.all():
             for array in (mean, lower, upper):
                 array[learning] = np.nan
+            out.learning[at, who] = learning
         if not (counted.all() and full.all()):
             unknown = learning | ~present
             points[unknown] = np.nan
             news[unknown] = np.nan
-        out.expected[at, who], out.lower[at, who], out.upper[at, who] = mean, lower, upper
-        out.score[at, who] = news
-        if not counted.all():
-            out.learning[at, who] = learning
         out.flagged[at, who] = decide(columns, mean, points, x[Row.STREAK], wish)
+        if not direct:
+            for place, numbers in zip(kept, (mean, lower, upper, news), strict=True):
+                place[at, who] = numbers
 
 
 def _columns(values: Floats, first: int, kind: np.dtype[Any]) -> Floats:
@@ -259,14 +269,25 @@ def _felt(x: Floats, cal: Calendar, t: int, kinds: tuple[str, ...], tune: Tuning
     return tuple(felt)
 
 
-def _band(mean: Floats, variance: Floats, limit: Floats | float, family: Family) -> tuple[Floats, Floats]:
-    root = np.sqrt(variance)
+def _band(mean: Floats, variance: Floats, limit: Floats | float, family: Family, lower: Floats, upper: Floats) -> None:
+    """Fill `lower` and `upper` with what lies `limit` scores below and above the expectation."""
+    reach = np.sqrt(variance)
+    reach *= limit
     if not family.log:
-        return mean - limit * root, mean + limit * root
+        np.subtract(mean, reach, out=lower)
+        np.add(mean, reach, out=upper)
+        return
     # the cube-root normal approximation of a gamma quantile (Wilson & Hilferty, 1931)
-    middle, reach = 1.0 - variance / 9.0, limit * root / 3.0
-    low, high = np.maximum(middle - reach, 0.0), np.maximum(middle + reach, 0.0)
-    return mean * (low * low * low), mean * (high * high * high)
+    reach /= 3.0
+    middle = variance / 9.0
+    np.subtract(1.0, middle, out=middle)
+    np.subtract(middle, reach, out=lower)
+    np.add(middle, reach, out=upper)
+    for edge in (lower, upper):
+        at_least(edge, 0.0, out=edge)
+        cube = np.multiply(edge, edge, out=reach)
+        cube *= edge
+        np.multiply(mean, cube, out=edge)
 
 
 def _ancestors(parents: Ints, families: Ints) -> Ints | None:

@@ -14,7 +14,7 @@ from cliffwatch.detect.model import Bools, Floats, Ints, Measure
 from cliffwatch.errors import InvalidInput
 
 MAGIC = b"CWDS"
-VERSION = 4
+VERSION = 5
 HEAD = struct.Struct("<4sHI")
 
 FAMILIES = {

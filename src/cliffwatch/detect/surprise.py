@@ -9,20 +9,21 @@ import numpy as np
 
 from cliffwatch.detect.bounds import at_least, at_most
 from cliffwatch.detect.layout import Row, Tuning
-from cliffwatch.detect.model import Floats, Ints
+from cliffwatch.detect.model import Bools, Floats, Ints
 from cliffwatch.detect.slow import adopt
 from cliffwatch.detect.tails import relative_score
 
-SUMS = slice(Row.SHORT, Row.LONG + 1, 2)
-VARIANCES = slice(Row.V_SHORT, Row.V_LONG + 1, 2)
+TAILS = slice(Row.TAIL_UP, Row.TAIL_DOWN + 1)
+N_TAILS = slice(Row.N_TAIL_UP, Row.N_TAIL_DOWN + 1)
+TAILS_FROM = slice(Row.TAIL_FROM_UP, Row.TAIL_FROM_DOWN + 1)
+SUMS = slice(Row.SHORT, Row.LONG + 1)
+VARIANCES = slice(Row.V_SHORT, Row.V_LONG + 1)
 
 
-@functools.cache
-def _weights(keep_short: float, keep_long: float, kind: np.dtype[np.floating]) -> tuple[Floats, Floats, Floats]:
-    """Per sum of evidence, as columns: what it keeps, what a point adds, and how much points have in common in it."""
-    keep = np.array([[keep_short], [keep_long]])
-    columns = (keep, np.sqrt(1 - keep * keep), 2 * keep / (1 - keep))
-    return columns[0].astype(kind), columns[1].astype(kind), columns[2].astype(kind)
+@functools.lru_cache(maxsize=64)
+def _kept(keep_short: float, keep_long: float, series: int, kind: str) -> Floats:
+    """What the two sums of evidence keep, as large as they are."""
+    return np.repeat(np.array([[keep_short], [keep_long]], kind), series, axis=1)
 
 
 def evidence(
@@ -35,19 +36,23 @@ def evidence(
     has in common with its neighbours. A sum counts only while the point itself leans the same way. `size` and `side`
     are the absolute value and the sign of `z`; `ok` masks points, None is all.
     """
-    keep, gain, shared = _weights(tune.keep_short, tune.keep_long, x.dtype)
+    keeps = (tune.keep_short, tune.keep_long)
     sums, variance = x[SUMS], x[VARIANCES]
     before = None if ok is None else sums.copy()
     clipped = at_most(z, tune.clip)
     at_least(clipped, -tune.clip, out=clipped)
-    sums *= keep
-    sums += gain * clipped
+    along, least = np.empty((2, *sums.shape), x.dtype)
+    for keep, more, beside in zip(keeps, along, least, strict=True):
+        np.multiply(clipped, math.sqrt(1 - keep * keep), out=more)
+        np.multiply(common, 2 * keep / (1 - keep), out=beside)
+    sums *= _kept(*keeps, len(z), x.dtype.char)
+    sums += along
     if before is not None:
         np.copyto(sums, before, where=ok == 0.0)
-    along = sums * side
+    for total, leaning in zip(sums, along, strict=True):
+        np.multiply(total, side, out=leaning)
     at_least(along, 0.0, out=along)
     along *= along
-    least = shared * common
     least += 1.0
     np.maximum(least, variance, out=least)
     along /= least
@@ -58,7 +63,8 @@ def evidence(
     square = np.multiply(sums, sums, out=along)
     at_most(square, 9.0, out=square)
     square -= variance
-    square *= rate
+    for pace in square:
+        np.multiply(pace, rate, out=pace)
     variance += square
     return best
 
@@ -112,20 +118,20 @@ def value_per_event(x: Floats, y: Floats, weight: Floats, ok: Floats, tune: Tuni
     return result
 
 
-def where_tails_begin(x: Floats, far: Floats, side: Floats, who: Ints, held: Ints, tune: Tuning) -> None:
+def where_tails_begin(x: Floats, now: Floats, at: Ints, held: Ints, tune: Tuning) -> None:
     """Move the scores above which the tails begin so that a set share of points lies there; not during an incident.
 
-    `who` are the series whose score is in reach of it, `held` those with an incident or without a point.
+    `now` are scores in reach of it and `at` where they lie among the series' two tails, `held` the series with an
+    incident or without a point.
     """
-    begin = x[Row.TAIL_FROM_UP : Row.TAIL_FROM_DOWN + 1]
+    begin = x[TAILS_FROM]
     saved = begin.take(held, axis=1)
     flat = begin.reshape(-1)  # the memory is contiguous, so this is a view
-    at = who + len(far) * (side[who] <= 0)
-    above = at[far[who] > flat[at]]
+    above = at[now > flat[at]]
     less = 1.0 - tune.tail_pace * tune.tail_rate
     begin *= less
     flat[above] *= (less + tune.tail_pace) / less
-    begin[0][held], begin[1][held] = saved
+    begin[:, held] = saved
     at_least(begin, tune.tail_from, out=begin)
 
 
@@ -143,41 +149,40 @@ def larger_by_prices(x: Floats, who: Ints, own: Floats, tune: Tuning) -> Floats:
 def against_tail(
     x: Floats,
     far: Floats,
-    side: Floats,
+    now: Floats,
     who: Ints,
+    at: Ints,
     tune: Tuning,
     *,
     known: bool = False,
     upward: Floats | None = None,
 ) -> None:
-    """Measure the surprises of the series `who` (in `far`, changed in place) by the series' own past ones of that side.
+    """Measure the surprises `now` of the series `who` by the series' own past ones of that side, into `far`.
 
     Above `tail_from` the logarithm of a score counts by its mean excess (B. M. Hill, 1975), which is known for normal
     scores and learned for others, and by how often it comes so far: heavy tails shrink. Only the first point of an
     incident teaches, and no single one much. `known` says that single scores are normal: only the looks are paid for.
+    `at` is where these series' sides lie among the two tails of all.
     `upward` is the least mean excess of upward surprises, where it is known to be more than that of normal scores.
     """
-    series, flat = len(far), x.reshape(-1)  # the memory is contiguous, so this is a view
-    down, now = series * (side[who] <= 0), far[who]
-    begin = flat[who + down + series * Row.TAIL_FROM_UP]
+    series, begin = len(far), x[TAILS_FROM].reshape(-1)[at]  # the memory is contiguous, so these are views
+    tails, points = x[TAILS].reshape(-1), x[N_TAILS].reshape(-1)
     excess = np.log(now / begin)
-    at = who + 2 * down + series * Row.TAIL_UP
-    points, opposite = at + series, who - 2 * down + series * Row.TAIL_DOWN
-    mine, other = flat[at], flat[opposite]
-    hint = np.minimum(0.5 * tune.tail_points / flat[points], 0.5)  # the other side's tail, while this one is unknown
+    mine, other = tails[at], tails[who + (who + series) - at]
+    hint = np.minimum(0.5 * tune.tail_points / points[at], 0.5)  # the other side's tail, while this one is unknown
     other = np.minimum(other, 2.0 * tune.tail_prior)  # bursts tell nothing of dips
     usual = np.maximum(np.maximum(mine, mine + hint * (other - mine)), tune.tail_prior)
     if upward is not None:
-        np.maximum(usual, upward, out=usual, where=down == 0)
+        np.maximum(usual, upward, out=usual, where=at < series)
     over = excess > 0
     base = as_a_single_look(now, begin, tune) / tune.tail_from if known else now / begin
     far[who] = tune.tail_from * base ** np.where(over, tune.tail_prior / usual, x.dtype.type(1.0))
     teaches = (over & (x[Row.RUN][who] == 0)).nonzero()[0]
     if teaches.size:
-        at, points, past = at[teaches], points[teaches], mine[teaches]
-        many = flat[points] + 1.0
-        flat[points] = many
-        flat[at] = past + (np.minimum(excess[teaches], tune.tail_cap * past) - past) / many
+        at, past = at[teaches], mine[teaches]
+        many = points[at] + 1.0
+        points[at] = many
+        tails[at] = past + (np.minimum(excess[teaches], tune.tail_cap * past) - past) / many
 
 
 def as_a_single_look(far: Floats, begin: Floats, tune: Tuning) -> Floats:
@@ -269,22 +274,23 @@ def follow(
     root: Floats,
     distance: Floats,
     noise: Floats,
+    supports: Bools,
     weekday: int,
     tune: Tuning,
 ) -> None:
     """Follow another level for the series `who`: begun by a surprise, fed by points that are nearer to it than to
-    the forecast, adopted after enough of them, forgotten when they stop. All arrays are for `who` alone.
+    the forecast (`supports`), adopted after enough of them, forgotten when they stop. All arrays are for `who` alone.
     """
     run, gap = x[Row.RUN][who], x[Row.GAP][who]
-    supports = (run > 0) & (distance * np.sign(gap) > 0.5 * np.abs(gap))
     fresh = (far > tune.cut_run) & ~supports
-    sums = x[SUMS].take(who, axis=1)
-    joint = np.abs(sums) / np.sqrt(np.maximum(x[VARIANCES].take(who, axis=1), 1.0)) * (sums * z > 0)
+    gathered = x[Row.SHORT : Row.V_LONG + 1].take(who, axis=1)
+    sums, variances = gathered[:2], gathered[2:]
+    joint = np.abs(sums) / np.sqrt(np.maximum(variances, 1.0)) * (sums * z > 0)
     alone = np.abs(z)
     by_few, by_more = joint[0] > alone, joint[1] > np.maximum(alone, joint[0])  # what shows the other level best
-    share = [math.sqrt((1 - keep) / (1 + keep)) for keep in (tune.keep_short, tune.keep_long)]
-    begin = np.where(by_few, sums[0] * root * share[0], distance)
-    begin = np.where(by_more, sums[1] * root * share[1], begin)
+    few, more = (math.sqrt((1 - keep) / (1 + keep)) for keep in (tune.keep_short, tune.keep_long))
+    begin = np.where(by_few, sums[0] * root * few, distance)
+    begin = np.where(by_more, sums[1] * root * more, begin)
     seen_before = np.where(by_more, 4.0, np.where(by_few, 2.0, 0.0))
     length = np.where(supports, run + 1.0, np.where(fresh, 1.0 + seen_before, run - 2.0))
     blend = np.maximum(1.0 / np.maximum(length, 1.0), tune.blend)
@@ -292,8 +298,7 @@ def follow(
     x[Row.RUN][who] = np.maximum(length, 0.0)
     over = who[(run > 0) & (length <= 0)]
     if over.size:
-        x[Row.SHORT, over] = 0.0
-        x[Row.LONG, over] = 0.0
-    enough = length >= tune.adopt_after
-    if enough.any():
+        x[SUMS][:, over] = 0.0
+    enough = (length >= tune.adopt_after).nonzero()[0]
+    if enough.size:
         adopt(x, who[enough], noise[enough], weekday, tune)
