@@ -30,7 +30,7 @@ def available() -> tuple[dict[str, Method], list[str]]:
     there = {name: method for name, (package, method) in known.items() if importlib.util.find_spec(package)}
     warnings.filterwarnings("ignore")
     for noisy in ("prophet", "cmdstanpy"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+        logging.getLogger(noisy).disabled = True  # a level would be set anew when the package is imported
     return there, [name for name in known if name not in there]
 
 

@@ -58,6 +58,18 @@ def test_an_outage_of_a_stream_that_runs_every_five_hours_is_told_within_two_min
     assert ", so far" in headline
 
 
+def test_a_stream_of_one_event_a_minute_is_told_to_be_silent_within_half_an_hour_and_not_before_twelve(
+    plant: Plant,
+) -> None:
+    stream = plant.stream(schedule=FIVE_HOURS)
+    plant.traffic(stream, MONDAY - HISTORY, MONDAY + 40 * MINUTE, 1.0)
+    plant.now = MONDAY + 40 * MINUTE
+    plant.tick(MONDAY + 52 * MINUTE, MINUTE)
+    assert plant.incidents() == []
+    plant.tick(MONDAY + 67 * MINUTE, MINUTE)
+    assert {(incident.kind, incident.slice) for incident in plant.incidents()} == {("silence", ())}
+
+
 @pytest.mark.parametrize(
     ("others", "words"),
     [(9, "; other events of its source still arrive"), (0, "; nothing at all arrives from its source")],

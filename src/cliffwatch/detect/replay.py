@@ -182,6 +182,7 @@ def _replay(
     buffers = np.empty((0 if direct else 4, CHUNK, values.shape[0]), x.dtype)
     surprises = np.empty((CHUNK, values.shape[0]), x.dtype)
     variances = np.empty((CHUNK, values.shape[0]), x.dtype)
+    seen = x[Row.N]
     together = max(1, CACHED // max(values.shape[0], 1))
     for first in range(0, values.shape[1], CHUNK):
         columns = _columns(values, first, x.dtype)
@@ -205,9 +206,9 @@ def _replay(
                 if stretch is not None:
                     close_stretch(x, tune)
                 stretch = int(cal.stretch[t])
-            mature = mature or bool(x[Row.N].min() >= tune.learn_points)
+            mature = mature or bool(seen.min() >= tune.learn_points)
             if not mature:
-                learning[i] = x[Row.N] < tune.learn_points
+                learning[i] = seen < tune.learn_points
             counted[i] = mature
             weight = None if shares is None else shares[i]
             there = None if full[i] else present[i]
@@ -215,7 +216,7 @@ def _replay(
             into = Step(mean[i], variance[i], points[i], news[i])
             got = step(x, filled[i], there, weight, cal, t, family, tune, into, mature=mature, kin=kin, events=felt)
             if mature:  # while learning, the step itself counts
-                x[Row.N] += 1.0 if full[i] else present[i]
+                seen += 1.0 if full[i] else present[i]
             if trace is not None:
                 trace.append(copy.deepcopy(got))  # they are views of the memory, which moves on
             if (i + 1) % together == 0 or i + 1 == len(columns):

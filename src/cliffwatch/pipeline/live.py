@@ -19,8 +19,11 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 MINUTE_MS = 60_000
-STRETCHES_MS = (60 * MINUTE_MS, 15 * MINUTE_MS, 5 * MINUTE_MS, 2 * MINUTE_MS, 1 * MINUTE_MS)
-"""How far back from now the newest minutes are added up, the longest first: quick for many, patient for few."""
+STRETCHES_MS = tuple(minutes * MINUTE_MS for minutes in (60, 40, 30, 24, 20, 16, 12, 8, 5, 2, 1))
+"""How far back from now the newest minutes are added up, the longest first: quick for many, patient for few.
+
+A silence fills one stretch after the other; close together, the first that is long enough is not waited for.
+"""
 BASE_MS = 6 * 60 * MINUTE_MS
 """Today's level is that of the hours before the longest stretch."""
 LEAST_DAYS = 4
