@@ -107,6 +107,12 @@ def test_the_key_may_come_in_the_body_and_is_not_kept(server: Any, client: httpx
     assert source.write_key not in json.dumps(stored)
 
 
+def test_any_message_of_a_batch_may_name_the_key(server: Any, client: httpx2.Client, source: Source) -> None:
+    named = {**TRACK, "writeKey": source.write_key}
+    answer = client.post("/v1/batch", json={"batch": [TRACK, {**TRACK, "writeKey": None}, named]})
+    assert (answer.status_code, len(server.stored(source))) == (200, 3)
+
+
 def test_a_good_key_in_the_body_stands_in_for_a_header_meant_for_a_proxy(client: httpx2.Client, source: Source) -> None:
     body = {**TRACK, "writeKey": source.write_key}
     assert client.post("/v1/track", json=body, auth=("proxy-user", "secret")).status_code == 200

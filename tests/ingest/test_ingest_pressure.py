@@ -20,6 +20,9 @@ import pytest
 
 from cliffwatch.ingest import Source, body
 from cliffwatch.ingest import journal as journal_module
+from cliffwatch.ingest.credentials import basic_key
+from cliffwatch.ingest.routes import route
+from cliffwatch.spec.hashing import actor_hash
 
 TRACK = {"type": "track", "event": "E", "userId": "u"}
 BOTH_HEADERS = {"retry-after": "5", "x-ratelimit-reset": "5"}
@@ -63,6 +66,15 @@ def test_a_journal_that_the_store_does_not_empty_is_answered_429(own_server: Cal
     assert answer.status_code == 429
     assert headers_of(answer) == BOTH_HEADERS
     assert answer.json()["code"] == "queue_full"
+
+
+def test_a_pixel_does_not_make_a_full_journal_longer(own_server: Callable[..., Any]) -> None:
+    server = own_server(max_backlog_bytes=0)
+    source = server.new_source()
+    query = {"writeKey": source.write_key, "userId": "u", "event": "E"}
+    assert httpx2.get(f"{server.url}/v1/pixel/track", params=query).status_code == 200
+    assert server.ingest.stats().verdicts == {"queue_full": 1}
+    assert server.counted(source) == 0
 
 
 def test_bodies_beyond_the_memory_for_them_are_answered_429_and_the_room_is_given_back(
@@ -144,6 +156,53 @@ def test_a_body_that_drips_in_is_given_up(own_server: Callable[..., Any], monkey
         slow.sendall(b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
         assert slow.recv(1000).startswith(b"HTTP/1.1 408")
     assert server.ingest.stats().waiting_bytes == 0
+
+
+POST = b"POST /v1/batch HTTP/1.1\r\nHost: x\r\n"
+HEADER = b"A: b\r\n" * 200
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "more"),
+    [
+        (b"GET /", b"x" * 1000),
+        (POST + b"Cookie: ", b"x" * 1000),
+        (POST, b"A: b\r\n" * 200),
+        (CHUNKED, b"A: b\r\n" * 200),
+    ],
+    ids=["path", "value", "headers", "trailers"],
+)
+def test_a_head_without_end_is_not_listened_to(server: Any, beginning: bytes, more: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as endless:
+        endless.sendall(beginning)
+        with pytest.raises((ConnectionError, TimeoutError)) as ended:  # noqa: PT012 - it ends somewhere on the way
+            for _ in range(100_000):
+                endless.sendall(more)
+            raise TimeoutError
+    assert isinstance(ended.value, ConnectionError)
+
+
+def test_a_head_that_is_too_large_is_answered_431(server: Any) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as large:
+        large.sendall(POST + b"Cookie: " + b"x" * 65_536)
+        assert large.recv(1000).startswith(b"HTTP/1.1 431")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda text: actor_hash(text, None),
+        lambda text: route(f"/{text}/v1/track"),
+        lambda text: basic_key(b"Basic " + text.encode()),
+    ],
+    ids=["person", "path", "key"],
+)
+def test_long_texts_of_strangers_are_not_remembered(ask: Callable[[str], object]) -> None:
+    before = resident_mb()
+    for number in range(3_000):
+        ask(f"{number:030000d}")
+    assert resident_mb() - before < 30  # all of them are 90 MB
 
 
 def test_a_client_that_goes_away_leaves_nothing_behind(server: Any, source: Source) -> None:

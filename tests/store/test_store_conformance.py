@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.store.build import COUNT, DAY, HOUR, MINUTE, T0, Fact, events, facts, points
 
@@ -20,6 +22,7 @@ from cliffwatch.store import (
     Position,
 )
 from cliffwatch.store.contract import DUPLICATE_SLACK_MS
+from cliffwatch.store.lists import Texts
 
 ALWAYS = (-(1 << 60), 1 << 60)
 
@@ -306,6 +309,17 @@ def test_a_page_brings_back_whole_events(store: EventStore) -> None:
     )
     for column in ("source_id", "ts_ms", "received_at_ms", "message_hash"):
         assert getattr(read, column).tolist() == getattr(written, column).tolist()
+
+
+def test_texts_in_columns_are_archived_as_lists_are(store: EventStore) -> None:
+    batch = events([T0, T0 + 1, T0 + 2, T0 + 1], [1, 2, 3, 2])
+    texts = ("kind", "name", "user_id", "anonymous_id", "body")
+    parts = {
+        name: Texts([pa.array([*getattr(batch, name)[at]]) for at in (slice(3), slice(3, None))]) for name in texts
+    }
+    store.write(replace(batch, **parts), None)
+    page = store.read_archive(ArchiveQuery(1, 0, T0 + HOUR))
+    assert [getattr(page, name) for name in texts] == [[*getattr(batch, name)[:3]] for name in texts]
 
 
 def test_an_archived_message_is_read_and_counted_once(store: EventStore) -> None:

@@ -1,10 +1,10 @@
-"""Lists as one Arrow column."""
+"""Lists and texts as Arrow columns."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from cliffwatch.store.lists import Lists, joined_rows
+from cliffwatch.store.lists import Lists, Texts, joined_rows
 
 
 def test_columns_laid_beside_each_other_are_read_row_by_row() -> None:
@@ -23,3 +23,8 @@ def test_rows_of_several_batches_are_joined_in_order_whatever_holds_them() -> No
     column = Lists.beside([pa.array(["a", "b"])], pa.string(), 2)
     assert isinstance(joined_rows([column, column]), Lists)
     assert list(joined_rows([column, [("c",)]])) == [("a",), ("b",), ("c",)]
+
+
+def test_texts_in_parts_are_read_as_one_sequence() -> None:
+    found = Texts([pa.array(["a", "Köln"]), pa.array([""])])
+    assert (len(found), list(found), found[1], found[1:]) == (3, ["a", "Köln", ""], "Köln", ["Köln", ""])

@@ -173,7 +173,8 @@ def outline(data: bytes) -> Outline:
             raise Refused(Verdict.BODY_TOO_LARGE, body=data)
         return Outline(data, _text(seen.writeKey), False)
     oversized = len(data) > MESSAGE_LIMIT and max(map(_size, seen.batch), default=0) > MESSAGE_LIMIT
-    key = _text(seen.writeKey) or (_key_of(seen.batch[0]) if seen.batch else "")
+    # A batch is of one source: where it does not say so itself, the first message that names a key says it for all.
+    key = _text(seen.writeKey) or next(filter(None, map(_key_of, seen.batch)), "")
     return Outline(data, key, oversized)
 
 

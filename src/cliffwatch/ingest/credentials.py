@@ -7,6 +7,9 @@ import binascii
 from collections.abc import Mapping
 from functools import lru_cache
 
+_LONGEST_KNOWN = 300
+"""Bytes of a header that is remembered, like a path (`routes`)."""
+
 
 def header_key(headers: Mapping[bytes, bytes]) -> str:
     """The write key that a request's headers carry, "" for none: Basic, or `X-Write-Key`, where Jitsu's SDK puts it
@@ -15,9 +18,12 @@ def header_key(headers: Mapping[bytes, bytes]) -> str:
     return key or headers.get(b"x-write-key", b"").decode("latin-1").partition(":")[0].strip()
 
 
-@lru_cache(maxsize=4096)
 def basic_key(authorization: bytes) -> str:
     """The write key of an `Authorization: Basic` header, "" when it holds none. The colon may be missing."""
+    return _known_basic_key(authorization) if len(authorization) <= _LONGEST_KNOWN else _basic_key(authorization)
+
+
+def _basic_key(authorization: bytes) -> str:
     scheme, _, value = authorization.partition(b" ")
     if scheme.lower() != b"basic":
         return ""
@@ -27,6 +33,9 @@ def basic_key(authorization: bytes) -> str:
     except (binascii.Error, UnicodeDecodeError):
         return ""
     return text.partition(":")[0].strip()
+
+
+_known_basic_key = lru_cache(maxsize=4096)(_basic_key)
 
 
 def bearer_token(authorization: bytes) -> str:

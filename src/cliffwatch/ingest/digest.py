@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
-from typing import Any
+from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import structlog
 
 from cliffwatch.errors import Unavailable
@@ -28,8 +30,9 @@ from cliffwatch.spec.accept import Rejection
 from cliffwatch.spec.model import Event
 from cliffwatch.spec.sender import Sender
 from cliffwatch.spec.verdict import Verdict
+from cliffwatch.store import arrow
 from cliffwatch.store.contract import ArchiveBatch, FactBatch, Ints
-from cliffwatch.store.lists import joined_rows
+from cliffwatch.store.lists import Texts, joined_rows
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,7 @@ TAIL_BYTES = 400_000
 """Of each source and pass, the newest requests of this size reach the live view: some 500 messages."""
 
 _encode = msgspec.json.encode
+_sender = attrgetter("sender")
 
 
 class Digest:
@@ -56,7 +60,7 @@ class Digest:
         self.seen = Seen()
         self.verdicts: Counter[tuple[int, int, Verdict, Sender]] = Counter()
         self._hashes: list[int] = []
-        self._counted: list[tuple[int, int, Sender]] = []  # beside each hash: where it was counted
+        self._counted: list[tuple[tuple[int, int, Sender], int]] = []  # of the hashes in order: where, and how many
         self.spans: dict[int, tuple[int, int]] = {}
         self.tails: dict[int, deque[tuple[int, Event | Rejection]]] = defaultdict(lambda: deque(maxlen=KEPT))
         self.events = 0
@@ -96,8 +100,8 @@ class Digest:
         minute = minute_of(received_ms)
         self.events += len(accepted)
         self._hashes += [event.message_hash for event in accepted]
-        places = {sender: (source_id, minute, sender) for sender in {event.sender for event in accepted}}
-        self._counted += [places[event.sender] for event in accepted]
+        for sender, same in groupby(accepted, _sender):
+            self._counted.append(((source_id, minute, sender), len([*same])))
         first_ms, last_ms = self.spans.get(source_id, (received_ms, received_ms))
         self.spans[source_id] = min(first_ms, received_ms), max(last_ms, received_ms)
 
@@ -111,9 +115,13 @@ class Digest:
             repeated[np.unique(hashes, return_index=True)[1]] = False
         if stored_before is not None and len(stored_before):
             repeated |= np.isin(hashes, stored_before)
-        counted = Counter(self._counted)
-        for at in np.flatnonzero(repeated).tolist():
-            source_id, minute, sender = place = self._counted[at]
+        counted: Counter[tuple[int, int, Sender]] = Counter()
+        for place, count in self._counted:
+            counted[place] += count
+        at = np.flatnonzero(repeated)
+        ends = np.cumsum([count for _, count in self._counted], dtype=np.int64)
+        for run in np.searchsorted(ends, at, side="right").tolist():
+            source_id, minute, sender = place = self._counted[run][0]
             counted[place] -= 1
             self.verdicts[source_id, minute, Verdict.DUPLICATE, sender] += 1
         for (source_id, minute, sender), count in counted.items():
@@ -188,39 +196,38 @@ def _shown(outcome: Event | Rejection) -> Event | Rejection:
 
 
 class Columns:
-    """The archive's columns while they grow."""
+    """The archive's columns while they grow: what is added lies in columns at once, so that its events can go."""
 
     def __init__(self) -> None:
-        self._columns: tuple[list[Any], ...] = tuple([] for _ in range(9))
+        self._parts: list[tuple[tuple[Ints, ...], tuple[pa.StringArray, ...]]] = []
 
     def add(self, events: Sequence[Event]) -> None:
-        source, kind, name, ts, received, hash_, user, anonymous, body = self._columns
-        source += [event.source_id for event in events]
-        kind += [event.kind for event in events]
-        name += [event.name for event in events]
-        ts += [event.ts_ms for event in events]
-        received += [event.received_at_ms for event in events]
-        hash_ += [event.message_hash for event in events]
-        user += [event.user_id or "" for event in events]
-        anonymous += [event.anonymous_id or "" for event in events]
-        body += [event.body for event in events]
+        if not events:
+            return
+        numbers = (
+            [event.source_id for event in events],
+            [event.ts_ms for event in events],
+            [event.received_at_ms for event in events],
+            [event.message_hash for event in events],
+        )
+        texts: tuple[Sequence[str | bytes], ...] = (
+            [event.kind for event in events],
+            [event.name for event in events],
+            [event.user_id or "" for event in events],
+            [event.anonymous_id or "" for event in events],
+            [event.body for event in events],
+        )
+        columns = tuple(np.array(column, dtype=np.int64) for column in numbers)
+        self._parts.append((columns, tuple(arrow.texts(column) for column in texts)))
 
     def batch(self) -> ArchiveBatch | None:
         """The columns so far; None without rows."""
-        source, kind, name, ts, received, hash_, user, anonymous, body = self._columns
-        if not source:
+        if not self._parts:
             return None
-        return ArchiveBatch(
-            np.array(source, dtype=np.int64),
-            kind,
-            name,
-            np.array(ts, dtype=np.int64),
-            np.array(received, dtype=np.int64),
-            np.array(hash_, dtype=np.int64),
-            user,
-            anonymous,
-            body,
-        )
+        numbers, texts = zip(*self._parts, strict=True)
+        source, ts, received, message_hash = map(np.concatenate, zip(*numbers, strict=True))
+        kind, name, user, anonymous, body = map(Texts, zip(*texts, strict=True))
+        return ArchiveBatch(source, kind, name, ts, received, message_hash, user, anonymous, body)
 
 
 def joined(parts: Sequence[FactBatch]) -> FactBatch | None:

@@ -249,6 +249,8 @@ class Door:
         """Take the message of a pixel. The image is answered whatever happens: it stands in somebody's mail."""
         received_ms = self._clock()
         try:
+            if not self._has_room():
+                raise Refused(Verdict.QUEUE_FULL)
             message = pixel_message(scope["query_string"])
             seen = outline(msgspec.json.encode(message))
             await self._keep(found, scope, headers, self._source(headers, seen.write_key), seen, received_ms)

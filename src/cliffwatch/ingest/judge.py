@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -35,13 +35,13 @@ def judge(record: Record, stem: str) -> Sequence[Event | Rejection]:
     A rejection whose message could not be read on its own has None in its place: then the whole body is meant.
     """
     try:
-        return list(_outcomes(record, stem))
+        return _outcomes(record, stem)
     except Exception:  # one request that meets a fault of ours must not stop all others
         log.exception("request_not_judged", stem=stem)
         return [Rejection(Verdict.INTERNAL_ERROR, None)]
 
 
-def _outcomes(record: Record, stem: str) -> Iterator[Event | Rejection]:
+def _outcomes(record: Record, stem: str) -> Sequence[Event | Rejection]:
     arrival = Arrival(
         record.source_id,
         record.received_ms,
@@ -54,24 +54,21 @@ def _outcomes(record: Record, stem: str) -> Iterator[Event | Rejection]:
     )
     quick = None if record.marks & (Mark.OVERSIZED_ITEM | Mark.FOREIGN_ORIGIN) else accept_quickly(record.body, arrival)
     if quick is not None:
-        yield from quick
-        return
+        return quick
+    oversized: list[Rejection] = []
     if record.marks & Mark.OVERSIZED_ITEM:
         envelope, oversized = _open_oversized(record.body)
-        yield from oversized
     else:
         try:
             opened = open_envelope(decode_json(record.body))
         except InvalidInput:
             opened = Rejection(Verdict.BAD_REQUEST, None)
         if isinstance(opened, Rejection):
-            yield opened
-            return
+            return [opened]
         envelope = opened
     if record.marks & Mark.FOREIGN_ORIGIN:
-        yield from (Rejection(Verdict.ORIGIN_NOT_ALLOWED, message) for message in envelope.messages)
-        return
-    yield from accept_all(envelope, arrival)
+        return oversized + [Rejection(Verdict.ORIGIN_NOT_ALLOWED, message) for message in envelope.messages]
+    return [*oversized, *accept_all(envelope, arrival)]
 
 
 def _open_oversized(body: bytes) -> tuple[Envelope, list[Rejection]]:

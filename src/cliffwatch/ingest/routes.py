@@ -51,12 +51,17 @@ _TRACKING: dict[str, SpecType | None] = {
     "b": None,
     "import": None,
 }
+_LONGEST_KNOWN = 300
+"""Characters of a path that is remembered: strangers choose what they ask for, and must not fill the memory with it."""
 # `alias` shares its letter with nothing else; the first letters t p s i g a are all distinct.
 
 
-@lru_cache(maxsize=4096)
 def route(path: str) -> Route | None:
     """The tracking API's route of a decoded path, None when the path is not ours."""
+    return _known_route(path) if len(path) <= _LONGEST_KNOWN else _route(path)
+
+
+def _route(path: str) -> Route | None:
     parts = [part for part in path.split("/") if part]
     if len(parts) >= 2 and parts[-2] == "v1":
         prefix = _prefix(parts, 2)
@@ -74,6 +79,9 @@ def route(path: str) -> Route | None:
     if parts == ["token"]:
         return Route(Target.OAUTH_TOKEN)
     return _delivery(parts) or _script(parts)
+
+
+_known_route = lru_cache(maxsize=4096)(_route)
 
 
 def _delivery(parts: list[str]) -> Route | None:

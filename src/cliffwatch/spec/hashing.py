@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
+from struct import Struct
 
-_from_bytes = int.from_bytes
+_signed = Struct("<q").unpack
+_begun = blake2b(digest_size=8).copy  # going on from a copy takes half the time of beginning anew
+_LONGEST_KNOWN = 200
+"""Characters of an id that is remembered; 65,536 of the 30,000 that a message has room for would take 2 GB."""
 
 
 def message_hash(source_id: int, message_id: str) -> int:
@@ -17,10 +21,13 @@ def message_hash(source_id: int, message_id: str) -> int:
 @lru_cache(maxsize=1024)
 def message_hasher(source_id: int) -> Callable[[str], int]:
     """`message_hash` of one source."""
-    prefix = b"%d:" % source_id
+    begun = blake2b(b"%d:" % source_id, digest_size=8).copy
 
     def of(message_id: str) -> int:
-        return _from_bytes(blake2b(prefix + message_id.encode(), digest_size=8).digest(), "little", signed=True)
+        hashed = begun()
+        hashed.update(message_id.encode())
+        found: int = _signed(hashed.digest())[0]
+        return found
 
     return of
 
@@ -28,10 +35,17 @@ def message_hasher(source_id: int) -> Callable[[str], int]:
 def actor_hash(user_id: str | None, anonymous_id: str | None, group_id: str | None = None) -> int:
     """Who acted: signed 64 bits of BLAKE2b over the userId, else the anonymousId, else the groupId; 0 for nobody."""
     actor = user_id or anonymous_id or group_id
-    return _actor(actor) if actor else 0
+    if not actor:
+        return 0
+    return _known_actor(actor) if len(actor) <= _LONGEST_KNOWN else _actor(actor)
 
 
-@lru_cache(maxsize=65_536)
 def _actor(actor: str) -> int:
-    """Most people send several events; those of the last minutes are remembered."""
-    return _from_bytes(blake2b(actor.encode(), digest_size=8).digest(), "little", signed=True)
+    hashed = _begun()
+    hashed.update(actor.encode())
+    found: int = _signed(hashed.digest())[0]
+    return found
+
+
+_known_actor = lru_cache(maxsize=65_536)(_actor)
+"""Most people send several events; those of the last minutes are remembered."""

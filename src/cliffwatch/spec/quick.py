@@ -8,7 +8,7 @@ ordinary, be it a field that is not known or a rule that is broken, is left to `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 
 import msgspec
@@ -34,6 +34,8 @@ _ABSENT = Raw(b"")
 _OBJECT = ord("{")
 _TRACK, _PAGEVIEW, _SCREENVIEW = Kind.TRACK, Kind.PAGEVIEW, Kind.SCREENVIEW  # looking a member up takes 50 ns
 _NULL = b"null"
+_TO_SECOND = len("2026-11-23T11:21:00.")
+_REST_MS = {f"{rest:03d}Z": rest for rest in range(1000)}
 _FAR_MS = 200_000_000_000_000
 """The clock rule has an end (see `corrected_time`); it is beyond this."""
 
@@ -109,7 +111,7 @@ _write = msgspec.json.Encoder().encode
 _ODD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def accept_quickly(body: bytes, arrival: Arrival) -> Iterator[Event | Rejection] | None:
+def accept_quickly(body: bytes, arrival: Arrival) -> list[Event | Rejection] | None:
     """Each message's event or rejection, in order; None for a request that only `accept` can judge.
 
     The body is a batch, or one message. Raises nothing that `accept` does not.
@@ -149,18 +151,19 @@ def _is_plain(body: bytes) -> bool:
 
 def _judged(
     messages: Iterable[_Message | Raw], sent_at: _Text, batch: bool, arrival: Arrival
-) -> Iterator[Event | Rejection]:
+) -> list[Event | Rejection]:
     quick = _Quick(arrival, sent_at or None, batch)
     careful: Request | None = None
+    outcomes: list[Event | Rejection] = []
     for index, message in enumerate(messages):
-        event = quick.event(index, message)
-        if event is not None:
-            yield event
-            continue
-        if careful is None:
-            careful = Request(Envelope([], sent_at=sent_at or None, batch=batch), arrival)
-        piece = _write(message) if isinstance(message, _Message) else bytes(message)
-        yield careful.accept(index, decode_json(piece))
+        outcome: Event | Rejection | None = quick.event(index, message)
+        if outcome is None:
+            if careful is None:
+                careful = Request(Envelope([], sent_at=sent_at or None, batch=batch), arrival)
+            piece = _write(message) if isinstance(message, _Message) else bytes(message)
+            outcome = careful.accept(index, decode_json(piece))
+        outcomes.append(outcome)
+    return outcomes
 
 
 class _Quick:
@@ -173,6 +176,7 @@ class _Quick:
         self._sent_ms = parse_time(sent_at)
         self._shift = None if self._sent_ms is None else arrival.received_ms - self._sent_ms
         self._received_at = format_time(arrival.received_ms)
+        self._begins: dict[str, int] = {}  # `2026-11-23T11:21:00.` -> when that was by the server's clock
         self._type = str(arrival.spec_type) if arrival.spec_type is not None and not batch else None
         self._hash = message_hasher(arrival.source_id)
 
@@ -183,7 +187,7 @@ class _Quick:
                 message = _read_message(message)
             except _ODD:
                 return None
-        kind = KINDS.get(self._type or message.type or "")
+        kind = KINDS.get(self._type or message.type)  # type: ignore[arg-type] # UNSET is no key of it
         user_id, anonymous_id = message.user_id or None, message.anonymous_id or None
         if kind is None or (user_id is None and anonymous_id is None):
             return None
@@ -203,14 +207,12 @@ class _Quick:
             found = _read_context(context) if context is not _ABSENT else None
             if found is not None:
                 library, app = found.library, found.app
-                if library is not None or app is not None:
-                    sender = _sender(
-                        library.name if library is not None else None,
-                        library.version if library is not None else None,
-                        app.version if app is not None else None,
-                    )
-                if not on_device and library is not None and library.name in CLIENT_LIBRARIES:
-                    on_device = True
+                if library is not None:
+                    sender = _sender(library.name, library.version, app.version if app is not None else None)
+                    if not on_device and library.name in CLIENT_LIBRARIES:
+                        on_device = True
+                elif app is not None:
+                    sender = _sender(None, None, app.version)
             if kind is _PAGEVIEW or kind is _SCREENVIEW:
                 name = message.name or _name_in(properties)
         except _ODD:
@@ -257,24 +259,34 @@ class _Quick:
             message.timestamp = self._received_at
             return self._arrival.received_ms
         message.original_timestamp = original
-        original_ms = parse_text(original)
-        if original_ms is not None and self._shift is not None and 0 < original_ms + self._shift < _FAR_MS:
-            ts_ms = original_ms + self._shift  # the clock rule in short: nearly all messages
-        else:
-            ts_ms = corrected_time(received_ms=self._arrival.received_ms, sent_ms=sent_ms, original_ms=original_ms)
+        # What JavaScript writes: the messages of a batch are of few seconds, and each is put right once.
+        begin, rest = self._begins.get(original[:_TO_SECOND]), _REST_MS.get(original[_TO_SECOND:])
+        ts_ms = begin + rest if begin is not None and rest is not None else self._corrected(original, sent_ms)
         message.timestamp = format_time(ts_ms)
         return ts_ms
 
+    def _corrected(self, original: str, sent_ms: int | None) -> int:
+        """The clock rule at length; its second is remembered, where the whole of it is moved by as much."""
+        original_ms, shift = parse_text(original), self._shift
+        if original_ms is None or shift is None or not 0 < original_ms + shift < _FAR_MS:
+            return corrected_time(received_ms=self._arrival.received_ms, sent_ms=sent_ms, original_ms=original_ms)
+        second, rest = original[:_TO_SECOND], _REST_MS.get(original[_TO_SECOND:])
+        begin_ms = parse_text(f"{second}000Z") if rest is not None and second.endswith(".") else None
+        if begin_ms is not None and 0 < begin_ms + shift < _FAR_MS - 1000:
+            self._begins[second] = begin_ms + shift
+        return original_ms + shift
+
 
 def _sender(name: str | None, version: object, app_version: object) -> Sender:
-    if version.__class__ is list or version.__class__ is dict or app_version.__class__ in (list, dict):
+    try:
+        return _known_sender(name, version, app_version)
+    except TypeError:  # a list or an object
         return sender_of({"library": {"name": name, "version": version}, "app": {"version": app_version}})
-    return _known_sender(name, version, app_version)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)
 def _known_sender(name: str | None, version: object, app_version: object) -> Sender:
-    """A source has few libraries and app versions, and says them with every message."""
+    """A source has few libraries and app versions, and says them with every message (which may be 32 KB long)."""
     return sender_of({"library": {"name": name, "version": version}, "app": {"version": app_version}})
 
 

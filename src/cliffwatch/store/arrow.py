@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cliffwatch.errors import InvalidInput
 from cliffwatch.store.contract import ArchiveBatch, Coded, FactBatch, Floats, Ints, PointBatch
-from cliffwatch.store.lists import Lists
+from cliffwatch.store.lists import Lists, Texts
 
 _TEXT = pa.string()
 _LONGEST = 1 << 31
@@ -180,10 +180,12 @@ def texts(values: Sequence[str | bytes]) -> pa.Array:
     return column
 
 
-def _column(values: Any, kind: pa.DataType, nan_is_null: bool) -> pa.Array:
+def _column(values: Any, kind: pa.DataType, nan_is_null: bool) -> pa.Array | pa.ChunkedArray:
     """A column of this type. Lists are made of all their values at once, as texts are."""
     if isinstance(values, Lists):
         return values.array if values.array.type == kind else values.array.cast(kind)
+    if isinstance(values, Texts):
+        return values.array
     if kind == _TEXT:
         return texts(values)
     if kind is not _TEXTS and kind is not _NUMBERS:

@@ -102,9 +102,7 @@ class DuckDBStore(EventStore):
             if self._seen.is_full:
                 self._seen.turn(_next_rows(writer))
             incoming = [rows for rows in (events, measured) if rows is not None]
-            perhaps = [self._seen.perhaps(arrow.ints(rows["message_hash"])) for rows in incoming]
-            for rows in incoming:
-                self._seen.note(arrow.ints(rows["message_hash"]))
+            perhaps = self._seen.perhaps_and_note([arrow.ints(rows["message_hash"]) for rows in incoming])
             for rows, known in zip(incoming, perhaps, strict=True):
                 target = "archive" if rows is events else "facts"
                 repeated.append(_insert_once(writer, target, rows, known, self._seen))

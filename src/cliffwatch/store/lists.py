@@ -1,4 +1,4 @@
-"""Short lists as one Arrow column: what facts hold of each event, without a Python object for each of them."""
+"""Short lists, and texts, as Arrow columns: what is kept of each event, without a Python object for each of them."""
 
 from __future__ import annotations
 
@@ -51,6 +51,34 @@ class Lists(Sequence[Sequence[Any]]):
     def joined(cls, parts: Sequence[Lists]) -> Lists:
         """All lists of the parts, one part after the other."""
         return parts[0] if len(parts) == 1 else cls(pa.concat_arrays([part.array for part in parts]))
+
+
+class Texts(Sequence[str]):
+    """N texts that are read as a sequence and handed over as they are: parts of a column, one after the other."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, parts: Sequence[pa.StringArray]) -> None:
+        self.array: pa.ChunkedArray = pa.chunked_array(parts, pa.string())
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        found: str | list[str] = (
+            self.array[index].to_pylist() if isinstance(index, slice) else self.array[index].as_py()
+        )
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.array.to_pylist())
+
+    def __repr__(self) -> str:
+        return repr(list(self))
 
 
 def joined_rows(parts: Sequence[Sequence[Sequence[Any]]]) -> Sequence[Sequence[Any]]:

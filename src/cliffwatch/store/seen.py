@@ -11,7 +11,7 @@ strangers is taken for known. Memory grows with what is written, up to 50 MB.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +21,7 @@ from cliffwatch.store.contract import Ints
 
 Flags = NDArray[np.bool_]
 Words = NDArray[np.uint64]
+Places = list[tuple[Words, Words]]
 
 FIRST_CAPACITY = 1 << 16
 CAPACITY = 1 << 22
@@ -71,28 +72,42 @@ class Seen:
 
     def perhaps(self, message_hash: Ints) -> Flags:
         """(N,) whether each message may have been noted; where it says no, it was not."""
-        places = _places(message_hash)
-        found = np.zeros(len(message_hash), dtype=np.bool_)
+        return self._perhaps(_places(message_hash), len(message_hash))
+
+    def note(self, message_hash: Ints) -> None:
+        """Remember messages; before they are written, so that a write whose end is unknown is known here."""
+        self._note(_places(message_hash), len(message_hash))
+
+    def perhaps_and_note(self, batches: Sequence[Ints]) -> list[Flags]:
+        """`perhaps` of each of these batches as of before all of them, and all of them noted: half the work of both."""
+        places = [_places(message_hash) for message_hash in batches]
+        sizes = [len(message_hash) for message_hash in batches]
+        found = [self._perhaps(place, size) for place, size in zip(places, sizes, strict=True)]
+        for place, size in zip(places, sizes, strict=True):
+            self._note(place, size)
+        return found
+
+    def _perhaps(self, places: Places, count: int) -> Flags:
+        found = np.zeros(count, dtype=np.bool_)
         for generation in self._generations:
             found |= _found(generation, places)
         return found
 
-    def note(self, message_hash: Ints) -> None:
-        """Remember messages; before they are written, so that a write whose end is unknown is known here."""
+    def _note(self, places: Places, count: int) -> None:
         newest = self._generations[-1]
-        for table, (word, bits) in zip(newest.tables, _places(message_hash), strict=True):
+        for table, (word, bits) in zip(newest.tables, places, strict=True):
             np.bitwise_or.at(table, word & np.uint64(len(table) - 1), bits)
-        newest.count += len(message_hash)
+        newest.count += count
 
 
-def _found(generation: _Generation, places: list[tuple[Words, Words]]) -> Flags:
+def _found(generation: _Generation, places: Places) -> Flags:
     found = np.ones(len(places[0][0]), dtype=np.bool_)
     for table, (word, bits) in zip(generation.tables, places, strict=True):
         found &= (table[word & np.uint64(len(table) - 1)] & bits) == bits
     return found
 
 
-def _places(message_hash: Ints) -> list[tuple[Words, Words]]:
+def _places(message_hash: Ints) -> Places:
     """For each table, the number of a message's word (to be cut to the table's size) and its bits in it."""
     places = []
     mixed = np.ascontiguousarray(message_hash).view(np.uint64)

@@ -358,14 +358,14 @@ class ClickHouseStore(EventStore):
 def _archive_columns(batch: ArchiveBatch) -> Incoming:
     return {
         "source_id": batch.source_id,
-        "kind": batch.kind,
-        "name": batch.name,
+        "kind": [*batch.kind],
+        "name": [*batch.name],
         "ts": batch.ts_ms,
         "received_at": batch.received_at_ms,
         "message_hash": batch.message_hash,
-        "user_id": batch.user_id,
-        "anonymous_id": batch.anonymous_id,
-        "body": batch.body,
+        "user_id": [*batch.user_id],
+        "anonymous_id": [*batch.anonymous_id],
+        "body": [*batch.body],
     }
 
 
