@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 from cliffwatch.accounts.model import ApiToken, Identity, Role, Scope
 from cliffwatch.accounts.rows import person_of, token_of, workspace_of
 from cliffwatch.accounts.tokens import PREFIX_LENGTH, fingerprint, new_api_token
+from cliffwatch.db import owned
 from cliffwatch.db.people import ApiTokenRow, MembershipRow, PersonRow, WorkspaceRow
-from cliffwatch.errors import NotFound
 
 USED_MS = 60_000
 """How stale "last used" may be: one write a minute and token, not one per request."""
@@ -75,9 +75,7 @@ def is_stale(row: ApiTokenRow, now: int) -> bool:
 
 def revoke(session: Session, workspace_id: int, token_id: int) -> ApiToken | None:
     """The token that is refused from now on; None when it was already. Raises NotFound."""
-    row = session.get(ApiTokenRow, token_id)
-    if row is None or row.workspace_id != workspace_id:
-        raise NotFound(f"Token {token_id}", "does not exist in this workspace.")
+    row = owned(session, ApiTokenRow, workspace_id, token_id)
     if row.revoked:
         return None
     row.revoked = True

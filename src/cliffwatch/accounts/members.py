@@ -17,7 +17,7 @@ from cliffwatch.accounts.model import Forbidden, Identity, Invitation, Member, P
 from cliffwatch.accounts.passwords import check_password, hash_password
 from cliffwatch.accounts.rows import person_of, workspace_of
 from cliffwatch.accounts.tokens import fingerprint, new_session_token
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned
 from cliffwatch.db.people import ApiTokenRow, InvitationRow, MembershipRow, PersonRow, SessionRow, WorkspaceRow
 from cliffwatch.errors import Conflict, InvalidInput, NotFound
 
@@ -78,9 +78,7 @@ class Members:
         """The link is good no more. Raises NotFound."""
         who.require(Permission.ADMIN)
         with self._database.write() as session:
-            row = session.get(InvitationRow, invitation_id)
-            if row is None or row.workspace_id != who.workspace.id:
-                raise NotFound(f"Invitation {invitation_id}", "does not exist in this workspace.")
+            row = owned(session, InvitationRow, who.workspace.id, invitation_id)
             session.delete(row)
             _note(session, who, "invitation.take_back", f"invitation:{row.id}", {"email": row.email}, address, now)
 

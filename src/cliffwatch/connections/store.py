@@ -9,9 +9,8 @@ from sqlalchemy import delete, select, update
 
 from cliffwatch.connections.model import Connection, Method
 from cliffwatch.connections.rows import connection_of
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned
 from cliffwatch.db.connections import ConnectionRow
-from cliffwatch.errors import NotFound
 
 
 class ConnectionStore:
@@ -55,9 +54,7 @@ class ConnectionStore:
     def get(self, workspace_id: int, connection_id: int) -> Connection:
         """Raises NotFound."""
         with self._database.read() as session:
-            row = session.get(ConnectionRow, connection_id)
-            if row is None or row.workspace_id != workspace_id:
-                raise NotFound(f"Connection {connection_id}", "does not exist in this workspace.")
+            row = owned(session, ConnectionRow, workspace_id, connection_id)
             return connection_of(row)
 
     def secret(self, workspace_id: int, connection_id: int) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, Boolean, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -15,6 +15,7 @@ class ConnectionRow(Base):
     """An integration of the library that was started and completed: it has a source."""
 
     __tablename__ = "connections"
+    thing: ClassVar[str] = "connection"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
@@ -50,6 +51,7 @@ class OAuthAppRow(Base):
     """A program that may ask people of this installation for access to a source."""
 
     __tablename__ = "oauth_apps"
+    thing: ClassVar[str] = "app"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)  # who looks after it
@@ -65,6 +67,7 @@ class OAuthInstallRow(Base):
     """What an owner allowed: an app, on a source of a workspace. Tokens belong to it."""
 
     __tablename__ = "oauth_installs"
+    thing: ClassVar[str] = "access"
     __table_args__ = (UniqueConstraint("app_id", "workspace_id"),)
 
     id: Mapped[Id]
@@ -108,6 +111,7 @@ class DestinationRow(Base):
     """Where events of a source are delivered to, and how that goes."""
 
     __tablename__ = "destinations"
+    thing: ClassVar[str] = "destination"
     __table_args__ = (UniqueConstraint("source_id", "slug"),)
 
     id: Mapped[Id]
@@ -170,6 +174,7 @@ class ImportRow(Base):
     """A file or warehouse that is read into a source; `cursor` is where it goes on."""
 
     __tablename__ = "imports"
+    thing: ClassVar[str] = "import"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)

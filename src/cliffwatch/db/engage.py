@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, Boolean, Float, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -41,6 +41,7 @@ class ComputationRow(Base):
     """An audience or a computed trait."""
 
     __tablename__ = "computations"
+    thing: ClassVar[str] = "audience or trait"
     __table_args__ = (UniqueConstraint("workspace_id", "key"),)
 
     id: Mapped[Id]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, Float, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -12,6 +12,7 @@ from cliffwatch.db.base import Base, Id, Long, Ms, OptionalMs, Short, reference
 
 class GoalRow(Base):
     __tablename__ = "goals"
+    thing: ClassVar[str] = "goal"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from sqlalchemy import JSON, Boolean, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -54,6 +56,7 @@ class AnnotationRow(Base):
     """An own event: a release, a campaign, a flag, an outage."""
 
     __tablename__ = "annotations"
+    thing: ClassVar[str] = "annotation"
     __table_args__ = (Index("ix_annotations_workspace_start", "workspace_id", "start_ms"),)
 
     id: Mapped[Id]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, Boolean, Float, Index, Integer, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
@@ -13,6 +13,7 @@ from cliffwatch.db.secret import SecretDocument
 
 class MonitorRow(Base):
     __tablename__ = "monitors"
+    thing: ClassVar[str] = "monitor"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
@@ -26,6 +27,7 @@ class MonitorRow(Base):
 
 class IncidentRow(Base):
     __tablename__ = "incidents"
+    thing: ClassVar[str] = "incident"
     __table_args__ = (
         UniqueConstraint("workspace_id", "number"),
         Index("ix_incidents_workspace_state", "workspace_id", "state"),
@@ -63,6 +65,7 @@ class IncidentMoveRow(Base):
     """A merge or a split by hand, with what is needed to take it back."""
 
     __tablename__ = "incident_moves"
+    thing: ClassVar[str] = "merge or split"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
@@ -112,6 +115,7 @@ class SavedFilterRow(Base):
     """A person's own way to look at the incidents, or the workspace's where it is shared."""
 
     __tablename__ = "saved_filters"
+    thing: ClassVar[str] = "saved filter"
     __table_args__ = (UniqueConstraint("workspace_id", "person_id", "name"),)
 
     id: Mapped[Id]
@@ -165,6 +169,7 @@ class TimelineRow(Base):
 
 class ChannelRow(Base):
     __tablename__ = "channels"
+    thing: ClassVar[str] = "channel"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
@@ -181,6 +186,7 @@ class DeliveryRow(Base):
     """One message to one channel: the outbox. Its key makes it leave once."""
 
     __tablename__ = "deliveries"
+    thing: ClassVar[str] = "delivery"
     __table_args__ = (Index("ix_deliveries_due", "state", "next_attempt_ms"),)
 
     id: Mapped[Id]

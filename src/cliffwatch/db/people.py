@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from sqlalchemy import BigInteger, Boolean, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -52,6 +54,7 @@ class InvitationRow(Base):
     """A link that brings somebody into a workspace. It stays until it is used, taken back, or renewed."""
 
     __tablename__ = "invitations"
+    thing: ClassVar[str] = "invitation"
     __table_args__ = (UniqueConstraint("workspace_id", "email"),)
 
     id: Mapped[Id]
@@ -93,6 +96,7 @@ class SessionRow(Base):
 
 class ApiTokenRow(Base):
     __tablename__ = "api_tokens"
+    thing: ClassVar[str] = "token"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)

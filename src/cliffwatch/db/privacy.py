@@ -5,6 +5,8 @@ Written by `ingest`.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from sqlalchemy import BigInteger, Boolean, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -38,6 +40,7 @@ class DeletionRow(Base):
     """A request to delete a person. The identifiers are there until it is done."""
 
     __tablename__ = "deletion_requests"
+    thing: ClassVar[str] = "deletion"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)

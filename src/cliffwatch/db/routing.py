@@ -5,7 +5,7 @@ Written by `notify.routing`; maintenance windows by `incidents`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -15,6 +15,7 @@ from cliffwatch.db.base import Base, Id, Ms, OptionalMs, Short, reference
 
 class PolicyRow(Base):
     __tablename__ = "escalation_policies"
+    thing: ClassVar[str] = "escalation policy"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
@@ -26,6 +27,7 @@ class PolicyRow(Base):
 
 class RotationRow(Base):
     __tablename__ = "rotations"
+    thing: ClassVar[str] = "rotation"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)
@@ -41,6 +43,7 @@ class RotationRow(Base):
 
 class MaintenanceRow(Base):
     __tablename__ = "maintenance_windows"
+    thing: ClassVar[str] = "maintenance window"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)

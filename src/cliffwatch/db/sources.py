@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from sqlalchemy import BigInteger, Boolean, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -10,6 +12,7 @@ from cliffwatch.db.base import Base, Id, Long, Ms, OptionalMs, Short, reference
 
 class SourceRow(Base):
     __tablename__ = "sources"
+    thing: ClassVar[str] = "source"
     __table_args__ = (UniqueConstraint("workspace_id", "slug"),)
 
     id: Mapped[Id]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from sqlalchemy import JSON, BigInteger, Float, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -10,6 +12,7 @@ from cliffwatch.db.base import Base, BigId, Id, Json, Long, Ms, OptionalMs, Shor
 
 class StreamRow(Base):
     __tablename__ = "streams"
+    thing: ClassVar[str] = "stream"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)

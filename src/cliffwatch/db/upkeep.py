@@ -5,7 +5,7 @@ Written by `notify.digests`, `notify.watcher` and `notify.noise`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, Boolean, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -75,6 +75,7 @@ class NoiseFixRow(Base):
     """Something that was done against noise, with what was before, so that it can be taken back."""
 
     __tablename__ = "noise_fixes"
+    thing: ClassVar[str] = "fix"
 
     id: Mapped[Id]
     workspace_id: Mapped[int] = mapped_column(reference("workspaces.id"), index=True)

@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned
 from cliffwatch.db.engage import (
     ComputationBlockRow,
     ComputationChangeRow,
@@ -25,7 +25,7 @@ from cliffwatch.db.engage import (
 from cliffwatch.engage.language import parse_audience, parse_trait
 from cliffwatch.engage.language.model import Definition
 from cliffwatch.engage.model import Change, Computation, ComputationKind, Pass
-from cliffwatch.errors import Conflict, InvalidInput, NotFound
+from cliffwatch.errors import Conflict, InvalidInput
 from cliffwatch.jobs import LeaseLost
 from cliffwatch.names import checked
 from cliffwatch.spec.fql_functions import FUNCTIONS
@@ -117,7 +117,7 @@ class Computations:
     ) -> Computation:
         """Change what is given; the key stays. A changed query is computed anew. Raises InvalidInput, NotFound."""
         with self._database.write() as session:
-            row = _row(session, workspace_id, computation_id)
+            row = owned(session, ComputationRow, workspace_id, computation_id)
             if name is not None:
                 row.name = checked("name", name, "Say who is in it.")
             if query is not None and query.strip() != row.query:
@@ -135,12 +135,12 @@ class Computations:
     def delete(self, workspace_id: int, computation_id: int, now: int) -> None:
         """It is computed and sent no more; `restore` brings it back for a week."""
         with self._database.write() as session:
-            row = _row(session, workspace_id, computation_id)
+            row = owned(session, ComputationRow, workspace_id, computation_id)
             row.deleted_ms = row.deleted_ms or now
 
     def restore(self, workspace_id: int, computation_id: int, now: int) -> Computation:
         with self._database.write() as session:
-            row = _row(session, workspace_id, computation_id)
+            row = owned(session, ComputationRow, workspace_id, computation_id)
             row.deleted_ms, row.next_due_ms, row.complete_ms = None, now, None
             return _computation(row)
 
@@ -163,7 +163,7 @@ class Computations:
     def get(self, workspace_id: int, computation_id: int) -> Computation:
         """Deleted ones too. Raises NotFound."""
         with self._database.read() as session:
-            return _computation(_row(session, workspace_id, computation_id))
+            return _computation(owned(session, ComputationRow, workspace_id, computation_id))
 
     def by_id(self, computation_id: int) -> Computation | None:
         with self._database.read() as session:
@@ -331,13 +331,6 @@ def _every(minutes: int) -> int:
     if minutes != 0 and not 5 <= minutes <= MAX_EVERY_MINUTES:
         raise InvalidInput("schedule", "is 5 minutes to 7 days, or 0 for as soon as events come.")
     return minutes
-
-
-def _row(session: Session, workspace_id: int, computation_id: int) -> ComputationRow:
-    row = session.get(ComputationRow, computation_id)
-    if row is None or row.workspace_id != workspace_id:
-        raise NotFound(f"audience or trait {computation_id}", "does not exist in this workspace.")
-    return row
 
 
 def _computation(row: ComputationRow) -> Computation:

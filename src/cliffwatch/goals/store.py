@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from cliffwatch import names
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned, unknown
 from cliffwatch.db.goals import GoalRow
-from cliffwatch.errors import Conflict, InvalidInput, NotFound
+from cliffwatch.errors import Conflict, InvalidInput
 from cliffwatch.goals.model import Aim, Goal, GoalGiven, Pace, Repeat
 from cliffwatch.goals.period import LONGEST_DAYS, span_of
 from cliffwatch.streams.model import Stream, parse_slice_key, slice_key
@@ -160,9 +160,9 @@ def _columns(given: GoalGiven) -> dict[str, Any]:
 
 
 def _row(session: Session, workspace_id: int, goal_id: int, *, deleted: bool = False) -> GoalRow:
-    row = session.get(GoalRow, goal_id)
-    if row is None or row.workspace_id != workspace_id or (row.deleted_ms is not None) != deleted:
-        raise NotFound(f"goal {goal_id}", "does not exist in this workspace.")
+    row = owned(session, GoalRow, workspace_id, goal_id)
+    if (row.deleted_ms is not None) != deleted:
+        raise unknown(GoalRow, goal_id)
     return row
 
 

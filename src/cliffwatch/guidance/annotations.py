@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned, unknown
 from cliffwatch.db.guidance import AnnotationRow
-from cliffwatch.errors import InvalidInput, NotFound
+from cliffwatch.errors import InvalidInput
 from cliffwatch.guidance.model import Annotation, AnnotationKind
 from cliffwatch.streams.model import TOTAL, Slice, make_slice
 
@@ -85,9 +84,9 @@ class Annotations:
     def get(self, workspace_id: int, annotation_id: int) -> Annotation:
         """Raises NotFound."""
         with self._database.read() as session:
-            row = _row(session, workspace_id, annotation_id)
+            row = owned(session, AnnotationRow, workspace_id, annotation_id)
             if row.deleted_ms is not None:
-                raise NotFound(f"annotation {annotation_id}", "does not exist in this workspace.")
+                raise unknown(AnnotationRow, annotation_id)
             return annotation_of(row)
 
     def delete(self, workspace_id: int, annotation_id: int, now: int) -> Annotation:
@@ -100,18 +99,11 @@ class Annotations:
 
     def _set(self, workspace_id: int, annotation_id: int, deleted_ms: int | None) -> Annotation:
         with self._database.write() as session:
-            row = _row(session, workspace_id, annotation_id)
+            row = owned(session, AnnotationRow, workspace_id, annotation_id)
             if (row.deleted_ms is None) == (deleted_ms is None):
-                raise NotFound(f"annotation {annotation_id}", "does not exist in this workspace.")
+                raise unknown(AnnotationRow, annotation_id)
             row.deleted_ms = deleted_ms
             return annotation_of(row)
-
-
-def _row(session: Session, workspace_id: int, annotation_id: int) -> AnnotationRow:
-    row = session.get(AnnotationRow, annotation_id)
-    if row is None or row.workspace_id != workspace_id:
-        raise NotFound(f"annotation {annotation_id}", "does not exist in this workspace.")
-    return row
 
 
 def annotation_of(row: AnnotationRow) -> Annotation:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cliffwatch.db import Database
+from cliffwatch.db import Database, unknown
 from cliffwatch.db.guidance import UndoneMarkRow
 from cliffwatch.db.incidents import AnomalyRow, IncidentRow
-from cliffwatch.errors import Conflict, NotFound
+from cliffwatch.errors import Conflict
 from cliffwatch.guidance.model import Mark, MarkKind
 from cliffwatch.streams.model import parse_slice_key
 
@@ -88,7 +88,7 @@ def _marked(session: Session, workspace_id: int, number: int) -> IncidentRow:
     query = select(IncidentRow).where(IncidentRow.workspace_id == workspace_id, IncidentRow.number == number)
     incident = session.scalar(query)
     if incident is None:
-        raise NotFound(f"incident {number}", "does not exist in this workspace.")
+        raise unknown(IncidentRow, number)
     if incident.state not in _KINDS:
         raise Conflict(f"Incident {number}", "is not marked as a false alarm, expected or the new normal.")
     return incident

@@ -15,10 +15,10 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from cliffwatch import names
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned, unknown
 from cliffwatch.db.incidents import SavedFilterRow
 from cliffwatch.db.people import PersonRow
-from cliffwatch.errors import Conflict, NotFound
+from cliffwatch.errors import Conflict
 from cliffwatch.incidents.model import IncidentState
 
 MOST = 50
@@ -151,14 +151,14 @@ class SavedFilters:
         for one in self.list(workspace_id, person_id):
             if one.id == filter_id:
                 return one
-        raise _unknown(filter_id)
+        raise unknown(SavedFilterRow, filter_id)
 
     def share(self, workspace_id: int, person_id: int, filter_id: int, *, shared: bool) -> SavedFilter:
         """Let the workspace use one's own filter, or keep it to oneself again. Raises NotFound."""
         with self._database.write() as session:
             row = _own(session, workspace_id, person_id, filter_id)
             if row.deleted_ms is not None:
-                raise _unknown(filter_id)
+                raise unknown(SavedFilterRow, filter_id)
             row.shared = shared
             return _filter_of(row, session.get_one(PersonRow, person_id).name)
 
@@ -174,7 +174,7 @@ class SavedFilters:
         with self._database.write() as session:
             row = _own(session, workspace_id, person_id, filter_id)
             if (row.deleted_ms is None) == (deleted_ms is None):
-                raise _unknown(filter_id)
+                raise unknown(SavedFilterRow, filter_id)
             row.deleted_ms = deleted_ms
             return _filter_of(row, session.get_one(PersonRow, person_id).name)
 
@@ -185,14 +185,10 @@ def _seen(workspace_id: int, person_id: int) -> ColumnElement[bool]:
 
 
 def _own(session: Session, workspace_id: int, person_id: int, filter_id: int) -> SavedFilterRow:
-    row = session.get(SavedFilterRow, filter_id)
-    if row is None or row.workspace_id != workspace_id or row.person_id != person_id:
-        raise _unknown(filter_id)
+    row = owned(session, SavedFilterRow, workspace_id, filter_id)
+    if row.person_id != person_id:
+        raise unknown(SavedFilterRow, filter_id)
     return row
-
-
-def _unknown(filter_id: int) -> NotFound:
-    return NotFound(f"saved filter {filter_id}", "is not one of yours.")
 
 
 def _filter_of(row: SavedFilterRow, person: str) -> SavedFilter:

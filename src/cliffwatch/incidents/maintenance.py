@@ -9,10 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cliffwatch import names
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned
 from cliffwatch.db.routing import MaintenanceRow
 from cliffwatch.db.streams import StreamRow
-from cliffwatch.errors import InvalidInput, NotFound
+from cliffwatch.errors import InvalidInput
 from cliffwatch.incidents.model import AnomalyReport
 
 Windows = list["Maintenance"]
@@ -81,9 +81,7 @@ class MaintenanceWindows:
     def end(self, workspace_id: int, maintenance_id: int, now: int) -> None:
         """Take back a window that has not begun, or end one that has. Raises NotFound."""
         with self._database.write() as session:
-            row = session.get(MaintenanceRow, maintenance_id)
-            if row is None or row.workspace_id != workspace_id:
-                raise NotFound(f"maintenance window {maintenance_id}", "does not exist in this workspace.")
+            row = owned(session, MaintenanceRow, workspace_id, maintenance_id)
             if row.start_ms >= now:
                 session.delete(row)
             else:

@@ -10,11 +10,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cliffwatch import names
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned
 from cliffwatch.db.incidents import AnomalyRow, MonitorRow
 from cliffwatch.db.routing import PolicyRow
 from cliffwatch.db.streams import StreamRow
-from cliffwatch.errors import Conflict, InvalidInput, NotFound
+from cliffwatch.errors import Conflict, InvalidInput
 from cliffwatch.incidents.model import Monitor, Rule
 from cliffwatch.incidents.rows import monitor_of
 from cliffwatch.incidents.rule import against, dump_rule, parse_rule
@@ -56,7 +56,7 @@ class Monitors:
     def get(self, workspace_id: int, monitor_id: int) -> Monitor:
         """One monitor. Raises NotFound."""
         with self._database.read() as session:
-            return monitor_of(_own(session, workspace_id, monitor_id))
+            return monitor_of(owned(session, MonitorRow, workspace_id, monitor_id))
 
     def create(
         self, workspace_id: int, *, name: str, rule: Mapping[str, Any], policy_id: int | None, now: int
@@ -93,7 +93,7 @@ class Monitors:
         Raises NotFound or InvalidInput.
         """
         with self._database.write() as session:
-            row = _own(session, workspace_id, monitor_id)
+            row = owned(session, MonitorRow, workspace_id, monitor_id)
             muted = {"muted": row.rule.get("muted", [])}  # stays unless it is named: forms do not know of it
             parsed = parse_rule({**muted, **(rule if rule is not None else row.rule)})
             chosen = row.policy_id if isinstance(policy_id, KeepPolicy) else policy_id
@@ -109,7 +109,7 @@ class Monitors:
     def delete(self, workspace_id: int, monitor_id: int) -> None:
         """Forget a monitor. Raises NotFound, or Conflict for the default one, which can be switched off instead."""
         with self._database.write() as session:
-            row = _own(session, workspace_id, monitor_id)
+            row = owned(session, MonitorRow, workspace_id, monitor_id)
             if row.is_default:
                 raise Conflict(f"monitor “{row.name}”", "is the default one.", "Switch it off instead.")
             session.delete(row)
@@ -180,13 +180,6 @@ def _check(session: Session, workspace_id: int, rule: Rule, policy_id: int | Non
         policy = session.get(PolicyRow, policy_id)
         if policy is None or policy.workspace_id != workspace_id:
             raise InvalidInput(f"escalation policy {policy_id}", "does not exist in this workspace.")
-
-
-def _own(session: Session, workspace_id: int, monitor_id: int) -> MonitorRow:
-    row = session.get(MonitorRow, monitor_id)
-    if row is None or row.workspace_id != workspace_id:
-        raise NotFound(f"monitor {monitor_id}", "does not exist in this workspace.")
-    return row
 
 
 def _named(name: str) -> str:

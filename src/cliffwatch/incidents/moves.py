@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned, unknown
 from cliffwatch.db.incidents import AnomalyRow, IncidentMoveRow, IncidentRow
 from cliffwatch.db.people import PersonRow
-from cliffwatch.errors import Conflict, InvalidInput, NotFound
+from cliffwatch.errors import Conflict, InvalidInput
 from cliffwatch.incidents import writing
 from cliffwatch.incidents.model import Anomaly, Incident, IncidentState, Transition, TransitionKind
 from cliffwatch.incidents.regroup import absorb, carve, mergeable, remain, swallowed
@@ -126,9 +126,7 @@ class Moves:
     def undo(self, session: Session, workspace_id: int, move_id: int, person: Actor, now: int) -> list[Transition]:
         """Take a merge or a split back. Raises NotFound, or Conflict when it was, or cannot be any more."""
         zone = _lock(session, workspace_id)
-        row = session.get(IncidentMoveRow, move_id)
-        if row is None or row.workspace_id != workspace_id:
-            raise NotFound(f"merge or split {move_id}", "does not exist in this workspace.")
+        row = owned(session, IncidentMoveRow, workspace_id, move_id)
         if row.undone_ms is not None:
             raise Conflict(f"This {row.kind}", "was taken back already.")
         from_, to = _held_by_id(session, row.from_id), _held_by_id(session, row.to_id)
@@ -258,7 +256,7 @@ def _held(session: Session, workspace_id: int, number: int) -> _Held:
     query = select(IncidentRow.id).where(IncidentRow.workspace_id == workspace_id, IncidentRow.number == number)
     found = session.scalar(query)
     if found is None:
-        raise NotFound(f"incident {number}", "does not exist in this workspace.")
+        raise unknown(IncidentRow, number)
     return _held_by_id(session, found)
 
 

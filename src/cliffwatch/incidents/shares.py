@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Row, select, update
 from sqlalchemy.orm import Session
 
-from cliffwatch.db import Database
+from cliffwatch.db import Database, unknown
 from cliffwatch.db.incidents import IncidentRow, IncidentShareRow
 from cliffwatch.db.people import PersonRow
 from cliffwatch.errors import Conflict, InvalidInput, NotFound
@@ -125,7 +125,7 @@ def _incident(session: Session, workspace_id: int, number: int) -> Row[int, int 
     )
     row = session.execute(query).one_or_none()
     if row is None:
-        raise NotFound(f"incident {number}", "does not exist in this workspace.")
+        raise unknown(IncidentRow, number)
     return row
 
 

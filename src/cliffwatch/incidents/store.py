@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from cliffwatch.db import Database
+from cliffwatch.db import Database, unknown
 from cliffwatch.db.incidents import AnomalyRow, IncidentRow, MonitorRow, TimelineRow
 from cliffwatch.db.people import MembershipRow, PersonRow
-from cliffwatch.errors import InvalidInput, NotFound
+from cliffwatch.errors import InvalidInput
 from cliffwatch.incidents import lifecycle, writing
 from cliffwatch.incidents.goal_words import GOAL
 from cliffwatch.incidents.maintenance import maintenance_since
@@ -479,5 +479,5 @@ def _row(session: Session, workspace_id: int, number: int, *, lock: bool = False
     query = select(*INCIDENT_COLUMNS).where(IncidentRow.workspace_id == workspace_id, IncidentRow.number == number)
     row = session.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
-        raise NotFound(f"incident {number}", "does not exist in this workspace.")
+        raise unknown(IncidentRow, number)
     return row

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from cliffwatch.db import Database
+from cliffwatch.db import Database, unknown
 from cliffwatch.db.sources import SourceRow, WriteKeyRow
 from cliffwatch.errors import Conflict, InvalidInput, NotFound
 from cliffwatch.ingest.model import Source, WriteKey
@@ -78,7 +78,7 @@ class Sources:
         with self._database.read() as session:
             found = _load(session, SourceRow.workspace_id == workspace_id, SourceRow.id == source_id)
         if not found:
-            raise NotFound(f"Source {source_id}", "does not exist in this workspace.")
+            raise unknown(SourceRow, source_id)
         return found[0]
 
     def update(

@@ -192,13 +192,11 @@ class Letters:
         of it is dropped; where they heard only of this one, its thread goes on with the news of the other.
         """
         gone = step.incident
-        target_id = session.scalar(
+        target_id = session.scalars(
             select(IncidentRow.id).where(
                 IncidentRow.workspace_id == gone.workspace_id, IncidentRow.number == gone.merged_into
             )
-        )
-        if target_id is None:
-            raise NotFound(f"incident {gone.merged_into}", "does not exist in this workspace.")
+        ).one()
         workspace = session.get_one(WorkspaceRow, gone.workspace_id)
         both = {(row.channel_id, row.target) for row in _lines(session, target_id)}
         last: dict[tuple[int, str], Row[Any]] = {}

@@ -22,9 +22,9 @@ import structlog
 from sqlalchemy import ColumnElement, and_, exists, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned
 from cliffwatch.db.incidents import ChannelRow, DeliveryAttemptRow, DeliveryRow
-from cliffwatch.errors import Conflict, NotFound
+from cliffwatch.errors import Conflict
 from cliffwatch.incidents.model import Transition
 from cliffwatch.notify.channels import kind_named
 from cliffwatch.notify.channels.contract import Answer, Letter, MailSettings, Transports
@@ -252,13 +252,13 @@ class Outbox:
             .order_by(DeliveryAttemptRow.id)
         )
         with self._database.read() as session:
-            _own(session, workspace_id, delivery_id)
+            owned(session, DeliveryRow, workspace_id, delivery_id)
             return [Attempt(row.at_ms, row.ok, row.answer, row.duration_ms) for row in session.scalars(query)]
 
     def retry(self, workspace_id: int, delivery_id: int, now: int) -> None:
         """Try a delivery again that was given up. Raises NotFound, or Conflict when it was not."""
         with self._database.write() as session:
-            row = _own(session, workspace_id, delivery_id)
+            row = owned(session, DeliveryRow, workspace_id, delivery_id)
             if row.state != FAILED:
                 raise Conflict(f"delivery {delivery_id}", f"is {row.state}; only failed ones can be tried again.")
             row.state, row.attempts, row.next_attempt_ms, row.lease_until_ms = PENDING, 0, now, 0
@@ -320,10 +320,3 @@ def _claimed(row: DeliveryRow, channel: ChannelRow, reference: str, now: int) ->
         unsubscribe=payload.get("unsubscribe", ""),
     )
     return Claimed(row.id, row.fence, row.attempts, channel_of(channel), letter, channel.enabled)
-
-
-def _own(session: Session, workspace_id: int, delivery_id: int) -> DeliveryRow:
-    row = session.get(DeliveryRow, delivery_id)
-    if row is None or row.workspace_id != workspace_id:
-        raise NotFound(f"delivery {delivery_id}", "does not exist in this workspace.")
-    return row

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from cliffwatch import names
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned
 from cliffwatch.db.incidents import ChannelRow
-from cliffwatch.errors import InvalidInput, NotFound
+from cliffwatch.errors import InvalidInput
 from cliffwatch.notify.channels import KINDS, kind_named
 from cliffwatch.notify.channels.apprise.channel import APPRISE, NOT_ALLOWED
 from cliffwatch.notify.channels.contract import (
@@ -89,7 +88,7 @@ class Channels:
     def get(self, workspace_id: int, channel_id: int) -> Channel:
         """One channel. Raises NotFound."""
         with self._database.read() as session:
-            return channel_of(_row(session, workspace_id, channel_id))
+            return channel_of(owned(session, ChannelRow, workspace_id, channel_id))
 
     def update(
         self,
@@ -106,7 +105,7 @@ class Channels:
         Raises NotFound or InvalidInput.
         """
         with self._database.write() as session:
-            row = _row(session, workspace_id, channel_id)
+            row = owned(session, ChannelRow, workspace_id, channel_id)
             if settings is not None:
                 merged = {**row.settings, **settings}
                 row.settings = dump_settings(parse_settings(kind_named(row.kind).settings, merged, self._random))
@@ -122,7 +121,7 @@ class Channels:
     def delete(self, workspace_id: int, channel_id: int) -> None:
         """Forget the channel and its delivery log. Raises NotFound."""
         with self._database.write() as session:
-            session.delete(_row(session, workspace_id, channel_id))
+            session.delete(owned(session, ChannelRow, workspace_id, channel_id))
 
 
 def channel_of(row: ChannelRow) -> Channel:
@@ -132,13 +131,6 @@ def channel_of(row: ChannelRow) -> Channel:
     return Channel(
         row.id, row.workspace_id, row.kind, row.name, settings, row.enabled, row.created_ms, quiet, row.person_id
     )
-
-
-def _row(session: Session, workspace_id: int, channel_id: int) -> ChannelRow:
-    row = session.get(ChannelRow, channel_id)
-    if row is None or row.workspace_id != workspace_id:
-        raise NotFound(f"channel {channel_id}", "does not exist in this workspace.")
-    return row
 
 
 def _named(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned, unknown
 from cliffwatch.db.engage import ComputationRow
 from cliffwatch.db.incidents import AnomalyRow
 from cliffwatch.db.sources import SourceRow
@@ -113,9 +113,7 @@ class Streams:
         definition = replace(definition, schedule=anchored(definition.schedule, now))
         name = checked_name(name)
         with self._database.write() as session:
-            source = session.get(SourceRow, source_id)
-            if source is None or source.workspace_id != workspace_id:
-                raise NotFound(f"source {source_id}", "does not exist in this workspace.")
+            owned(session, SourceRow, workspace_id, source_id)
             _check_labels(session, workspace_id, definition)
             row = StreamRow(
                 workspace_id=workspace_id,
@@ -237,9 +235,7 @@ class Streams:
     def restore(self, workspace_id: int, stream_id: int, now: int) -> Stream:
         """Undo a deletion: the stream is as it was, and what came meanwhile is filled in. Raises NotFound."""
         with self._database.write() as session:
-            row = session.get(StreamRow, stream_id, with_for_update=True)
-            if row is None or row.workspace_id != workspace_id:
-                raise NotFound(f"stream {stream_id}", "does not exist in this workspace.")
+            row = owned(session, StreamRow, workspace_id, stream_id, lock=True)
             if row.state == StreamState.DELETED.value:
                 if not row.deleted_state:
                     raise NotFound(f"stream {stream_id}", "was deleted too long ago to be brought back.")
@@ -360,9 +356,9 @@ class Streams:
         *,
         lock: bool = False,
     ) -> StreamRow:
-        row = session.get(StreamRow, stream_id, with_for_update=lock)
-        if row is None or row.workspace_id != workspace_id or row.state == StreamState.DELETED.value:
-            raise NotFound(f"stream {stream_id}", "does not exist in this workspace.")
+        row = owned(session, StreamRow, workspace_id, stream_id, lock=lock)
+        if row.state == StreamState.DELETED.value:
+            raise unknown(StreamRow, stream_id)
         if expected is not None and version_tag(stream_of(row)) not in expected:
             raise ChangedMeanwhile(stream_id)
         return row

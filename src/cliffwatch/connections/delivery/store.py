@@ -19,7 +19,7 @@ from cliffwatch.connections.delivery.filters import MOST_FILTERS, Filter, checke
 from cliffwatch.connections.delivery.kinds import KINDS
 from cliffwatch.connections.model import Destination, Outcome
 from cliffwatch.connections.rows import destination_of
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned
 from cliffwatch.db.connections import DeliveryCountRow, DeliveryPositionRow, DestinationRow
 from cliffwatch.errors import Conflict, InvalidInput, NotFound
 
@@ -114,7 +114,7 @@ class Destinations:
     def get(self, workspace_id: int, destination_id: int) -> Destination:
         """Raises NotFound."""
         with self._database.read() as session:
-            return destination_of(_row(session, workspace_id, destination_id))
+            return destination_of(owned(session, DestinationRow, workspace_id, destination_id))
 
     def find(self, source_id: int, slug: str) -> Destination | None:
         query = select(DestinationRow).where(DestinationRow.source_id == source_id, DestinationRow.slug == slug)
@@ -134,7 +134,7 @@ class Destinations:
     ) -> Destination:
         """Change what is given. Switched on again, it goes on with what comes from then on."""
         with self._database.write() as session:
-            row = _row(session, workspace_id, destination_id)
+            row = owned(session, DestinationRow, workspace_id, destination_id)
             if name is not None:
                 row.name = _checked_name(name)
             if settings is not None:
@@ -154,7 +154,7 @@ class Destinations:
     def delete(self, workspace_id: int, destination_id: int) -> None:
         """Raises NotFound."""
         with self._database.write() as session:
-            session.delete(_row(session, workspace_id, destination_id))
+            session.delete(owned(session, DestinationRow, workspace_id, destination_id))
         self._wanted = None
 
     def add_filter(self, workspace_id: int, destination_id: int, made: Filter) -> Filter:
@@ -281,7 +281,7 @@ class Destinations:
         edit: Callable[[Kept], Kept],
     ) -> Sequence[Filter]:
         with self._database.write() as session:
-            row = _row(session, workspace_id, destination_id)
+            row = owned(session, DestinationRow, workspace_id, destination_id)
             session.refresh(row, with_for_update=True)
             row.filters = edit(row.filters)
             row.retry_ms, row.attempts = 0, 0  # it may be what stood in the way
@@ -332,13 +332,6 @@ def one_filter(filters: Sequence[Filter], filter_id: str) -> Filter:
         if one.id == filter_id:
             return one
     raise NotFound(f"Filter {filter_id}", "does not exist on this destination.")
-
-
-def _row(session: Session, workspace_id: int, destination_id: int) -> DestinationRow:
-    row = session.get(DestinationRow, destination_id)
-    if row is None or row.workspace_id != workspace_id:
-        raise NotFound(f"Destination {destination_id}", "does not exist in this workspace.")
-    return row
 
 
 def _checked_name(name: str) -> str:

@@ -9,9 +9,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from cliffwatch.connections.imports.model import Cursor, Import
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned
 from cliffwatch.db.connections import ImportRow
-from cliffwatch.errors import NotFound
 from cliffwatch.jobs import Jobs
 
 JOB = "import"
@@ -69,7 +68,7 @@ class Imports:
     def get(self, workspace_id: int, import_id: int) -> Import:
         """Raises NotFound."""
         with self._database.read() as session:
-            return _import(_row(session, workspace_id, import_id))
+            return _import(owned(session, ImportRow, workspace_id, import_id))
 
     def by_id(self, import_id: int) -> tuple[Import, str] | None:
         """An import and its secret, for the worker."""
@@ -80,7 +79,7 @@ class Imports:
     def start(self, workspace_id: int, import_id: int, now: int, settings: Mapping[str, Any] | None = None) -> None:
         """Read what is there from where it stopped; one that is under way goes on as it is."""
         with self._database.write() as session:
-            row = _row(session, workspace_id, import_id)
+            row = owned(session, ImportRow, workspace_id, import_id)
             if row.state in ("waiting", "running"):
                 return
             if settings is not None:
@@ -91,7 +90,7 @@ class Imports:
     def pause(self, workspace_id: int, import_id: int) -> None:
         """Stop after the chunk under way; `start` goes on behind it."""
         with self._database.write() as session:
-            row = _row(session, workspace_id, import_id)
+            row = owned(session, ImportRow, workspace_id, import_id)
             if row.state in ("waiting", "running"):
                 row.state = "paused"
 
@@ -116,13 +115,6 @@ class Imports:
             session.execute(
                 update(ImportRow).where(ImportRow.id == import_id, ImportRow.state != "paused").values(**values)
             )
-
-
-def _row(session: Session, workspace_id: int, import_id: int) -> ImportRow:
-    row = session.get(ImportRow, import_id)
-    if row is None or row.workspace_id != workspace_id:
-        raise NotFound(f"Import {import_id}", "does not exist in this workspace.")
-    return row
 
 
 def _import(row: ImportRow) -> Import:

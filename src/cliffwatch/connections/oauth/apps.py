@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 
 from cliffwatch.connections.model import App, Grant, Install
 from cliffwatch.connections.rows import app_of, install_of
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned
 from cliffwatch.db.connections import OAuthAppRow, OAuthCodeRow, OAuthInstallRow, OAuthTokenRow
-from cliffwatch.errors import Conflict, InvalidInput, NotFound
+from cliffwatch.errors import Conflict, InvalidInput
 
 TOKEN_SECONDS = 3_599
 """What Segment says of its own tokens."""
@@ -86,9 +86,7 @@ class Apps:
     def delete(self, workspace_id: int, app_id: int) -> None:
         """The app, everything that it was allowed, and the destinations that it made. Raises NotFound."""
         with self._database.write() as session:
-            row = session.get(OAuthAppRow, app_id)
-            if row is None or row.workspace_id != workspace_id:
-                raise NotFound(f"App {app_id}", "does not exist in this workspace.")
+            row = owned(session, OAuthAppRow, workspace_id, app_id)
             session.delete(row)
 
     def find(self, client_id: str) -> App | None:
@@ -122,9 +120,7 @@ class Apps:
     def end_install(self, workspace_id: int, install_id: int) -> None:
         """Take back what was allowed; tokens and destinations of the app go with it. Raises NotFound."""
         with self._database.write() as session:
-            row = session.get(OAuthInstallRow, install_id)
-            if row is None or row.workspace_id != workspace_id:
-                raise NotFound(f"Access {install_id}", "does not exist in this workspace.")
+            row = owned(session, OAuthInstallRow, workspace_id, install_id)
             session.delete(row)
 
     def save_code(

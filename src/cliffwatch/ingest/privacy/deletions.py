@@ -21,12 +21,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from cliffwatch.clock import Clock
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned
 from cliffwatch.db.people import SettingRow
 from cliffwatch.db.privacy import DeletionRow, SuppressionRow
 from cliffwatch.db.sources import SourceRow
 from cliffwatch.db.streams import StreamRow
-from cliffwatch.errors import CliffwatchError, InvalidInput, NotFound, Unavailable
+from cliffwatch.errors import CliffwatchError, InvalidInput, Unavailable
 from cliffwatch.ingest.privacy.model import FOR_EVER_MS, Asked, Deletion
 from cliffwatch.ingest.privacy.rules import PropertyRules
 from cliffwatch.ingest.privacy.suppressions import Suppressions, identity_hash
@@ -153,9 +153,7 @@ class Deletions:
     def get(self, workspace_id: int, deletion_id: int) -> Deletion:
         """Raises NotFound."""
         with self._database.read() as session:
-            row = session.get(DeletionRow, deletion_id)
-            if row is None or row.workspace_id != workspace_id:
-                raise NotFound(f"Deletion {deletion_id}", "does not exist in this workspace.")
+            row = owned(session, DeletionRow, workspace_id, deletion_id)
             return _deletion(row)
 
     @property

@@ -15,11 +15,11 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned
 from cliffwatch.db.incidents import AnomalyRow, IncidentRow
 from cliffwatch.db.upkeep import NoiseFixRow
 from cliffwatch.detect import Directions
-from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound
+from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput
 from cliffwatch.guidance import Guidance, Sensitivity, dump_sensitivity, measures_of, parse_sensitivity
 from cliffwatch.incidents import Incidents, Monitors
 from cliffwatch.incidents.goal_words import GOAL
@@ -169,9 +169,7 @@ class NoiseReviews:
     def undo(self, workspace_id: int, fix_id: int, stream_of: Callable[[int], Stream], by: str, now: int) -> Fix:
         """Take a fix back. Raises NotFound, or Conflict when it was undone or somebody changed the same since."""
         with self._database.read() as session:
-            row = session.get(NoiseFixRow, fix_id)
-            if row is None or row.workspace_id != workspace_id:
-                raise NotFound(f"fix {fix_id}", "does not exist in this workspace.")
+            row = owned(session, NoiseFixRow, workspace_id, fix_id)
             fix = _fix(row)
         if fix.undone_ms is not None:
             raise Conflict("This fix", "was taken back already.")

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cliffwatch import names
-from cliffwatch.db import Database
+from cliffwatch.db import Database, owned
 from cliffwatch.db.incidents import ChannelRow, MonitorRow
 from cliffwatch.db.people import MembershipRow, PersonRow
 from cliffwatch.db.routing import PolicyRow, RotationRow
-from cliffwatch.errors import Conflict, InvalidInput, NotFound
+from cliffwatch.errors import Conflict, InvalidInput
 from cliffwatch.notify.routing import shapes
 from cliffwatch.notify.routing.model import Override, Policy, Rotation
 from cliffwatch.notify.routing.plan import Reach
 
 Policies = list[Policy]
 Rotations = list[Rotation]
-Row = TypeVar("Row", PolicyRow, RotationRow)
 
 
 class Routing:
@@ -39,7 +38,7 @@ class Routing:
     def policy(self, workspace_id: int, policy_id: int) -> Policy:
         """One policy. Raises NotFound."""
         with self._database.read() as session:
-            return policy_of(_own(session, PolicyRow, "escalation policy", workspace_id, policy_id))
+            return policy_of(owned(session, PolicyRow, workspace_id, policy_id))
 
     def save_policy(
         self,
@@ -62,7 +61,7 @@ class Routing:
                 row = PolicyRow(workspace_id=workspace_id, created_ms=now)
                 session.add(row)
             else:
-                row = _own(session, PolicyRow, "escalation policy", workspace_id, policy_id)
+                row = owned(session, PolicyRow, workspace_id, policy_id)
             row.name, row.steps, row.repeats = (
                 names.checked("policy name", name, "Say what it is for."),
                 shapes.dump_steps(parsed),
@@ -74,7 +73,7 @@ class Routing:
     def delete_policy(self, workspace_id: int, policy_id: int) -> None:
         """Forget a policy. Raises NotFound, or Conflict while a monitor uses it."""
         with self._database.write() as session:
-            row = _own(session, PolicyRow, "escalation policy", workspace_id, policy_id)
+            row = owned(session, PolicyRow, workspace_id, policy_id)
             user = session.scalar(select(MonitorRow.name).where(MonitorRow.policy_id == policy_id).limit(1))
             if user is not None:
                 raise Conflict(
@@ -91,7 +90,7 @@ class Routing:
     def rotation(self, workspace_id: int, rotation_id: int) -> Rotation:
         """One rotation. Raises NotFound."""
         with self._database.read() as session:
-            return rotation_of(_own(session, RotationRow, "rotation", workspace_id, rotation_id))
+            return rotation_of(owned(session, RotationRow, workspace_id, rotation_id))
 
     def save_rotation(
         self,
@@ -119,7 +118,7 @@ class Routing:
                 row = RotationRow(workspace_id=workspace_id, created_ms=now, overrides=[])
                 session.add(row)
             else:
-                row = _own(session, RotationRow, "rotation", workspace_id, rotation_id)
+                row = owned(session, RotationRow, workspace_id, rotation_id)
             row.name, row.time_zone, row.people = (
                 names.checked("rotation name", name, "Say what it is for."),
                 zone,
@@ -136,7 +135,7 @@ class Routing:
         if override.end_ms <= override.start_ms:
             raise InvalidInput("override", "must end after it begins.")
         with self._database.write() as session:
-            row = _own(session, RotationRow, "rotation", workspace_id, rotation_id)
+            row = owned(session, RotationRow, workspace_id, rotation_id)
             self._check_people(session, workspace_id, (override.person_id,))
             own_channel(session, workspace_id, override.person_id, now)
             kept = [one for one in row.overrides if one["end_ms"] > now]
@@ -146,7 +145,7 @@ class Routing:
     def delete_rotation(self, workspace_id: int, rotation_id: int) -> None:
         """Forget a rotation. Raises NotFound, or Conflict while a policy uses it."""
         with self._database.write() as session:
-            row = _own(session, RotationRow, "rotation", workspace_id, rotation_id)
+            row = owned(session, RotationRow, workspace_id, rotation_id)
             for policy in session.scalars(select(PolicyRow).where(PolicyRow.workspace_id == workspace_id)):
                 if any(rotation_id in step["rotations"] for step in policy.steps):
                     raise Conflict(
@@ -225,10 +224,3 @@ def own_channel(session: Session, workspace_id: int, person_id: int, now: int) -
     session.add(row)
     session.flush()
     return row.id
-
-
-def _own(session: Session, table: type[Row], what: str, workspace_id: int, row_id: int) -> Row:
-    row = session.get(table, row_id)
-    if row is None or row.workspace_id != workspace_id:
-        raise NotFound(f"{what} {row_id}", "does not exist in this workspace.")
-    return row
