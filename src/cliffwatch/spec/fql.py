@@ -23,6 +23,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.spec.fql_functions import FUNCTIONS, equal, glob
 from cliffwatch.spec.model import JsonValue
 from cliffwatch.spec.paths import compile_path, roots
+from cliffwatch.spec.tokens import Token, Unreadable, Vocabulary, unquote
 
 Fields = Mapping[str, JsonValue]
 Predicate = Callable[[Fields], bool]
@@ -30,16 +31,6 @@ Predicate = Callable[[Fields], bool]
 MAX_LENGTH = 5_000
 MAX_DEPTH = 50
 
-_TOKEN = re.compile(
-    r"""
-    (?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
-  | (?P<number>-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.\\-]))
-  | (?P<word>(?:[A-Za-z_$]|\\.)(?:[\w$-]|\\.)*(?:\.(?:[\w$-]|\\.)+)*)
-  | (?P<mark>!=|>=|<=|=|>|<|!|\(|\)|\[|\]|,)
-    """,
-    re.X | re.S,
-)
-_SPACE = re.compile(r"\s*")
 _WORDS = ("and", "or", "in", "not", "true", "false", "null")
 _LITERALS = {"true": True, "false": False, "null": None}
 _ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -48,41 +39,28 @@ _ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
-_HINTS = {'"': "this text has no closing quote", "'": "this text has no closing quote"} | dict.fromkeys(
-    "&|", "write “and” or “or” here"
+
+
+class InvalidFilter(Unreadable):
+    """A filter that cannot be read."""
+
+    language = "filter"
+
+
+_FILTERS = Vocabulary(
+    re.compile(
+        r"""
+        (?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
+      | (?P<number>-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.\\-]))
+      | (?P<word>(?:[A-Za-z_$]|\\.)(?:[\w$-]|\\.)*(?:\.(?:[\w$-]|\\.)+)*)
+      | (?P<mark>!=|>=|<=|=|>|<|!|\(|\)|\[|\]|,)
+        """,
+        re.X | re.S,
+    ),
+    not_a_number="this is not a number, and a path does not begin so",
+    hints=dict.fromkeys("&|", "write “and” or “or” here"),
+    error=InvalidFilter,
 )
-
-
-class InvalidFilter(InvalidInput):
-    """A filter that cannot be read. `position` counts characters from 0; the message shows the place."""
-
-    def __init__(self, text: str, position: int, rule: str) -> None:
-        self.position = position
-        line = re.sub(r"\s", " ", text)
-        super().__init__("filter", f"at character {position + 1}: {rule}.", f"\n  {line}\n  {' ' * position}^")
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A word, text, number or mark of a filter, and where it begins."""
-
-    kind: str  # string, number, word, mark, end
-    text: str
-    position: int
-
-    def is_word(self, word: str) -> bool:
-        return self.kind == "word" and self.text.lower() == word
-
-    @property
-    def is_reserved(self) -> bool:
-        return self.kind == "word" and self.text.lower() in _WORDS
-
-    def is_mark(self, *marks: str) -> bool:
-        return self.kind == "mark" and self.text in marks
-
-    @property
-    def shown(self) -> str:
-        return "the end" if self.kind == "end" else f"“{self.text}”"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +109,12 @@ def _parse(text: str) -> tuple[Predicate, list[str]]:
 
 def tokens(text: str) -> list[Token]:
     """The parts of a filter, then its end. Raises InvalidFilter at what is none."""
-    found_so_far, position = [], 0
-    while (position := _end_of_space(text, position)) < len(text):
-        found = _TOKEN.match(text, position)
-        if found is None:
-            rule = _HINTS.get(text[position], f"“{text[position]}” is not part of a filter")
-            if text[position].isdigit() or text[position] == "-":
-                rule = "this is not a number, and a path does not begin so"
-            raise InvalidFilter(text, position, rule)
-        found_so_far.append(Token(found.lastgroup or "", found.group(), position))
-        position = found.end()
-    return [*found_so_far, Token("end", "", len(text))]
+    return _FILTERS.tokens(text)
 
 
-def _end_of_space(text: str, position: int) -> int:
-    found = _SPACE.match(text, position)
-    return found.end() if found else position
+def is_reserved(token: Token) -> bool:
+    """Whether a word is one of the language's own, and so no path."""
+    return token.is_word(*_WORDS)
 
 
 class _Parser:
@@ -291,11 +259,6 @@ class _Parser:
 
     def _error(self, rule: str) -> InvalidFilter:
         return InvalidFilter(self._text, self._peek().position, rule)
-
-
-def unquote(text: str) -> str:
-    """The text that a quoted one means."""
-    return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t"}.get(found[1], found[1]), text[1:-1], flags=re.S)
 
 
 def _compare(comparator: str, left: _Operand, right: _Operand) -> Predicate:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cliffwatch.errors import InvalidInput
-from cliffwatch.spec.fql import InvalidFilter, Token, compile_filter, tokens, unquote
+from cliffwatch.spec.fql import InvalidFilter, compile_filter, is_reserved, tokens
+from cliffwatch.spec.tokens import Token, unquote
 
 OPERATORS = (
     ("is", "is"),
@@ -89,7 +90,7 @@ def _text(row: int, condition: Condition) -> str:
         found = tokens(path)
     except InvalidFilter as error:
         raise InvalidCondition(row, "needs a path such as properties.plan.") from error
-    if [token.kind for token in found] != ["word", "end"] or found[0].is_reserved:
+    if [token.kind for token in found] != ["word", "end"] or is_reserved(found[0]):
         raise InvalidCondition(row, "needs a path such as properties.plan.")
     if name in VALUELESS:
         return f"{path} {'!=' if name == 'exists' else '='} null"
@@ -172,7 +173,7 @@ class _Reader:
         negated = self._tokens[self._at].is_mark("!") or self._tokens[self._at].is_word("not")
         self._at += negated
         first = self._take()
-        if first.kind != "word" or first.is_reserved:
+        if first.kind != "word" or is_reserved(first):
             return None
         if self._tokens[self._at].is_mark("("):
             return self._function(first.text.lower(), negated=negated)
@@ -206,7 +207,7 @@ class _Reader:
     def _function(self, name: str, *, negated: bool) -> Condition | None:
         self._at += 1
         path, comma, value, close = (self._take() for _ in range(4))
-        if path.kind != "word" or path.is_reserved or not comma.is_mark(",") or not close.is_mark(")"):
+        if path.kind != "word" or is_reserved(path) or not comma.is_mark(",") or not close.is_mark(")"):
             return None
         if name == "contains" and _is_literal(value) and not value.is_word("null"):
             return Condition(path.text, "contains_not" if negated else "contains", _shown(value))

@@ -38,10 +38,11 @@ from cliffwatch.engage.language.model import (
     Value,
     Window,
 )
-from cliffwatch.engage.language.tokens import InvalidQuery, Token, tokens, unquote
+from cliffwatch.engage.language.tokens import InvalidQuery, tokens
 from cliffwatch.errors import InvalidInput
 from cliffwatch.spec.paths import split_path
 from cliffwatch.spec.times import parse_time
+from cliffwatch.spec.tokens import Token, unquote
 
 __all__ = ["InvalidQuery", "parse_audience", "parse_trait"]
 
