@@ -57,13 +57,31 @@ def test_a_state_survives_bytes(shop, even_grid) -> None:
     np.testing.assert_array_equal(
         advance(state, values[:, 250:], rest)[1].score, advance(again, values[:, 250:], rest)[1].score
     )
-    assert len(state.to_bytes()) / 5 < 4_000
+
+
+def test_the_bytes_of_series_at_rest_are_few_and_of_busy_ones_not_many(even_grid) -> None:
+    rng = np.random.default_rng(3)
+    sizes = []
+    for rate in (0.001, 50.0):
+        values = rng.poisson(rate, (100, 400)).astype(float)
+        state, _ = advance(begin([Measure.COUNT] * 100, HOUR), values, even_grid(400))
+        sizes.append(len(state.to_bytes()) / 100)
+        np.testing.assert_array_equal(State.from_bytes(state.to_bytes()).rows, state.rows)
+    assert sizes[0] < 300
+    assert sizes[1] < 700
 
 
 @pytest.mark.parametrize("data", [b"", b"something else entirely", b"CWDS\x63\x00\x00\x00\x00\x00"])
 def test_bytes_of_another_kind_are_no_state(data: bytes) -> None:
     with pytest.raises(InvalidInput, match="detection state"):
         State.from_bytes(data)
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-9], lambda data: data[:40] + b"?" + data[41:]])
+def test_damaged_bytes_are_no_state(change, shop, even_grid) -> None:
+    data = advance(begin(MIXED, HOUR), shop(3, 5, 60), even_grid(60))[0].to_bytes()
+    with pytest.raises(InvalidInput, match="Replay the series' history"):
+        State.from_bytes(change(data))
 
 
 def test_a_state_of_an_earlier_layout_is_refused_with_the_way_out(shop, even_grid) -> None:
