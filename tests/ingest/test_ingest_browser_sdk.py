@@ -202,7 +202,7 @@ def test_own_headers_and_cookies_pass_the_preflight(
     assert site.headers("POST")[0]["x-api-key"] == "abc"
 
 
-@pytest.mark.parametrize("fault", [500, 503, "cut"])
+@pytest.mark.parametrize("fault", [500, 503, 429, "cut"])
 def test_an_event_that_was_stored_but_not_answered_is_sent_again_and_counts_once(
     site: Site, wait_for: Callable[..., Any], fault: int | str
 ) -> None:

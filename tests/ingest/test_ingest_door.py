@@ -218,6 +218,7 @@ def test_the_content_type_does_not_matter(
     [
         (gzip.compress, "GZIP"),
         (gzip.compress, ""),  # known by its first bytes
+        (lambda data: gzip.compress(data[:9]) + gzip.compress(b"") + gzip.compress(data[9:]), "gzip"),
         (lambda data: data, "gzip"),  # a proxy unpacked it and left the header
         (zlib.compress, "deflate"),
         (lambda data: zlib.compress(data)[2:-4], "deflate"),

@@ -108,7 +108,7 @@ def test_what_the_sdk_does_not_check_is_quarantined_and_the_rest_kept(
     }
 
 
-@pytest.mark.parametrize("fault", [500, "cut", "late"])
+@pytest.mark.parametrize("fault", [500, 429, "cut", "late"])
 def test_a_batch_that_was_stored_but_not_answered_is_sent_again_and_counts_once(
     sdk_server: tuple[Any, Source], drive: Callable[..., list[str]], fault: int | str
 ) -> None:

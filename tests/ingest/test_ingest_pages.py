@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from cliffwatch.ingest import Source
+from cliffwatch.ingest.pages import Scripts
 
 GIF = b"GIF89a"
 MESSAGE = {"event": "Email Opened", "userId": "u-1", "properties": {"subject": "Grüße & more?"}}
@@ -64,7 +65,12 @@ def test_a_pixels_dotted_parameters_are_a_message(server: Any, client: httpx2.Cl
 
 
 @pytest.mark.parametrize(
-    "query", ["", "data=", "data=!!!", "data=%7B", "data=W10=", "writeKey=nope&event=x", "a=1&a.b=2", "data=%FF%FE"]
+    "query",
+    [
+        *("", "data=", "data=!!!", "data=%7B", "data=W10=", "writeKey=nope&event=x", "a=1&a.b=2", "data=%FF%FE"),
+        "a." * 20_000 + "b=1",
+    ],
+    ids=lambda query: query[:30],
 )
 def test_a_pixel_is_an_image_whatever_it_carries(client: httpx2.Client, query: str) -> None:
     answer = client.get(f"/v1/pixel/track?{query}")
@@ -132,3 +138,11 @@ def test_a_script_that_is_not_installed_is_a_clear_404(own_server: Callable[...,
 @pytest.mark.parametrize("name", ["..%2f..%2fVENDOR.toml", "%2e%2e", "..js", "x.js"])
 def test_no_other_file_can_be_fetched_as_a_script(client: httpx2.Client, name: str) -> None:
     assert client.get(f"/analytics-next/bundles/{name}").status_code == 404
+
+
+def test_a_script_with_its_key_lies_in_memory_once_however_many_fetch_it() -> None:
+    scripts = Scripts()
+    first = scripts.load("analytics.min.js", "key-1")
+    assert first is not None
+    assert scripts.load("analytics.min.js", "key-1") is first
+    assert scripts.load("analytics.min.js", "key-2") != first

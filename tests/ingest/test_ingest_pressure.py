@@ -136,6 +136,13 @@ def test_a_gzip_bomb_is_refused_without_being_unpacked(client: httpx2.Client, so
     assert resident_mb() - before < 30
 
 
+def test_a_body_of_packed_parts_without_end_is_refused(client: httpx2.Client, source: Source) -> None:
+    began = time.process_time()
+    answer = client.post("/v1/batch", content=gzip.compress(b"") * 20_000, auth=(source.write_key, ""))
+    assert (answer.status_code, answer.json()["code"]) == (400, "body_unreadable")
+    assert time.process_time() - began < 5
+
+
 @pytest.mark.parametrize("cut", [1, 8, 20])
 def test_a_truncated_gzip_is_refused(client: httpx2.Client, source: Source, cut: int) -> None:
     packed = gzip.compress(json.dumps(TRACK).encode())[:-cut]

@@ -17,6 +17,9 @@ from cliffwatch.spec.verdict import Verdict
 
 BODY_SECONDS = 30
 """A body has this long to arrive; a client slower than that holds a connection for nothing."""
+MEMBERS = 100
+"""gzip members of a body; each costs a copy of what follows it."""
+_GZIP = b"\x1f\x8b"
 
 
 class Refused(Exception):
@@ -108,7 +111,7 @@ def unpack(data: bytes, encoding: bytes, limit: int = BATCH_LIMIT) -> bytes:
     """The body after its Content-Encoding, at most `limit` bytes. gzip is also known by its first bytes, and a
     body that only claims to be packed (a proxy unpacked it) is taken as it is."""
     encoding = encoding.strip().lower()
-    if data[:2] == b"\x1f\x8b":
+    if data[:2] == _GZIP:
         return _inflate(data, 31, limit)
     if encoding in (b"", b"identity", b"gzip", b"x-gzip"):
         return data
@@ -124,15 +127,21 @@ def unpack(data: bytes, encoding: bytes, limit: int = BATCH_LIMIT) -> bytes:
 
 
 def _inflate(data: bytes, window_bits: int, limit: int) -> bytes:
-    unpacker = zlib.decompressobj(window_bits)
-    try:
-        plain = unpacker.decompress(data, limit + 1)
-    except zlib.error as error:
-        raise Refused(Verdict.BODY_UNREADABLE, f"The compressed body cannot be unpacked ({error}).") from error
-    _check_size(len(plain), limit)
-    if not unpacker.eof:
-        raise Refused(Verdict.BODY_UNREADABLE, "The compressed body ends too early.")
-    return plain
+    """All members of a packed body: gzip may be several, one after the other (RFC 1952, 2.2)."""
+    plain = b""
+    for _ in range(MEMBERS):
+        unpacker = zlib.decompressobj(window_bits)
+        try:
+            plain += unpacker.decompress(data, limit + 1 - len(plain))
+        except zlib.error as error:
+            raise Refused(Verdict.BODY_UNREADABLE, f"The compressed body cannot be unpacked ({error}).") from error
+        _check_size(len(plain), limit)
+        if not unpacker.eof:
+            raise Refused(Verdict.BODY_UNREADABLE, "The compressed body ends too early.")
+        data = unpacker.unused_data
+        if data[:2] != _GZIP:  # the end, or what gzip itself ignores
+            return plain
+    raise Refused(Verdict.BODY_UNREADABLE, f"The compressed body has more than {MEMBERS} parts.")
 
 
 class _Outline(msgspec.Struct):

@@ -256,7 +256,7 @@ class Door:
             await self._keep(found, scope, headers, self._source(headers, seen.write_key), seen, received_ms)
         except Refused as refused:
             self._refused(refused, headers, received_ms)
-        except CliffwatchError:
+        except (CliffwatchError, RecursionError):  # a parameter of ten thousand dots nests as deep
             self._tally.add(None, Verdict.BAD_REQUEST, received_ms)
 
     def _settings(self, found: Route, scope: Scope, headers: AsciiHeaders) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -18,6 +19,8 @@ VENDOR = Path(__file__).resolve().parent.parent / "web" / "static" / "vendor"
 """Where `analytics.min.js` (npm @segment/analytics-next, dist/umd/standalone.js) and `analytics-next/bundles/` lie."""
 
 _PLACEHOLDER = b"__WRITE_KEY__"
+_FILLED = 50
+"""Scripts with a key in them that are kept, of a hundred thousand bytes each."""
 
 
 def settings_document(write_key: str, api_host: str, protocol: str) -> bytes:
@@ -56,6 +59,8 @@ class Scripts:
     def __init__(self, folder: Path = VENDOR) -> None:
         self._folder = folder
         self._cache: dict[str, tuple[int, bytes]] = {}
+        # One copy for all who ask, however slowly they take it.
+        self._filled = lru_cache(maxsize=_FILLED)(_filled)
 
     def load(self, file: str, write_key: str) -> bytes | None:
         """The script with the key filled in, None when the installation does not have it."""
@@ -68,8 +73,12 @@ class Scripts:
                 self._cache[file] = cached
         except OSError:
             return None
-        key = json.dumps(write_key)[1:-1].encode()  # a key cannot end the string that it stands in
-        return cached[1].replace(_PLACEHOLDER, key, 1) if write_key else cached[1]
+        return self._filled(cached[1], write_key) if write_key else cached[1]
+
+
+def _filled(script: bytes, write_key: str) -> bytes:
+    key = json.dumps(write_key)[1:-1].encode()  # a key cannot end the string that it stands in
+    return script.replace(_PLACEHOLDER, key, 1)
 
 
 def pixel_message(query: bytes) -> dict[str, Any]:

@@ -31,9 +31,8 @@ from cliffwatch.spec.times import corrected_time, format_time, parse_text, parse
 
 _Text = str | UnsetType | None
 _ABSENT = Raw(b"")
-_OBJECT = ord("{")
+_OBJECT = (b"{", b"null")  # how an object may begin
 _TRACK, _PAGEVIEW, _SCREENVIEW = Kind.TRACK, Kind.PAGEVIEW, Kind.SCREENVIEW  # looking a member up takes 50 ns
-_NULL = b"null"
 _TO_SECOND = len("2026-11-23T11:21:00.")
 _REST_MS = {f"{rest:03d}Z": rest for rest in range(1000)}
 _FAR_MS = 200_000_000_000_000
@@ -199,7 +198,7 @@ class _Quick:
         elif not _is_good(kind, message):
             return None
         properties, context = message.properties, message.context
-        if properties is not _ABSENT and memoryview(properties)[0] != _OBJECT and bytes(properties) != _NULL:
+        if properties is not _ABSENT and not bytes(properties).startswith(_OBJECT):
             return None
         arrival = self._arrival
         try:
@@ -297,7 +296,7 @@ def _is_good(kind: Kind, message: _Message) -> bool:
     if kind is Kind.ALIAS:
         return message.previous_id != ""
     traits = message.traits
-    if traits is not _ABSENT and memoryview(traits)[0] != _OBJECT and bytes(traits) != _NULL:
+    if traits is not _ABSENT and not bytes(traits).startswith(_OBJECT):
         return False
     return kind is not Kind.GROUP or bool(message.group_id)
 
