@@ -1,18 +1,19 @@
-"""What becomes of events, runs and points while parts of a real ClickHouse cluster fail under load.
+"""What becomes of events, runs, messages and pages while parts of an installation fail under load.
 
-    python bench/faults.py [--seconds 18] [--only network]
+    python bench/faults.py [--seconds 14] [--only network]
 
 Two shards with two replicas each and a ZooKeeper run in network namespaces of their own (it needs root, and `ip`),
-beside one `cliffwatch serve`; two clients post batches to its door over HTTP all the time and send again what was
-refused. For each fault: after a few seconds of load something fails, later it is mended; then it is awaited that all
-that was acknowledged can be counted. At the end each window's run must have counted what the door acknowledged.
+beside a PostgreSQL and two processes of each role; two clients post batches to the door over HTTP all the time and
+send again what was refused, and somebody who is signed in reads pages. Each fault begins with a minute: after a few
+seconds of load something fails, later it is mended; then it is awaited that all that was acknowledged can be counted.
+Two incidents are brought about in each, shortly before and shortly after something fails: one mail of each is right. At
+the end the runs of each fault's windows must have counted what the door acknowledged in them.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
 import json
 import logging
 import os
@@ -22,7 +23,8 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,25 +33,38 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tests.databases import PostgreSQL, PostgreSQLServer, nothing, postgresql_server
+from tests.e2e.conftest import Installation
+from tests.e2e.roles import Deployment
 from tests.servers.clickhouse import Cluster, Place, Process
 
-from cliffwatch.accounts import Accounts
-from cliffwatch.clock import system_clock
-from cliffwatch.db import Database
+from alarms import Alarms
+from cliffwatch.db.keys import VARIABLE, new_key
 from cliffwatch.errors import Unavailable
-from cliffwatch.ingest import Sources
-from cliffwatch.jobs import Jobs
-from cliffwatch.settings import Settings
-from cliffwatch.store import Aggregate, AggregateQuery, EventStore, Function, PointQuery, open_store
-from cliffwatch.streams import Streams, parse
+from cliffwatch.store import Aggregate, AggregateQuery, EventStore, Function, open_store
+from deployed import (
+    MINUTE,
+    House,
+    Roles,
+    await_replaced,
+    furnished,
+    in_points,
+    killed,
+    port_of,
+    post,
+    read_pages,
+    wait_until,
+    whole_minute,
+)
 
-BATCH, CLIENTS, PACE_SECONDS = 40, 2, 0.05
-FAIL_AFTER_SECONDS = 4.0
-MINUTE = 60_000
+BATCH, CLIENTS, PACE_SECONDS = 40, 2, 0.2
+FAIL_AFTER_SECONDS, POSTGRESQL_SECONDS = 4.0, 30.0
 NET = "10.77.0"
 SMALL_MB = 160
+FAULTS = 20
+"""No more than so many, for as many alarms there are."""
 COUNT = Aggregate(Function.COUNT)
-console = Console(width=150)
+console = Console(width=200)
 logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)  # that servers go away is what is looked at
 
 
@@ -105,7 +120,7 @@ class Load:
 
     port: int
     key: str
-    acknowledged: int = 0
+    acknowledged: Counter[int] = field(default_factory=Counter)  # of each minute, by the events' own times
     refused: int = 0
     slowest: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -115,9 +130,7 @@ class Load:
     def first(self) -> None:
         """One batch, so that the stream has its first event: what its window lacks at the beginning keeps it from being
         a point."""
-        status = self._send(self._body(0))
-        assert status == 200, status
-        self.acknowledged += BATCH
+        self._until_taken()
 
     def start(self) -> None:
         self._stop.clear()
@@ -131,152 +144,62 @@ class Load:
             thread.join()
 
     def _post(self) -> None:
-        number = 0
         while not self._stop.is_set():
-            body = self._body(number)
-            number += 1
-            while True:  # as an SDK does: again until it is taken; all of it counts once
-                began = time.monotonic()
-                status = self._send(body)
-                with self._lock:
-                    self.slowest = max(self.slowest, time.monotonic() - began)
-                    if status == 200:
-                        self.acknowledged += BATCH
-                        break
-                    self.refused += 1
-                time.sleep(0.2)
+            self._until_taken()
             time.sleep(PACE_SECONDS)
 
-    def _body(self, number: int) -> bytes:
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    def _until_taken(self) -> None:
+        """As an SDK does: again until it is taken; all of it counts once."""
+        at = int(time.time())
+        body = self._body(at)
+        while True:
+            began = time.monotonic()
+            status = post(self.port, body)
+            with self._lock:
+                self.slowest = max(self.slowest, time.monotonic() - began)
+                if status == 200:
+                    self.acknowledged[at // 60] += BATCH
+                    return
+                self.refused += 1
+            time.sleep(0.2)
+
+    def _body(self, at: int) -> bytes:
         batch = [
             {
                 "type": "track",
                 "event": "Order Completed",
-                "userId": f"u{(number * BATCH + n) % 500}",
+                "userId": f"u{n}",
                 "messageId": uuid.uuid4().hex,
-                "timestamp": at,
-                "properties": {"country": ("DE", "FR", "US")[n % 3], "revenue": 20 + n},
+                "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)),
             }
             for n in range(BATCH)
         ]
-        return json.dumps({"batch": batch, "sentAt": at, "writeKey": self.key}).encode()
-
-    def _send(self, body: bytes) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request("POST", "/v1/batch", body, {"Content-Type": "application/json"})
-            return connection.getresponse().status
-        except OSError:
-            return 0
-        finally:
-            connection.close()
+        return json.dumps({"batch": batch, "writeKey": self.key}).encode()
 
 
 @dataclass(frozen=True)
-class Installation:
-    """A served installation over the cluster, seen from outside."""
+class Fault:
+    """What fails, how it is made fail and mended, and how long it lasts when not as long as the others."""
 
-    port: int
-    key: str
-    facts_id: int
-    stream_id: int
-    first_ms: int
-    store: EventStore
-    log: Path
-
-    def counted(self) -> int:
-        start, end = self.first_ms - 60 * MINUTE, int(time.time() * 1000) + 60 * MINUTE
-        table = self.store.aggregate(AggregateQuery(self.facts_id, [start, end], [COUNT]))
-        return int(table.values[0].sum())
-
-    def in_points(self) -> int:
-        points = self.store.read_points(PointQuery(self.stream_id, 0, 1 << 52, slices=["{}"]))
-        return int(points.value.sum())
+    name: str
+    fail: Callable[[], object] = lambda: None
+    mend: Callable[[], object] = lambda: None
+    seconds: float = 0.0
 
 
-@contextlib.contextmanager
-def installed(folder: Path, url: str) -> Iterator[Installation]:
-    """Set up a workspace with a stream of one-minute windows, then serve it."""
-    folder.mkdir()
-    settings = Settings(data_dir=folder, store=url, log_level="error")
-    database = Database(settings.effective_metadata_url)
-    database.migrate()
-    store = open_store(url)
-    now = system_clock()
-    owner = Accounts(database).set_up(
-        email="robin@shop.example",
-        name="Robin",
-        password="seven wet umbrellas",
-        workspace_name="Shop",
-        time_zone="UTC",
-        country=None,
-        now=now,
-    )
-    source = Sources(database).create(owner.workspace.id, "Shop", now)
-    definition = parse(
-        {
-            "spec_type": "track",
-            "events": ["Order Completed"],
-            "dimensions": [{"path": "properties.country", "top": 3}],
-            "schedule": {"frequency_minutes": 1, "anchor": "00:00", "time_zone": "UTC"},
-        }
-    )
-    stream = Streams(database, store, Jobs(database)).create(owner.workspace.id, source.id, "Orders", definition, now)
-    database.close()
-    log = folder / "serve.log"
-    environment = {**os.environ, "CLIFFWATCH_STORE": url, "CLIFFWATCH_LOG_LEVEL": "warning"}
-    command = [sys.executable, "-m", "cliffwatch.cli", "serve", "--data-dir", str(folder), "--port", "8420"]
-    with log.open("wb") as out:
-        served = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
-    try:
-        try:
-            wait_until(lambda: answers(8420), 90, "cliffwatch serve")
-        except SystemExit:
-            console.print(log.read_text(errors="replace")[-3000:])
-            raise
-        yield Installation(8420, source.write_key, stream.facts_id, stream.id, now, store, log)
-    finally:
-        served.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            served.wait(30)
-        served.kill()
-        store.close()
-
-
-def answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().status < 500
-    except OSError:
-        return False
-    finally:
-        connection.close()
-
-
-def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> float:
-    """How long it took until something held; raises when it does not."""
-    began = time.monotonic()
-    while time.monotonic() - began < seconds:
-        with contextlib.suppress(Unavailable):  # a question that cannot be answered yet
-            if holds():
-                return time.monotonic() - began
-        time.sleep(0.2)
-    raise SystemExit(f"{what} did not come about within {seconds:.0f} s")
-
-
-Fault = tuple[str, Callable[[], None], Callable[[], None]]
-
-
-def faults(cluster: Cluster, net: Network, small: Path) -> list[Fault]:
-    """(What fails, make it fail, mend it). Number 0 of the network is ZooKeeper, then the servers."""
+def faults(cluster: Cluster, net: Network, small: Path, roles: Roles, metadata: PostgreSQLServer) -> list[Fault]:
+    """Number 0 of the network is ZooKeeper, then the servers."""
     first, shard2, halves = cluster.servers[0], cluster.shard(1), [(1, 2), (1, 4), (3, 2), (3, 4)]
     filler = small / "filler"
+    dead: set[int] = set()
 
     def start(*processes: Process) -> None:
         for process in processes:
             process.start()
+
+    def kill(*processes: Process) -> None:
+        for process in processes:
+            process.kill()
 
     def fill() -> None:
         with contextlib.suppress(OSError), filler.open("wb") as file:
@@ -287,51 +210,129 @@ def faults(cluster: Cluster, net: Network, small: Path) -> list[Fault]:
         for one, other in halves:
             net.wall(one, other, how)
 
+    def die(service: Installation, count: int) -> None:
+        dead.clear()
+        dead.update(killed(service, count))
+
+    def role(name: str, service: Installation, count: int) -> Fault:
+        return Fault(name, lambda: die(service, count), lambda: await_replaced(service, dead))
+
+    def workers(count: int) -> Fault:
+        def fail() -> None:
+            for worker in roles.workers[:count]:
+                worker.kill()
+
+        def mend() -> None:
+            for place in range(count):
+                roles.start_worker(place)
+
+        return Fault(f"{('a worker is', 'both workers are')[count - 1]} killed, then started", fail, mend)
+
     return [
-        ("nothing", lambda: None, lambda: None),
-        ("a replica is killed (kill -9), then started", first.kill, lambda: start(first)),
-        (
+        Fault("nothing"),
+        Fault("a replica is killed (kill -9), then started", first.kill, lambda: start(first)),
+        Fault(
             "a whole shard is killed (kill -9 both), then started",
-            lambda: [server.kill() for server in shard2] and None,
+            lambda: kill(*shard2),
             lambda: start(*shard2),
         ),
-        ("ZooKeeper is killed, then started", cluster.zookeeper.kill, lambda: start(cluster.zookeeper)),
-        ("network: a replica is cut off from everybody", lambda: net.cable(1, "down"), lambda: net.cable(1, "up")),
-        ("network: ZooKeeper is cut off", lambda: net.cable(0, "down"), lambda: net.cable(0, "up")),
-        ("network: replicas 1 do not reach replicas 2", lambda: wall("add"), lambda: wall("del")),
-        ("a replica's disk is full", fill, filler.unlink),
-        ("a replica is frozen (SIGSTOP)", first.pause, first.go_on),
+        Fault("ZooKeeper is killed, then started", cluster.zookeeper.kill, lambda: start(cluster.zookeeper)),
+        Fault("network: a replica is cut off from everybody", lambda: net.cable(1, "down"), lambda: net.cable(1, "up")),
+        Fault("network: ZooKeeper is cut off", lambda: net.cable(0, "down"), lambda: net.cable(0, "up")),
+        Fault("network: replicas 1 do not reach replicas 2", lambda: wall("add"), lambda: wall("del")),
+        Fault("a replica's disk is full", fill, filler.unlink),
+        Fault("a replica is frozen (SIGSTOP)", first.pause, first.go_on),
+        Fault("PostgreSQL is killed for 30 s", metadata.die, metadata.start, POSTGRESQL_SECONDS),
+        role("a process that takes events is killed", roles.doors, 1),
+        role("both processes that take events are killed", roles.doors, 2),
+        role("both processes that show pages are killed", roles.pages, 2),
+        workers(1),
+        workers(2),
     ]
 
 
-def suffer(house: Installation, load: Load, fault: Fault, seconds: float) -> list[str]:
-    name, fail, mend = fault
-    before, refused, load.slowest = load.acknowledged, load.refused, 0.0
-    load.start()
-    time.sleep(FAIL_AFTER_SECONDS)
-    fail()
-    time.sleep(seconds - 2 * FAIL_AFTER_SECONDS)
-    acknowledged, asked, said = load.acknowledged, time.monotonic(), "refused"
-    with contextlib.suppress(Unavailable):
-        waits = max(acknowledged - house.counted(), 0)
-        said = f"{waits:,} wait, {time.monotonic() - asked:.1f} s"
-    mend()
-    mended = time.monotonic()
-    time.sleep(FAIL_AFTER_SECONDS)
-    load.stop()
-    wait_until(lambda: house.counted() >= load.acknowledged, 180, f"{name}: all that was acknowledged")
-    late = time.monotonic() - mended
-    found = house.counted()
-    return [
-        name,
-        f"{load.acknowledged - before:,}",
-        str(load.refused - refused),
-        f"{load.slowest:.2f} s",
-        said,
-        f"{late:.0f} s",
-        str(load.acknowledged - found if found < load.acknowledged else 0),
-        str(max(found - load.acknowledged, 0)),
-    ]
+@dataclass
+class Suffered:
+    """A fault that is over; what its runs and messages came to is seen at the end."""
+
+    name: str
+    cells: list[str]
+    minutes: range
+    acknowledged: int
+    alarms: list[str]
+
+
+@dataclass
+class Bench:
+    """What faults happen to."""
+
+    roles: Roles
+    house: House
+    store: EventStore
+    load: Load
+    alarms: Alarms
+    pages: Counter[str]
+
+    def counted(self) -> int:
+        now = int(time.time() * 1000)
+        hour = 60 * MINUTE
+        table = self.store.aggregate(AggregateQuery(self.house.facts_id, [now - 24 * hour, now + hour], [COUNT]))
+        return int(table.values[0].sum())
+
+    def suffer(self, fault: Fault, seconds: float) -> Suffered:
+        whole_minute()
+        load, first = self.load, int(time.time()) // 60
+        before, refused, load.slowest = load.acknowledged.total(), load.refused, 0.0
+        pages = Counter(self.pages)
+        load.start()
+        time.sleep(FAIL_AFTER_SECONDS - 2)
+        rung = [self.alarms.ring(self.at_door)]  # its events are measured when the part fails
+        time.sleep(2)
+        fault.fail()
+        failed = time.monotonic()
+        rung.append(self.alarms.ring(self.at_door))
+        time.sleep(max(failed + (fault.seconds or seconds - 2 * FAIL_AFTER_SECONDS) - time.monotonic(), 0))
+        acknowledged, asked, said = load.acknowledged.total(), time.monotonic(), "refused"
+        with contextlib.suppress(Unavailable):
+            waits = max(acknowledged - self.counted(), 0)
+            said = f"{waits:,} wait, {time.monotonic() - asked:.1f} s"
+        fault.mend()
+        mended = time.monotonic()
+        time.sleep(FAIL_AFTER_SECONDS)
+        load.stop()
+        total = load.acknowledged.total()
+        wait_until(lambda: self.counted() >= total, 180, f"{fault.name}: all that was acknowledged")
+        late, found, seen = time.monotonic() - mended, self.counted(), self.pages - pages
+        cells = [
+            f"{total - before:,}",
+            str(load.refused - refused),
+            f"{load.slowest:.2f} s",
+            said,
+            f"{seen['pages']} of {seen.total()}",
+            f"{late:.0f} s",
+            str(max(total - found, 0)),
+            str(max(found - total, 0)),
+        ]
+        console.print(fault.name, " | ".join(cells))
+        minutes = range(first, int(time.time()) // 60 + 1)
+        return Suffered(fault.name, cells, minutes, total - before, rung)
+
+    def at_door(self, body: bytes) -> int:
+        return post(self.load.port, body)
+
+    def measured(self, one: Suffered) -> int:
+        return in_points(self.store, self.house.stream_id, one.minutes.start * MINUTE, one.minutes.stop * MINUTE)
+
+    def row(self, one: Suffered) -> list[str]:
+        told = self.alarms.told()
+        once = sum(told[address] == 1 for address in one.alarms)
+        more = sum(told[address] > 1 for address in one.alarms)
+        return [
+            one.name,
+            *one.cells,
+            f"{self.measured(one):,} of {one.acknowledged:,}",
+            f"{once} of {len(one.alarms)}" + (f", {more} again" if more else ""),
+        ]
 
 
 def inside() -> None:
@@ -341,17 +342,27 @@ def inside() -> None:
         os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv])
 
 
+COLUMNS = (
+    "acknowledged",
+    "refused",
+    "slowest answer",
+    "asked meanwhile",
+    "pages shown",
+    "all counted after",
+    "lost",
+    "twice",
+    "counted by runs",
+    "told once",
+)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=18, help="how long the load of each fault lasts")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=14, help="how long the load of each fault lasts")
     parser.add_argument("--only", default="", help="faults whose name holds these words")
     asked = parser.parse_args()
     inside()
-    table = Table(title="Faults of a cluster of 2 shards x 2 replicas under load")
-    for column in ("what fails", "acknowledged", "refused", "slowest answer", "asked meanwhile", "all counted after"):
-        table.add_column(column, justify="left" if column == "what fails" else "right")
-    table.add_column("lost", justify="right")
-    table.add_column("twice", justify="right")
+    os.environ.setdefault(VARIABLE, new_key())
     net = Network(4)
     try:
         with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as running:
@@ -360,35 +371,55 @@ def main() -> None:
             small.mkdir()
             sh("mount", "-t", "tmpfs", "-o", f"size={SMALL_MB}m", "tmpfs", str(small))
             running.callback(sh, "umount", "-l", str(small))
+            metadata = running.enter_context(postgresql_server())
             cluster = running.enter_context(Cluster(folder / "cluster", small=small / "data", places=net.places()))
-            house = running.enter_context(installed(folder / "house", cluster.url))
-            load = Load(house.port, house.key)
-            load.first()
-            time.sleep((MINUTE - time.time() * 1000 % MINUTE) / 1000)  # the first whole window begins here
-            for fault in faults(cluster, net, small):
-                if asked.only in fault[0]:
-                    row = suffer(house, load, fault, asked.seconds)
-                    table.add_row(*row)
-                    console.print(" | ".join(row))
-            console.print(table)
-            try:
-                whole = load.acknowledged - BATCH
-                runs = wait_until(lambda: house.in_points() >= whole, 150, "the runs of all windows")
-            except SystemExit:
-                console.print(f"points: {house.in_points():,} of {load.acknowledged - BATCH:,}")
-                console.print(house.log.read_text(errors="replace")[-4000:])
-                raise
-            console.print(
-                f"Points of all one-minute windows: {house.in_points():,} of {whole:,} acknowledged, "
-                f"{runs:.0f} s after the last event."
-            )
-            told: dict[str, int] = {}
-            for line in house.log.read_text(errors="replace").splitlines():
-                for event in ("absorbing_stands_still", "written_without_a_replica", "run_failed"):
-                    told[event] = told.get(event, 0) + (event in line)
-            console.print(f"In the log: {told}")
+            alarms = running.enter_context(contextlib.closing(Alarms()))
+            metadata_url = PostgreSQL(metadata.url).copy(nothing, folder)
+            house = furnished(metadata_url, cluster.url, alarms, 2 * FAULTS)
+            deployment = Deployment(folder, metadata_url, cluster.url, house.key, alarms.mail)
+            running.callback(deployment.close)
+            roles = Roles.started(deployment)
+            store = running.enter_context(contextlib.closing(open_store(cluster.url)))
+            wanted = [one for one in faults(cluster, net, small, roles, metadata) if asked.only in one.name]
+            load = Load(port_of(roles.doors), house.key)
+            suffer(Bench(roles, house, store, load, alarms, Counter()), wanted, asked.seconds)
     finally:
         net.close()
+
+
+def suffer(bench: Bench, wanted: list[Fault], seconds: float) -> None:
+    """One fault after the other, then what their runs and messages came to."""
+    bench.load.first()
+    wait_until(lambda: bench.alarms.is_quiet(bench.store), 300, "the histories of the alarms")
+    over = threading.Event()
+    reader = threading.Thread(
+        target=read_pages, args=(port_of(bench.roles.pages), bench.house.session, bench.pages, over)
+    )
+    reader.start()
+    try:
+        suffered = [bench.suffer(fault, seconds) for fault in wanted]
+    finally:
+        over.set()
+        reader.join()
+    with contextlib.suppress(SystemExit):  # the table says what is missing
+        wait_until(lambda: all(bench.measured(one) >= one.acknowledged for one in suffered), 150, "the runs")
+        wait_until(bench.alarms.are_told, 150, "the mails of all incidents")
+    table = Table(title="Faults under load")
+    for column in ("what fails", *COLUMNS):
+        table.add_column(column, justify="left" if column == "what fails" else "right")
+    for one in suffered:
+        table.add_row(*bench.row(one))
+    console.print(table)
+    again = Counter(str(mail["Message-ID"]) for mail in bench.alarms.mailbox.messages)
+    console.print(f"Mails that came again under their id: {sum(count - 1 for count in again.values())}")
+    said: Counter[str] = Counter()
+    for service in bench.roles.deployment.running:
+        for line in service.output:
+            said.update(one for one in SAID if one in line)
+    console.print(f"In the logs: {dict(said)}")
+
+
+SAID = ("absorbing_stands_still", "written_without_a_replica", "run_failed", "job_failed", "left_work_is_taken_over")
 
 
 if __name__ == "__main__":

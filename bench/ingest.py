@@ -57,7 +57,10 @@ def definition() -> Any:
 class Fixed:
     """Streams for the stages, which need no database: fulfils what a projector asks of its source of streams."""
 
-    version = 1
+    version = (1, 1)
+
+    def refresh(self) -> None:
+        """Nobody changes them."""
 
     def __init__(self, count: int) -> None:
         self.count = count

@@ -1,12 +1,13 @@
-"""What becomes of events and pages while all processes of an installation are renewed, again and again, under load.
+"""What becomes of events, messages and pages while all processes of an installation are renewed, over and over.
 
     python bench/rolling.py [--minutes 10] [--kill]
 
 Real processes over a real PostgreSQL and a ClickHouse cluster of 2 shards x 2 replicas on loopback: two that take
-events, two that show pages, two that work. Clients of segment-analytics-python and plain ones that post batches send
-all the time; somebody who is signed in reads pages. Round by round, each role is renewed: those that share an address
-by SIGHUP, the workers by SIGTERM and a new start. With `--kill` a process of each role is also killed (kill -9) in
-each round.
+events, two that show pages, two that work. Programs that use segment-analytics-python and @segment/analytics-node, as
+they come, and plain clients that post batches send all the time; somebody who is signed in reads pages; every ten
+seconds late events make an incident that one person must hear of. Round by round, each role is renewed: those that
+share an address by SIGHUP, the workers by SIGTERM and a new start. With `--kill` a process of each role is also killed
+(kill -9) in each round.
 
 Plain clients open a connection for each batch and do what an SDK does: again, with the same ids, whatever the answer
 was; *refused* counts those answers, *cut* the connections that ended without one.
@@ -16,12 +17,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
 import itertools
 import json
 import os
-import random
-import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -38,24 +37,28 @@ from segment.analytics.client import Client
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.databases import PostgreSQL, nothing, postgresql_server
-from tests.e2e.conftest import Installation
-from tests.e2e.roles import EVER, Deployment, processes_of
+from tests.e2e.roles import EVER, Deployment
+from tests.node_sdks import node_environment
 from tests.servers.clickhouse import Cluster
 
-from cliffwatch.accounts import SESSION_COOKIE, Accounts
-from cliffwatch.clock import system_clock
-from cliffwatch.db import Database
+from alarms import Alarms
 from cliffwatch.db.keys import VARIABLE, new_key
-from cliffwatch.ingest import Sources
-from cliffwatch.jobs import Jobs
-from cliffwatch.store import ArchiveQuery, EventStore, PointQuery, open_store
-from cliffwatch.streams import Streams, parse
+from cliffwatch.store import ArchiveQuery, EventStore, open_store
+from deployed import (
+    CUT,
+    House,
+    Roles,
+    furnished,
+    in_points,
+    port_of,
+    post,
+    read_pages,
+    wait_until,
+    whole_minute,
+)
 
 BATCH, PLAIN, SDKS = 20, 2, 2
-PACE_SECONDS, SDK_PACE_SECONDS, PAGE_PACE_SECONDS = 0.1, 0.02, 0.2
-PAGES = ("/", "/streams", "/incidents", "/sources")
-EMAIL, PASSWORD = "robin@shop.example", "seven wet umbrellas"
-MINUTE = 60_000
+PACE_SECONDS, SDK_PACE_SECONDS, ALARM_SECONDS = 0.15, 0.04, 10.0
 console = Console(width=150)
 
 
@@ -65,33 +68,19 @@ class Counts:
 
     sent: set[str] = field(default_factory=set)
     acknowledged: set[str] = field(default_factory=set)
-    given_up: int = 0  # messages that the SDK told its owner it could not send
+    given_up: int = 0  # messages or batches of which an SDK told its owner that it could not send them
     seen: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, what: str, count: int = 1) -> None:
+    def post(self, port: int, body: bytes) -> int:
+        began = time.monotonic()
+        status = post(port, body)
         with self.lock:
-            self.seen[what] += count
-
-
-def post(counts: Counts, port: int, body: bytes) -> bool:
-    connection, began = http.client.HTTPConnection("127.0.0.1", port, timeout=30), time.monotonic()
-    try:
-        connection.request("POST", "/v1/batch", body, {"Content-Type": "application/json"})
-        status = connection.getresponse().status
-    except OSError:
-        counts.add("cut")
-        return False
-    except http.client.HTTPException:
-        counts.add("cut")
-        return False
-    finally:
-        connection.close()
-        counts.slowest = max(counts.slowest, time.monotonic() - began)
-    if status != 200:
-        counts.add(f"refused {status}")
-    return status == 200
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            if status != 200:
+                self.seen["cut" if status == CUT else f"refused {status}"] += 1
+        return status
 
 
 def plain(counts: Counts, port: int, key: str, name: str, over: threading.Event) -> None:
@@ -103,119 +92,55 @@ def plain(counts: Counts, port: int, key: str, name: str, over: threading.Event)
         batch = [{"type": "track", "event": "Order Completed", "userId": one, "messageId": one} for one in ids]
         body = json.dumps({"writeKey": key, "batch": batch}).encode()
         counts.sent.update(ids)
-        while not post(counts, port, body):
+        while counts.post(port, body) != 200:
             time.sleep(0.2)
         counts.acknowledged.update(ids)
         time.sleep(PACE_SECONDS)
 
 
-def sdk(counts: Counts, address: str, key: str, name: str, over: threading.Event) -> None:
+def python_sdk(counts: Counts, address: str, key: str, name: str, over: threading.Event) -> None:
     """A program that uses the SDK, as its owner would; all that it was given is flushed at the end."""
 
     def failed(_: Exception, batch: list[object]) -> None:
         counts.given_up += len(batch)
 
-    client = Client(key, host=address, on_error=failed, max_retries=10, upload_interval=0.2)
+    client = Client(key, host=address, on_error=failed, upload_interval=0.2)
+    ids = []
     for number in itertools.count():
         if over.is_set():
             break
-        one = f"{name}-{number}"
-        client.track(one, "Order Completed", {"n": number}, message_id=one)
-        counts.sent.add(one)
+        ids.append(f"{name}-{number}")
+        client.track(ids[-1], "Order Completed", {"n": number}, message_id=ids[-1])
         time.sleep(SDK_PACE_SECONDS)
     client.flush()
     client.join()
-    counts.acknowledged.update(one for one in counts.sent if one.startswith(f"{name}-"))
+    counts.sent.update(ids)
+    counts.acknowledged.update(ids)
 
 
-def reader(counts: Counts, port: int, session: str, over: threading.Event) -> None:
-    """Somebody who is signed in and reads page after page, over a connection that stays, as a browser's does."""
-    connection: http.client.HTTPConnection | None = None
-    for path in itertools.cycle(PAGES):
-        if over.is_set():
-            return
-        connection = connection or http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        try:
-            connection.request("GET", path, headers={"Cookie": f"{SESSION_COOKIE}={session}"})
-            answer = connection.getresponse()
-            answer.read()
-            counts.add("pages 5xx" if answer.status >= 500 else "pages" if answer.status == 200 else "pages other")
-            closed = answer.getheader("connection", "").lower() == "close"
-        except (OSError, http.client.HTTPException):
-            closed = True
-            counts.add("page connections cut")  # a browser asks again by itself
-        if closed:
-            connection.close()
-            connection = None
-        time.sleep(PAGE_PACE_SECONDS)
+def node_sdk(counts: Counts, address: str, key: str, name: str, over: threading.Event) -> None:
+    """The same in a process of Node's."""
+    given = json.dumps({"host": address, "key": key, "name": name, "pace": SDK_PACE_SECONDS * 1000})
+    program = subprocess.Popen(
+        ["node", str(Path(__file__).with_name("rolling_node.cjs")), given],
+        env=node_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    over.wait()
+    told = json.loads(program.communicate(timeout=120)[0].strip().splitlines()[-1])
+    counts.given_up += len(told["errors"])
+    for error in told["errors"]:
+        console.print(f"{name}: {error}")
+    ids = [f"{name}-{number}" for number in range(told["sent"])]
+    counts.sent.update(ids)
+    counts.acknowledged.update(ids)
 
 
-@dataclass
-class Roles:
-    """The commands, and how each role is renewed."""
-
-    deployment: Deployment
-    doors: Installation
-    pages: Installation
-    workers: list[Installation]
-    restarts: Counter[str] = field(default_factory=Counter)
-
-    def renew(self, role: str, service: Installation) -> None:
-        """SIGHUP: new processes before old ones drain; returns when all are new."""
-        before = set(processes_of(service))
-        service.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(now := set(processes_of(service))) == len(before) and not now & before, 180, role)
-        self.restarts[role] += len(before)
-
-    def renew_workers(self) -> None:
-        for place, worker in enumerate(self.workers):
-            worker.stop()
-            self.workers[place] = self.deployment.start("--role", "worker")
-            self.restarts["worker"] += 1
-
-    def kill(self) -> None:
-        for role, service in (("ingest", self.doors), ("web", self.pages)):
-            count = len(before := processes_of(service))
-            os.kill(random.choice(before), signal.SIGKILL)
-            self.restarts[f"{role} killed"] += 1
-            wait_until(lambda: len(set(processes_of(service))) == count, 120, f"{role} after a kill")  # noqa: B023
-        self.workers[0].kill()
-        self.workers[0] = self.deployment.start("--role", "worker")
-        self.restarts["worker killed"] += 1
-
-
-def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> float:
-    """How long it took until something held; ends the bench when it does not."""
-    began = time.monotonic()
-    while time.monotonic() - began < seconds:
-        if holds():
-            return time.monotonic() - began
-        time.sleep(0.2)
-    raise SystemExit(f"{what} did not come about within {seconds:.0f} s")
-
-
-def furnished(metadata_url: str, store_url: str) -> tuple[str, str, int]:
-    """A workspace with a stream of one-minute windows: (write key, session, stream)."""
-    now = system_clock()
-    with contextlib.closing(Database(metadata_url)) as database, contextlib.closing(open_store(store_url)) as store:
-        accounts = Accounts(database)
-        owner = accounts.set_up(
-            email=EMAIL,
-            name="Robin",
-            password=PASSWORD,
-            workspace_name="Shop",
-            time_zone="UTC",
-            country=None,
-            now=now,
-        )
-        source = Sources(database).create(owner.workspace.id, "Shop", now)
-        schedule = {"frequency_minutes": 1, "anchor": "00:00", "time_zone": "UTC"}
-        definition = parse({"spec_type": "track", "events": ["Order Completed"], "schedule": schedule})
-        stream = Streams(database, store, Jobs(database)).create(
-            owner.workspace.id, source.id, "Orders", definition, now
-        )
-        session = accounts.sign_in(EMAIL, PASSWORD, address="127.0.0.1", user_agent="bench", now=now)
-        return source.write_keys[0].key, session, stream.id
+def ring(alarms: Alarms, counts: Counts, port: int, over: threading.Event) -> None:
+    while alarms.waiting and not over.wait(ALARM_SECONDS):
+        alarms.ring(lambda body: counts.post(port, body))
 
 
 def stored(store: EventStore, source_id: int = 1) -> Counter[str]:
@@ -223,26 +148,19 @@ def stored(store: EventStore, source_id: int = 1) -> Counter[str]:
     return Counter(store.read_archive(ArchiveQuery(source_id, -EVER, EVER, limit=10_000_000)).user_id)
 
 
-def in_points(store: EventStore, stream_id: int) -> int:
-    return int(store.read_points(PointQuery(stream_id, 0, 1 << 52, slices=["{}"])).value.sum())
-
-
-def run(deployment: Deployment, session: str, stream_id: int, minutes: float, kill: bool) -> Table:
-    roles = Roles(
-        deployment,
-        deployment.start("--role", "ingest", "--workers", "2"),
-        deployment.start("--role", "web", "--workers", "2"),
-        [deployment.start("--role", "worker") for _ in range(2)],
-    )
+def run(deployment: Deployment, house: House, alarms: Alarms, minutes: float, kill: bool) -> Table:
+    roles = Roles.started(deployment)
     counts, over, store = Counts(), threading.Event(), open_store(deployment.store_url)
-    door, page = (int(one.address.rpartition(":")[2]) for one in (roles.doors, roles.pages))
-    key = deployment.key
-    post(counts, door, json.dumps({"writeKey": key, "batch": [first()]}).encode())
-    time.sleep((MINUTE - time.time() * 1000 % MINUTE) / 1000)  # the first whole window begins here
+    door, key, address = port_of(roles.doors), deployment.key, roles.doors.address
+    post(door, json.dumps({"writeKey": key, "batch": [first()]}).encode())
+    wait_until(lambda: alarms.is_quiet(store), 300, "the histories of the alarms")
+    whole_minute()  # the first whole window begins here
     work: list[tuple[Callable[..., None], tuple[object, ...]]] = [
         *((plain, (counts, door, key, f"plain{n}", over)) for n in range(PLAIN)),
-        *((sdk, (counts, roles.doors.address, key, f"sdk{n}", over)) for n in range(SDKS)),
-        (reader, (counts, page, session, over)),
+        *((python_sdk, (counts, address, key, f"python{n}", over)) for n in range(SDKS)),
+        *((node_sdk, (counts, address, key, f"node{n}", over)) for n in range(SDKS)),
+        (read_pages, (port_of(roles.pages), house.session, counts.seen, over)),
+        (ring, (alarms, counts, door, over)),
     ]
     threads = [threading.Thread(target=target, args=arguments) for target, arguments in work]
     for thread in threads:
@@ -253,7 +171,7 @@ def run(deployment: Deployment, session: str, stream_id: int, minutes: float, ki
         roles.renew("web", roles.pages)
         roles.renew_workers()
         if kill:
-            roles.kill()
+            roles.kill_one_of_each()
         console.print(f"{time.monotonic() - began:4.0f} s: {dict(roles.restarts)} {dict(counts.seen)}")
     over.set()
     for thread in threads:
@@ -262,22 +180,32 @@ def run(deployment: Deployment, session: str, stream_id: int, minutes: float, ki
     found = stored(store)
     whole = len(counts.acknowledged)
     with contextlib.suppress(SystemExit):  # the table says what is missing
-        wait_until(lambda: in_points(store, stream_id) >= whole, 200, "the runs of all windows")
-    lost, twice = len(counts.acknowledged - set(found)), sum(count > 1 for count in found.values())
+        wait_until(lambda: in_points(store, house.stream_id) >= whole, 200, "the runs of all windows")
+    with contextlib.suppress(SystemExit):
+        wait_until(alarms.are_told, 150, "the mails of all alarms")
+    told = alarms.told()
+    again = Counter(str(mail["Message-ID"]) for mail in alarms.mailbox.messages)
     table = Table(title=f"Rolling restarts for {minutes:g} minutes{' with kills' if kill else ''}", show_header=False)
+    of = {name: sum(one.startswith(name) for one in counts.sent) for name in ("plain", "python", "node")}
     rows: list[tuple[str, object]] = [
         ("Messages sent", len(counts.sent)),
+        *((f"of these by {name}", count) for name, count in of.items()),
         ("acknowledged (plain clients) or flushed (SDKs)", whole),
-        ("given up by the SDKs", counts.given_up),
-        ("lost of these", lost),
-        ("stored twice", twice),
-        ("in points of one-minute windows", in_points(store, stream_id)),
+        ("errors that an SDK told its owner", counts.given_up),
+        ("lost of these", len(counts.acknowledged - set(found))),
+        ("stored twice", sum(count > 1 for count in found.values())),
+        ("in points of one-minute windows", in_points(store, house.stream_id)),
         *(
             (f"batches {what}, sent again", count)
             for what, count in sorted(counts.seen.items())
             if "refused" in what or what == "cut"
         ),
         ("slowest batch", f"{counts.slowest:.2f} s"),
+        ("incidents brought about", len(alarms.rung)),
+        ("told once", sum(told[one] == 1 for one in alarms.rung)),
+        ("never told", sum(told[one] == 0 for one in alarms.rung)),
+        ("told more than once", sum(told[one] > 1 for one in alarms.rung)),
+        ("mails that came again under their id", sum(count - 1 for count in again.values())),
         ("pages read", counts.seen["pages"]),
         ("pages answered 5xx", counts.seen["pages 5xx"]),
         ("pages answered otherwise", counts.seen["pages other"]),
@@ -305,12 +233,13 @@ def main() -> None:
         tempfile.TemporaryDirectory() as name,
         postgresql_server() as metadata,
         Cluster(Path(name) / "cluster") as cluster,
+        contextlib.closing(Alarms()) as alarms,
     ):
         metadata_url = PostgreSQL(metadata.url).copy(nothing, Path(name))
-        key, session, stream_id = furnished(metadata_url, cluster.url)
-        deployment = Deployment(Path(name), metadata_url, cluster.url, key)
+        house = furnished(metadata_url, cluster.url, alarms, int(asked.minutes * 60 / ALARM_SECONDS) + 1)
+        deployment = Deployment(Path(name), metadata_url, cluster.url, house.key, alarms.mail)
         try:
-            console.print(run(deployment, session, stream_id, asked.minutes, asked.kill))
+            console.print(run(deployment, house, alarms, asked.minutes, asked.kill))
         finally:
             deployment.close()
 

@@ -118,7 +118,10 @@ class World:
 class Fixed:
     """Streams without a database, for the projector."""
 
-    version = 1
+    version = (1, 1)
+
+    def refresh(self) -> None:
+        """Nobody changes them."""
 
     def __init__(self, streams: Sequence[Stream]) -> None:
         self._streams = streams

@@ -37,13 +37,14 @@ class Deployment:
     metadata_url: str
     store_url: str
     key: str
+    env: dict[str, str] = field(default_factory=dict)  # of every command
     running: list[Installation] = field(default_factory=list)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def start(self, *options: str, folder: str = "data", env: dict[str, str] | None = None) -> Installation:
-        env = {"CLIFFWATCH_METADATA_URL": self.metadata_url, "CLIFFWATCH_STORE": self.store_url, **(env or {})}
+        stores = {"CLIFFWATCH_METADATA_URL": self.metadata_url, "CLIFFWATCH_STORE": self.store_url}
         arguments = ("serve", "--data-dir", str(self.folder / folder), "--port", "0", *options)
-        self.running.append(run_cliffwatch(*arguments, env=env, seconds=150))
+        self.running.append(run_cliffwatch(*arguments, env={**stores, **self.env, **(env or {})}, seconds=150))
         return self.running[-1]
 
     def close(self) -> None:

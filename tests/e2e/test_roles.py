@@ -15,7 +15,7 @@ import httpx2
 import pytest
 from tests.databases import Backend
 from tests.e2e.conftest import Installation
-from tests.e2e.roles import Deployment, processes_of
+from tests.e2e.roles import EVER, Deployment, processes_of
 from tests.owners import EMAIL, PASSWORD, owned
 from tests.servers.stores import Servers
 from tests.test_cli import cliffwatch
@@ -24,6 +24,9 @@ from cliffwatch.accounts import SESSION_COOKIE, Accounts
 from cliffwatch.clock import system_clock
 from cliffwatch.db import Database
 from cliffwatch.ingest import Sources
+from cliffwatch.jobs import Jobs
+from cliffwatch.store import Aggregate, AggregateQuery, Function, open_store
+from cliffwatch.streams import Streams, parse
 
 WaitFor = Callable[..., object]
 
@@ -112,6 +115,32 @@ def test_the_live_view_of_one_process_shows_what_came_in_through_another(
                 return
             assert time.monotonic() < deadline
     raise AssertionError("the stream ended without the event")
+
+
+def test_a_stream_that_another_process_makes_measures_the_next_event_and_no_more_when_it_is_paused(
+    doors: Installation, deployment: Deployment, wait_for: WaitFor
+) -> None:
+    deployment.send(doors)  # the streams of the installation are known by then
+    schedule = {"frequency_minutes": 1, "anchor": "00:00", "time_zone": "UTC"}
+    definition = parse({"spec_type": "track", "events": ["Paid"], "schedule": schedule})
+    with (
+        contextlib.closing(open_store(deployment.store_url)) as store,
+        contextlib.closing(Database(deployment.metadata_url)) as database,
+    ):
+        streams = Streams(database, store, Jobs(database))
+        stream = streams.create(1, 1, "Payments", definition, system_clock())
+        taken = deployment.send(doors) + deployment.send(doors)
+
+        def measured() -> int:
+            span = AggregateQuery(stream.facts_id, [0, EVER], [Aggregate(Function.COUNT)])
+            return int(store.aggregate(span).values[0].sum())
+
+        wait_for(lambda: measured() == len(taken) == 40)
+        streams.pause(1, stream.id, system_clock())
+        known = deployment.stored()
+        users = deployment.send(doors)
+        wait_for(lambda: deployment.stored() - known == dict.fromkeys(users, 1))
+        assert measured() == 40
 
 
 def test_what_a_killed_process_acknowledged_is_stored_once_and_another_takes_its_place(

@@ -46,7 +46,8 @@ class Guard:
         self._selection = selection
 
     def screen(self) -> Screen:
-        """Decisions for one pass, as things stand now."""
+        """Decisions for one pass, as things stand now. Raises Unavailable."""
+        self._selection.refresh()
         return Screen(
             find_source=self._sources.find,
             names_of=self._deliveries.names_of,

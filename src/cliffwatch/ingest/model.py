@@ -104,6 +104,10 @@ class Projector(Protocol):
 class Selection(Protocol):
     """Knows what streams select of an event."""
 
+    def refresh(self) -> None:
+        """See which streams there are now, whichever process made them. Raises Unavailable."""
+        ...
+
     def paths(self, source_id: int, kind: Kind, name: str) -> frozenset[str] | None:
         """The property paths that any stream looks into; None when no stream selects the event."""
         ...
@@ -111,6 +115,9 @@ class Selection(Protocol):
 
 class NothingSelected:
     """No stream selects anything: a connected source keeps nothing."""
+
+    def refresh(self) -> None:
+        """There is nothing to see."""
 
     def paths(self, source_id: int, kind: Kind, name: str) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
         return None

@@ -33,10 +33,12 @@ Pick = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class StreamSource(Protocol):
-    """Where the projector learns of streams: `version` changes whenever the set to project onto does."""
+    """Where the projector learns of streams: `version` differs once `refresh` has seen another set to project onto."""
+
+    def refresh(self) -> None: ...
 
     @property
-    def version(self) -> int: ...
+    def version(self) -> tuple[int, int]: ...
 
     def projected(self) -> Sequence[Stream]: ...
 
@@ -281,7 +283,7 @@ class StreamProjector:
     def __init__(self, streams: StreamSource, labels: Labels = NO_LABELS) -> None:
         self._streams = streams
         self.labels = labels
-        self._version: int | None = None
+        self._version: tuple[int, int] | None = None
         self._named: dict[tuple[int, str, str], Selection] = {}
         self._unnamed: dict[tuple[int, str], Selection] = {}
         self._stream_ids: dict[int, int] = {}
@@ -289,7 +291,9 @@ class StreamProjector:
         self._spans: dict[int, tuple[int, int]] = {}
 
     def project(self, events: Sequence[Event]) -> FactBatch | None:
-        """The facts of these events; None when no stream selects any."""
+        """The facts of these events; None when no stream selects any. Raises Unavailable when it cannot be asked which
+        streams there are: one that another process made a moment ago would miss them for good."""
+        self._streams.refresh()
         if self._streams.version != self._version:
             self._reload()
         named, unnamed = self._named, self._unnamed

@@ -25,7 +25,11 @@ class StreamSelection:
 
     def __init__(self, streams: StreamSource) -> None:
         self._streams = streams
-        self._state: tuple[int, Mapping[tuple[int, str, str | None], frozenset[str]]] | None = None
+        self._state: tuple[tuple[int, int], Mapping[tuple[int, str, str | None], frozenset[str]]] | None = None
+
+    def refresh(self) -> None:
+        """See which streams there are now. Raises Unavailable."""
+        self._streams.refresh()
 
     def paths(self, source_id: int, kind: Kind, name: str) -> frozenset[str] | None:
         """The paths that any stream looks into; None when no stream selects the event."""

@@ -28,6 +28,7 @@ from cliffwatch.streams.schedule import anchored, next_runs, window_of
 BACKFILL = "backfill"
 RUN = "run"
 MAX_NAME = 120
+_IS_PROJECTED = StreamRow.state.in_([StreamState.ACTIVE.value, StreamState.BACKFILLING.value])
 KEPT_DELETED_MS = 7 * 86_400_000
 """For so long a deleted stream can be brought back; then what it measured is removed for good."""
 
@@ -88,18 +89,25 @@ class Streams:
         self._database = database
         self._store = store
         self._jobs = jobs
-        self._version = 0
+        self._version = (0, 0)
 
     @property
-    def version(self) -> int:
-        """Changes whenever the set of streams to project onto does."""
+    def version(self) -> tuple[int, int]:
+        """Differs when the set of streams to project onto did at the last `refresh`."""
         return self._version
+
+    def refresh(self) -> None:
+        """See which streams there are, whichever process made or changed them. Raises Unavailable."""
+        # Each set of facts has a random id, and what changes the facts of a stream gives it another.
+        query = select(func.count(), func.sum(StreamRow.facts_id % (1 << 40))).where(_IS_PROJECTED)
+        with self._database.read() as session:
+            count, ids = session.execute(query).one()
+        self._version = (count, int(ids or 0))
 
     def projected(self) -> Sequence[Stream]:
         """The streams that new events are projected onto: all but paused and deleted ones."""
-        states = [StreamState.ACTIVE.value, StreamState.BACKFILLING.value]
         with self._database.read() as session:
-            return [stream_of(row) for row in session.scalars(select(StreamRow).where(StreamRow.state.in_(states)))]
+            return [stream_of(row) for row in session.scalars(select(StreamRow).where(_IS_PROJECTED))]
 
     def check(self, workspace_id: int, definition: Definition) -> None:
         """Raises InvalidDefinition when a stream of this workspace cannot be so."""
@@ -133,9 +141,7 @@ class Streams:
             session.add(row)
             session.flush()
             self._start_backfill(session, row, now)
-            stream = stream_of(row)
-        self._version += 1
-        return stream
+            return stream_of(row)
 
     def get(self, workspace_id: int, stream_id: int) -> Stream:
         """One stream of a workspace. Raises NotFound."""
@@ -200,7 +206,6 @@ class Streams:
                     self._begin_anew(session, row, definition.schedule, retired, now)
             row.updated_ms = now
             stream = stream_of(row)
-        self._version += 1
         if stream.state is StreamState.PAUSED:  # nobody else will
             for facts_id in retired:
                 self._store.delete_facts(facts_id)
@@ -216,9 +221,7 @@ class Streams:
             row = self._row(session, workspace_id, stream_id, lock=True)
             if row.state == StreamState.PAUSED.value:
                 self._go_on(session, row, now)
-            stream = stream_of(row)
-        self._version += 1
-        return stream
+            return stream_of(row)
 
     def delete(self, workspace_id: int, stream_id: int, now: int, *, expected: Collection[str] | None = None) -> None:
         """Stop a stream and take it away. For KEPT_DELETED_MS it can be restored with what it measured.
@@ -230,7 +233,6 @@ class Streams:
             row.deleted_state, row.state = row.state, StreamState.DELETED.value
             row.deleted_ms = row.updated_ms = now
             row.next_due_ms = None
-        self._version += 1
 
     def restore(self, workspace_id: int, stream_id: int, now: int) -> Stream:
         """Undo a deletion: the stream is as it was, and what came meanwhile is filled in. Raises NotFound."""
@@ -243,9 +245,7 @@ class Streams:
                 if row.state != StreamState.PAUSED.value:
                     self._go_on(session, row, now)
                 row.updated_ms = now
-            stream = stream_of(row)
-        self._version += 1
-        return stream
+            return stream_of(row)
 
     def deleted(self, workspace_id: int) -> builtins.list[Deleted]:
         """The streams that can be brought back, the last deleted first."""
@@ -343,9 +343,7 @@ class Streams:
             row = self._row(session, workspace_id, stream_id)
             session.execute(update(StreamRow).where(StreamRow.id == row.id).values(**values, updated_ms=now))
             session.refresh(row)
-            stream = stream_of(row)
-        self._version += 1
-        return stream
+            return stream_of(row)
 
     def _row(
         self,
