@@ -20,6 +20,7 @@ from tests.owners import NOW
 from cliffwatch.connections import Destination
 from cliffwatch.connections.delivery.decide import LONGEST_RETRY_MS, Reaction, reaction, wait_ms
 from cliffwatch.connections.delivery.filters import Act, Action, Filter
+from cliffwatch.folder import DELIVERIES
 from cliffwatch.ingest import Source
 
 
@@ -207,6 +208,26 @@ def test_what_waits_is_delivered_after_a_restart(tmp_path: Path, metadata_url: s
         side.clock.now += 60_000
         assert step(side)
     assert receiver.taken == ["a", "b"]
+
+
+def test_what_a_process_left_that_does_not_come_back_is_delivered_by_another(
+    side: Side, tmp_path: Path, metadata_url: str, receiver: Receiver
+) -> None:
+    with running(tmp_path / "gone", metadata_url) as gone:
+        source, made = source_with_hook(gone, receiver.url)
+        send(gone, source, "a")
+        assert step(gone)
+        receiver.answers = [503]
+        send(gone, source, "b", "c")
+        assert not step(gone)
+    side.clock.now += 60_000
+    left = tmp_path / "gone" / DELIVERIES
+    side.services.connections.take_over(left)
+    while step(side):
+        pass
+    assert receiver.taken == ["a", "b", "c"]
+    assert outcomes(side, made) == {"delivered": 3, "retried": 2}
+    assert not left.exists()  # nobody takes it over again
 
 
 def test_the_running_forwarder_delivers_by_itself(

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2
 from tests.e2e.conftest import Installation, run_cliffwatch
 
+from cliffwatch.spec import format_time
 from cliffwatch.store import ArchiveQuery, open_store
 
 EVER = 1 << 60
@@ -21,12 +22,14 @@ def processes_of(service: Installation) -> list[int]:
     """The processes that a command with several started, without Python's own helper."""
     parent = service.process.pid
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    found = []
-    for pid in children:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended just now
-            if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text():
-                found.append(int(pid))
-    return found
+    return [int(pid) for pid in children if is_running(int(pid))]
+
+
+def is_running(process: int) -> bool:
+    """Whether it is one of those, and has not ended (one that nobody has heard of yet has no command line)."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return "spawn_main" in Path(f"/proc/{process}/cmdline").read_text()
+    return False
 
 
 @dataclass
@@ -52,15 +55,16 @@ class Deployment:
             if service.process.poll() is None:
                 service.stop()
 
-    def body(self, count: int) -> tuple[bytes, list[str]]:
-        """A batch of new events, and their users."""
+    def body(self, count: int, at_ms: int | None = None) -> tuple[bytes, list[str]]:
+        """A batch of new events, of now or of a time, and their users."""
         users = [f"u-{next(self.numbers)}" for _ in range(count)]
-        batch = [{"type": "track", "event": "Paid", "userId": user, "messageId": user} for user in users]
+        at = {"timestamp": format_time(at_ms)} if at_ms is not None else {}
+        batch = [{"type": "track", "event": "Paid", "userId": user, "messageId": user, **at} for user in users]
         return json.dumps({"writeKey": self.key, "batch": batch}).encode(), users
 
-    def send(self, to: Installation, count: int = 20) -> list[str]:
+    def send(self, to: Installation, count: int = 20, at_ms: int | None = None) -> list[str]:
         """A batch over a connection of its own; the users that were acknowledged."""
-        body, users = self.body(count)
+        body, users = self.body(count, at_ms)
         with contextlib.suppress(httpx2.TransportError):  # the process that had it was killed
             if httpx2.post(f"{to.address}/v1/batch", content=body, timeout=30).status_code == 200:
                 return users

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ import httpx2
 import pytest
 from tests.databases import Backend
 from tests.e2e.conftest import Installation
-from tests.e2e.roles import EVER, Deployment, processes_of
+from tests.e2e.roles import EVER, Deployment, is_running, processes_of
 from tests.owners import EMAIL, PASSWORD, owned
 from tests.servers.stores import Servers
 from tests.test_cli import cliffwatch
@@ -25,10 +26,18 @@ from cliffwatch.clock import system_clock
 from cliffwatch.db import Database
 from cliffwatch.ingest import Sources
 from cliffwatch.jobs import Jobs
-from cliffwatch.store import Aggregate, AggregateQuery, Function, open_store
+from cliffwatch.store import Aggregate, AggregateQuery, Function, PointQuery, open_store
 from cliffwatch.streams import Streams, parse
 
 WaitFor = Callable[..., object]
+MINUTE = 60_000
+EACH_MINUTE = parse(
+    {
+        "spec_type": "track",
+        "events": ["Paid"],
+        "schedule": {"frequency_minutes": 1, "anchor": "00:00", "time_zone": "UTC"},
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +59,9 @@ def doors(deployment: Deployment) -> Installation:
 
 @pytest.fixture(scope="module")
 def pages(deployment: Deployment) -> Installation:
-    """A process that shows pages, in the same data folder."""
-    return deployment.start("--role", "web")
+    """A process that shows pages, in the same data folder, and logs all that it does for machines."""
+    env = {"CLIFFWATCH_LOG_JSON": "true", "CLIFFWATCH_LOG_LEVEL": "debug"}
+    return deployment.start("--role", "web", env=env)
 
 
 class Load:
@@ -96,6 +106,18 @@ def test_a_process_answers_for_its_role_alone(doors: Installation, pages: Instal
     assert ready == [200, 200]
 
 
+def test_the_lines_of_a_log_carry_the_id_of_the_request_that_they_are_about(
+    pages: Installation, wait_for: WaitFor
+) -> None:
+    httpx2.get(f"{pages.address}/sign-in", headers={"X-Request-Id": "trace-7"}, timeout=30)
+
+    def told() -> list[tuple[object, ...]]:
+        lines = [json.loads(line) for line in pages.output if "trace-7" in line]
+        return [(line["event"], line["request_id"], line["route"], line["status"]) for line in lines]
+
+    wait_for(lambda: told() == [("request", "trace-7", "/sign-in", 200)])
+
+
 def test_the_live_view_of_one_process_shows_what_came_in_through_another(
     doors: Installation, pages: Installation, deployment: Deployment
 ) -> None:
@@ -121,14 +143,12 @@ def test_a_stream_that_another_process_makes_measures_the_next_event_and_no_more
     doors: Installation, deployment: Deployment, wait_for: WaitFor
 ) -> None:
     deployment.send(doors)  # the streams of the installation are known by then
-    schedule = {"frequency_minutes": 1, "anchor": "00:00", "time_zone": "UTC"}
-    definition = parse({"spec_type": "track", "events": ["Paid"], "schedule": schedule})
     with (
         contextlib.closing(open_store(deployment.store_url)) as store,
         contextlib.closing(Database(deployment.metadata_url)) as database,
     ):
         streams = Streams(database, store, Jobs(database))
-        stream = streams.create(1, 1, "Payments", definition, system_clock())
+        stream = streams.create(1, 1, "Payments", EACH_MINUTE, system_clock())
         taken = deployment.send(doors) + deployment.send(doors)
 
         def measured() -> int:
@@ -173,6 +193,38 @@ def test_processes_are_renewed_one_by_one_without_an_error_for_whoever_sends(
     wait_for(lambda: deployment.stored() - known == dict.fromkeys(load.acknowledged, 1), 60)
 
 
+def test_late_events_that_a_process_without_work_held_while_the_store_was_away_are_in_the_points(
+    doors: Installation, deployment: Deployment, servers: Servers, wait_for: WaitFor
+) -> None:
+    deployment.start("--role", "worker")
+    now = system_clock()
+    with (
+        contextlib.closing(open_store(deployment.store_url)) as store,
+        contextlib.closing(Database(deployment.metadata_url)) as database,
+    ):
+        streams = Streams(database, store, Jobs(database))
+        stream = streams.create(1, 1, "Late payments", EACH_MINUTE, now)
+
+        def counted(minutes_ago: int) -> float:
+            start = (now // MINUTE - minutes_ago) * MINUTE
+            points = store.read_points(PointQuery(stream.id, start, start + MINUTE, slices=["{}"]))
+            return float(points.value.sum())
+
+        for minutes_ago in (15, 10):  # the window of a stream's first event is no point
+            deployment.send(doors, 3, at_ms=now - minutes_ago * MINUTE)
+        wait_for(lambda: counted(10) == 3, 60)
+        for server in servers.cluster.servers:
+            server.pause()
+        try:
+            users = deployment.send(doors, at_ms=now - 10 * MINUTE)
+            time.sleep(1)
+        finally:
+            for server in servers.cluster.servers:
+                server.go_on()
+        assert len(users) == 20
+        wait_for(lambda: counted(10) == 23, 90)
+
+
 def test_a_stop_answers_what_is_under_way_takes_no_more_and_stores_all_of_it(
     doors: Installation, deployment: Deployment
 ) -> None:
@@ -201,6 +253,19 @@ def _until_refused(port: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("connections were taken for 30 s after SIGTERM")
+
+
+def test_processes_whose_parent_was_killed_drain_and_store_what_they_acknowledged(
+    deployment: Deployment, wait_for: WaitFor
+) -> None:
+    orphans = deployment.start("--role", "ingest", "--workers", "2")
+    children = processes_of(orphans)
+    users = deployment.send(orphans) + deployment.send(orphans)
+    orphans.kill()
+    wait_for(lambda: not any(is_running(child) for child in children), 60)
+    assert len(users) == 40
+    assert set(users) <= set(deployment.stored())
+    _until_refused(int(orphans.address.rpartition(":")[2]))
 
 
 def test_a_store_that_does_not_answer_keeps_no_process_and_another_takes_over_what_it_left(

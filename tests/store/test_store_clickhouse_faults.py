@@ -4,8 +4,10 @@ twice. `bench/scale.py` does the same under load."""
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +17,10 @@ from tests.store.build import COUNT, HOUR, T0, Fact, events, facts
 
 from cliffwatch.errors import InvalidInput, Unavailable
 from cliffwatch.store import AggregateQuery, ArchiveQuery, Position, open_store
+from cliffwatch.store.chunks import EPOCH_MS
 from cliffwatch.store.clickhouse import Address, ClickHouseStore
 from cliffwatch.store.clickhouse.schema import migrate
+from cliffwatch.store.clickhouse.tables import WEEK_MS
 from cliffwatch.store.contract import Person
 from cliffwatch.store.trails import Filled, Trail
 
@@ -65,23 +69,43 @@ def test_a_group_that_is_repeated_after_a_crash_counts_once_however_it_is_cut(st
     assert store.position("journal2") == 35
 
 
-def test_the_tables_can_be_made_again_beside_traffic(store: ClickHouseStore) -> None:
-    store.write(**group(7))  # type: ignore[arg-type]
-    migrate(store._link)
-    assert counted(store, 7) == 20
-
-
-def test_a_column_that_a_newer_version_brings_is_added_and_old_rows_stay(
+def test_a_column_that_a_newer_version_brings_is_added_by_two_processes_at_once_beside_traffic(
     cluster: Cluster, store: ClickHouseStore
 ) -> None:
-    store.write(**group(8))  # type: ignore[arg-type]
-    for shard in (0, 1):
-        cluster.shard(shard)[0].query("ALTER TABLE cliffwatch.points_local DROP COLUMN p_value")
-    migrate(store._link)
-    migrate(store._link)
+    written: list[int] = []
+    over = threading.Event()
+
+    def traffic() -> None:
+        while not over.is_set() or not written:
+            store.write(**group(8, 20 * len(written)))  # type: ignore[arg-type]
+            written.append(20)
+
+    with contextlib.closing(ClickHouseStore.open(cluster.url)) as newer, ThreadPoolExecutor(3) as at_once:
+        for shard in (0, 1):
+            cluster.shard(shard)[0].query("ALTER TABLE cliffwatch.points_local DROP COLUMN p_value")
+        writing = at_once.submit(traffic)
+        for _ in range(2):
+            for made in [at_once.submit(migrate, one._link) for one in (store, newer)]:
+                made.result()
+        over.set()
+        writing.result()
     columns = "SELECT count() FROM system.columns WHERE table = 'points_local' AND name = 'p_value'"
     assert [server.query(columns) for server in cluster.servers] == [[(1,)]] * 4
-    assert counted(store, 8) == 20
+    assert counted(store, 8) == sum(written)
+
+
+def test_whole_weeks_before_the_retention_are_dropped_without_being_read(
+    cluster: Cluster, store: ClickHouseStore
+) -> None:
+    monday = (T0 + EPOCH_MS) // WEEK_MS * WEEK_MS - EPOCH_MS
+    mutations = "SELECT count() FROM system.mutations WHERE table = 'archive_local'"
+    before = [server.query(mutations) for server in cluster.servers]
+    ts = [monday - WEEK_MS + n for n in range(50)] + [monday + n for n in range(50)]
+    store.write(events(ts, list(range(100)), source=11), None)
+    assert store.delete_archive(11, monday) == 50
+    assert [server.query(mutations) for server in cluster.servers] == before
+    held = "SELECT count(), min(ts) FROM cliffwatch.archive WHERE source_id = 11"
+    assert [server.query(held) for server in cluster.servers] == [[(50, monday)]] * 4
 
 
 def test_a_replica_that_is_killed_holds_nothing_up_and_catches_up(cluster: Cluster, store: ClickHouseStore) -> None:

@@ -216,20 +216,20 @@ class Pipeline:
 
     def _guarded(self, job: Job, step: Callable[[Job], None]) -> bool:
         """Do a step of a job; whether it succeeded. What it fails of is kept with the job, which is tried again."""
-        try:
-            with structlog.contextvars.bound_contextvars(job=job.key):
+        with structlog.contextvars.bound_contextvars(job=job.key):
+            try:
                 step(job)
-        except LeaseLost:
-            log.info("job_taken_over", key=job.key)
-        except Exception as error:  # any fault of a step is a cause of failure that people can read, and a retry
-            known = isinstance(error, CliffwatchError)
-            log.warning("job_failed", key=job.key, attempt=job.attempts, error=str(error), exc_info=not known)
-            away = isinstance(error, Unavailable)
-            over = self._jobs.fail(job, str(error) or type(error).__name__, self._clock(), patient=away)
-            if job.kind == RUN:
-                self._runs.failed(job.payload["stream_id"], job.payload["start_ms"], str(error), over=over)
-        else:
-            return True
+            except LeaseLost:
+                log.info("job_taken_over")
+            except Exception as error:  # any fault of a step is a cause of failure that people can read, and a retry
+                known = isinstance(error, CliffwatchError)
+                log.warning("job_failed", attempt=job.attempts, error=str(error), exc_info=not known)
+                away = isinstance(error, Unavailable)
+                over = self._jobs.fail(job, str(error) or type(error).__name__, self._clock(), patient=away)
+                if job.kind == RUN:
+                    self._runs.failed(job.payload["stream_id"], job.payload["start_ms"], str(error), over=over)
+            else:
+                return True
         return False
 
     def _plan_revisions(self, now: int) -> None:
