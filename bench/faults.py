@@ -230,6 +230,12 @@ def faults(cluster: Cluster, net: Network, small: Path, roles: Roles, metadata: 
 
     return [
         Fault("nothing"),
+        Fault("PostgreSQL is killed for 30 s", metadata.die, metadata.start, POSTGRESQL_SECONDS),
+        role("a process that takes events is killed", roles.doors, 1),
+        role("both processes that take events are killed", roles.doors, 2),
+        role("both processes that show pages are killed", roles.pages, 2),
+        workers(1),
+        workers(2),
         Fault("a replica is killed (kill -9), then started", first.kill, lambda: start(first)),
         Fault(
             "a whole shard is killed (kill -9 both), then started",
@@ -242,12 +248,6 @@ def faults(cluster: Cluster, net: Network, small: Path, roles: Roles, metadata: 
         Fault("network: replicas 1 do not reach replicas 2", lambda: wall("add"), lambda: wall("del")),
         Fault("a replica's disk is full", fill, filler.unlink),
         Fault("a replica is frozen (SIGSTOP)", first.pause, first.go_on),
-        Fault("PostgreSQL is killed for 30 s", metadata.die, metadata.start, POSTGRESQL_SECONDS),
-        role("a process that takes events is killed", roles.doors, 1),
-        role("both processes that take events are killed", roles.doors, 2),
-        role("both processes that show pages are killed", roles.pages, 2),
-        workers(1),
-        workers(2),
     ]
 
 
@@ -397,7 +397,11 @@ def suffer(bench: Bench, wanted: list[Fault], seconds: float) -> None:
     )
     reader.start()
     try:
-        suffered = [bench.suffer(fault, seconds) for fault in wanted]
+        suffered: list[Suffered] = []
+        for fault in wanted:
+            suffered.append(bench.suffer(fault, seconds))
+            for one in suffered[-2:-1]:  # by now its runs are done
+                console.print("|", " | ".join(bench.row(one)), "|")
     finally:
         over.set()
         reader.join()

@@ -46,6 +46,7 @@ from cliffwatch.store import (
     open_store,
 )
 from cliffwatch.store.arrow import fact_table
+from cliffwatch.store.clickhouse import ClickHouseStore
 from cliffwatch.store.lists import Lists
 
 GROUP = 20_000
@@ -343,13 +344,53 @@ def nodes(folder: Path, count: int) -> None:
     console.print(table)
 
 
+def spread(folder: Path, count: int) -> None:
+    """The facts of one large stream spread over two shards by message, as the store does it, and all on one shard, as
+    spreading by stream would have it."""
+    table = Table(title=f"One stream of {count:,} facts on two shards (one replica each)")
+    for column in (
+        "spread by",
+        "facts/s",
+        "CPU s per million, busiest server",
+        "question, s",
+        "CPU ms, busiest server",
+    ):
+        table.add_column(column, justify="right")
+    with Cluster(folder / "spread", shards=2, replicas=1) as cluster:
+        each = [Servers([server]) for server in cluster.servers]
+        store = ClickHouseStore.open(cluster.url)
+        for stream, by in ((1, "message"), (2, "stream")):
+            batch = facts(stream, count, 1)
+            batch.stream_id[:] = stream
+            if by == "stream":
+                hashes = facts(stream, 3 * count, 1).message_hash
+                batch.message_hash[:] = hashes[store._shard_of(hashes) == 0][:count]
+            for one in each:
+                one.used()
+            began = time.perf_counter()
+            for start in range(0, count, GROUP):
+                store.write(None, _part(batch, start))
+            pace = count / (time.perf_counter() - began)
+            wrote = max(one.used() for one in each) / count * 1e6
+            ask = partial(store.aggregate, AggregateQuery(stream, EDGES, ASKED, [1]))
+            took = timed(ask, ASKS)
+            asked = max(one.used() for one in each) / ASKS * 1e3
+            table.add_row(by, f"{pace:,.0f}", f"{wrote:.2f}", f"{took:.2f}", f"{asked:.0f}")
+        store.close()
+    console.print(table)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--facts", type=int, default=200_000, help="facts that each process writes")
+    parser.add_argument("--spread", action="store_true", help="only how the facts of one stream are best spread")
     asked = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        spread(folder, 2 * asked.facts)
+        if asked.spread:
+            return
         with Cluster(folder / "cluster") as cluster:
             servers = Servers([*cluster.servers, cluster.zookeeper])
             store = many_at_once(folder, cluster, servers, asked.facts)
