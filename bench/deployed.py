@@ -118,9 +118,17 @@ class Roles:
     def renew(self, role: str, service: Installation) -> None:
         """SIGHUP: new processes before old ones drain; returns when all are new."""
         before = set(processes_of(service))
-        service.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(now := set(processes_of(service))) == len(before) and not now & before, 180, role)
-        self.restarts[role] += len(before)
+
+        def are_renewed() -> bool:
+            return len(now := set(processes_of(service))) == len(before) and not now & before
+
+        for _ in range(4):  # on a machine that is too busy to start one in time, renewing is given up
+            service.process.send_signal(signal.SIGHUP)
+            with contextlib.suppress(SystemExit):
+                wait_until(are_renewed, 180, role)
+                self.restarts[role] += len(before)
+                return
+        raise SystemExit(f"{role} could not be renewed: {''.join(service.output[-20:])}")
 
     def renew_workers(self) -> None:
         for place, worker in enumerate(self.workers):

@@ -162,7 +162,7 @@ def run(deployment: Deployment, house: House, alarms: Alarms, minutes: float, ki
         (read_pages, (port_of(roles.pages), house.session, counts.seen, over)),
         (ring, (alarms, counts, door, over)),
     ]
-    threads = [threading.Thread(target=target, args=arguments) for target, arguments in work]
+    threads = [threading.Thread(target=target, args=arguments, daemon=True) for target, arguments in work]
     for thread in threads:
         thread.start()
     began = time.monotonic()

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from tests.streams.conftest import definition_of
 
 from cliffwatch.db.streams import JobRow, StreamRow
 from cliffwatch.errors import InvalidInput, NotFound
 from cliffwatch.store import AggregateQuery, Function
 from cliffwatch.store.contract import Aggregate
-from cliffwatch.streams import ChangedMeanwhile, Definition, StreamState, version_tag
+from cliffwatch.streams import ChangedMeanwhile, Definition, Streams, StreamState, version_tag
 from cliffwatch.streams.store import KEPT_DELETED_MS
 
 NOW = 1_791_763_200_000
@@ -241,14 +242,23 @@ def test_a_stream_that_was_changed_meanwhile_is_not_deleted(world: Any) -> None:
     assert world.streams.get(world.workspace_id, stream.id).name == "Other"
 
 
-def test_each_change_is_a_new_version(world: Any) -> None:
-    versions = [world.streams.version]
+def test_each_change_of_what_is_projected_is_a_new_version_for_other_processes_too(world: Any) -> None:
+    elsewhere = Streams(world.database, world.store, world.jobs)
     stream = world.create(NOW)
-    for act in (world.streams.pause, world.streams.resume, world.streams.delete):
-        versions.append(world.streams.version)
-        act(world.workspace_id, stream.id, NOW)
-    versions.append(world.streams.version)
-    assert versions == sorted(set(versions))
+    wider = definition_of(dimensions=[{"path": "properties.country"}, {"path": "properties.plan"}])
+    changes = (
+        lambda: world.create(NOW, "Others"),
+        lambda: world.streams.update(world.workspace_id, stream.id, NOW, definition=wider),
+        lambda: world.streams.pause(world.workspace_id, stream.id, NOW),
+        lambda: world.streams.resume(world.workspace_id, stream.id, NOW),
+        lambda: world.streams.delete(world.workspace_id, stream.id, NOW),
+    )
+    for change in changes:
+        elsewhere.refresh()
+        before = elsewhere.version
+        change()
+        elsewhere.refresh()
+        assert elsewhere.version != before
 
 
 def test_facts_ids_are_never_used_twice(world: Any) -> None:
