@@ -15,6 +15,7 @@ from cliffwatch.explain.model import Codes, Floats
 THICK = 10.0  # from this mean on a leaf's median is a better middle than its mean
 RAKES = 3  # rounds of bringing sums to their own past
 BORROWED = 0.5  # windows' worth of history that the parents weigh
+FEW = 0.05  # the quantile of amounts that is taken for that of one event
 FAR = 20.0  # a total's forecast further than this factor from the leaves' own sum is not forced upon them
 
 
@@ -35,8 +36,10 @@ def expected_leaves(codes: Codes, history: Floats, expected_total: float | None 
     if (values >= 0).all():
         squares = (values**2).sum(axis=1)
         seen = np.divide(values.sum(axis=1) ** 2, squares, out=np.zeros_like(mean), where=squares > 0)
-        trust = seen / (seen + BORROWED)
-        own = raked(codes, trust * own + (1 - trust) * independent(codes, mean), own)
+        borrowed = independent(codes, mean)
+        told = np.maximum(seen, windows * borrowed / one_event(values))
+        trust = told / (told + BORROWED)
+        own = raked(codes, trust * own + (1 - trust) * borrowed, own)
     total = float(own.sum())
     if expected_total is None or total == 0 or not 1 / FAR <= expected_total / total <= FAR:
         return own if expected_total != 0 else np.zeros_like(own)
@@ -96,6 +99,16 @@ def middle(history: Floats, mean: Floats, windows: Floats) -> Floats:
     if thick.any():
         own[thick] = np.nanmedian(history[thick], axis=1)
     return own
+
+
+def one_event(values: Floats) -> float:
+    """About the amount of a single event: of all that ever came to a leaf in a window, nearly the least.
+
+    It tells how often something should have come to a leaf. A leaf that stayed empty, or nearly, through windows in
+    which its parents made hundreds of events likely is such a leaf by itself, and borrows nothing.
+    """
+    came = values[values > 0]
+    return float(np.quantile(came, FEW)) if len(came) else 1.0
 
 
 def raked(codes: Codes, level: Floats, own: Floats) -> Floats:
