@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -51,6 +52,8 @@ def test_a_goal_is_added_drawn_changed_deleted_and_brought_back(shop: tuple[Plan
     assert "On today&#39;s pace you land at 3,0" in page
     assert "at least 2,900 in November 2026" in page
     assert 'class="goal-band"' in page
+    assert re.search(r'class="goal-scale[^>]*><span>3[.,\d]+ ?k?</span><span>0</span>', page)
+    assert "target 2,900" in page
     (goal,) = plant.services.goals.list(plant.workspace_id)
     assert "warn_below" in client.get(f"/goals/{goal.id}").text
     client.post(f"/goals/{goal.id}", data=form(stream, name="Orders of November", target="9000"))

@@ -11,7 +11,7 @@ from cliffwatch.explain.document import to_json
 from cliffwatch.explain.expected import expected_leaves, expected_ratio_leaves
 from cliffwatch.explain.model import Cause, Explanation, Kind, Leaves, Limits, Reason
 from cliffwatch.explain.restate import restated
-from cliffwatch.explain.sentence import change, sentence, words_of
+from cliffwatch.explain.sentence import sentence, words_of
 
 __all__ = [
     "Cause",
@@ -20,7 +20,6 @@ __all__ = [
     "Leaves",
     "Limits",
     "Reason",
-    "change",
     "expected_leaves",
     "expected_ratio_leaves",
     "explain",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.explain.cube import Rows
 from cliffwatch.explain.model import Cause, Explanation, Floats, Kind, Leaves, Limits, Reason
 from cliffwatch.explain.search import Deviations, Found, search
-from cliffwatch.explain.thin import counts_of_thin_leaves, thin_search
+from cliffwatch.explain.thin import counts_of_thin_leaves, few_events, thin_search
 
 SAME = 1e-9  # relative difference below which two sums are the same number
 CANCELLED = 0.25  # a total that moved by less than this fraction of its causes' moves is no measure of them
@@ -103,7 +103,8 @@ def explain_sum(leaves: Leaves, limits: Limits, event_size: float | None) -> Exp
     if reason:
         return Explanation((), actual, expected, 0.0 if reason is Reason.NO_CHANGE else 1.0, reason=reason)
     if event_size is not None and min(leaves.actual.min(), leaves.expected.min()) >= 0:
-        look = thinly_looked(leaves, event_size, limits)
+        thin = few_events(np.maximum(leaves.actual, leaves.expected) / event_size)
+        look = (thinly_looked if thin or one_dimension(leaves) else counted_looked)(leaves, event_size, limits)
     else:
         look = looked(leaves, Deviations.of(leaves.actual, leaves.expected), limits)
     change = actual - expected
@@ -231,6 +232,16 @@ def looked(leaves: Leaves, deviations: Deviations, limits: Limits) -> Look:
         deviations = deviations.beyond_level()
         first = found(deviations)
     return Look([f for f in first if f.codes], deviations.residual, evenly)
+
+
+def one_dimension(leaves: Leaves) -> bool:
+    """Whether each leaf is a slice by itself: there is no depth to find, nor are there leaves within it to compare."""
+    return sum(len(vocabulary) > 1 for vocabulary in leaves.values) == 1
+
+
+def counted_looked(leaves: Leaves, event_size: float, limits: Limits) -> Look:
+    """The same for sums of many single events a leaf: the noise is read off the leaves, and is at least of counting."""
+    return looked(leaves, replace(Deviations.of(leaves.actual, leaves.expected), least_count=event_size), limits)
 
 
 def thinly_looked(leaves: Leaves, event_size: float, limits: Limits) -> Look:

@@ -99,7 +99,7 @@ def words_of(within: Slice, names: Mapping[str, str] | None) -> str:
 
 def percent(fraction: float) -> str:
     value = abs(fraction) * 100
-    return f"{value:.0f} %" if value >= 1 else f"{value:.1f} %"
+    return f"{value:,.{0 if value >= 9.95 else 1}f}".removesuffix(".0") + " %"
 
 
 def number(value: float) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from cliffwatch.explain.cube import Cube, Rows
 from cliffwatch.explain.model import Codes, Floats, Limits
+from cliffwatch.explain.noise import estimate
 from cliffwatch.explain.search import Found
 from cliffwatch.explain.settle import ALIKE, STAYED, SURE
 
@@ -24,6 +25,7 @@ FLOOR = 0.02  # events that are to be expected of a leaf that was never seen, ..
 FLOORS = 0.05  # ... but not more of all such leaves than this fraction of what is expected at all
 HALF = 0.5  # the rest moved alike when its factor is at least the slice's to this power
 REST = 0.1  # fraction of what is expected that must have stayed for slices to stand out from an even change
+IN_DOUBT = 2.0  # a noise that is read off L leaves may be larger by this over the root of L
 DOUBT = 2.0  # log odds before any evidence, beyond the cost of naming a slice, that it stayed
 
 
@@ -31,7 +33,12 @@ def counts_of_thin_leaves(actual: Floats, expected: Floats) -> bool:
     """Whether these are whole numbers, few per leaf: then they are counts of events."""
     if not len(actual) or (actual < 0).any() or (expected < 0).any() or (actual != np.rint(actual)).any():
         return False
-    return float(np.median(np.maximum(actual, expected))) < THIN
+    return few_events(np.maximum(actual, expected))
+
+
+def few_events(events: Floats) -> bool:
+    """Whether half of the leaves have few."""
+    return float(np.median(events)) < THIN
 
 
 def thin_search(
@@ -49,25 +56,33 @@ def thin_search(
     events = np.stack([np.maximum(actual / event_size, 0.0), np.maximum(expected / event_size, floor)])
     events = np.vstack([np.ones(len(codes)), events])  # the first column lets a cube forget empty slices
     cost = np.concatenate([np.full(cube.cells(c), math.log(len(cube.cuboids) * cube.cells(c))) for c in cube.cuboids])
-    found = picked(cube, events, cost, limits, even=True)
+    off = off_by(events) if len(dims) == 1 else OFF
+    found = picked(cube, events, cost, limits, off, even=True)
     if found and found[0].codes and rest_moved_alike(cube, events, found[0].rows):
         everything = np.arange(len(codes))
         found = [Found({}, everything, everything, found[0].odds)]
     if found and not found[0].codes:
-        apart = picked(cube, events, cost, limits, even=False)
+        apart = picked(cube, events, cost, limits, off, even=False)
         if stands_out(apart, found[0].odds, events):
             found = apart
     return [Found({dims[d]: code for d, code in f.codes.items()}, f.members, f.rows, f.odds) for f in found]
 
 
-def picked(cube: Cube, events: Floats, cost: Floats, limits: Limits, *, even: bool) -> list[Found]:
+def off_by(events: Floats) -> float:
+    """The fraction by which leaves' forecasts are off, where each leaf is a slice by itself and shows it."""
+    _, actual, expected = events
+    noise = estimate(actual - expected, expected, np.maximum(actual, expected), 1.0)
+    return max(OFF, noise.relative * (1 + IN_DOUBT / math.sqrt(len(actual))))
+
+
+def picked(cube: Cube, events: Floats, cost: Floats, limits: Limits, off: float, *, even: bool) -> list[Found]:
     """The surest slice, then the surest of what is left, and so on; `even` allows the whole to be one of them."""
     sums = cube.sums(events)
     total = cube.number({})
     alive = np.ones(cube.leaves, bool)
     found: list[Found] = []
     for _ in range(limits.max_causes):
-        odds = changed(sums[1], sums[2]) - cost - DOUBT
+        odds = changed(sums[1], sums[2], off) - cost - DOUBT
         if not even:
             odds[total] = -math.inf
         best = int(np.argmax(odds))
@@ -120,9 +135,12 @@ def rest_moved_alike(cube: Cube, events: Floats, rows: Rows) -> bool:
     return True
 
 
-def changed(actual: Floats, expected: Floats) -> Floats:
-    """Log likelihood ratio of a changed level against the expected one; all arrays are events, (M,)."""
-    k = OFF * OFF
+def changed(actual: Floats, expected: Floats, off: float) -> Floats:
+    """Log likelihood ratio of a changed level against the expected one, whose forecast may be off by a fraction.
+
+    All arrays are events, (M,).
+    """
+    k = off * off
     seen = np.maximum(actual, 1e-12)
     wanted = np.maximum(expected, 1e-12)
     value = seen * np.log(seen / wanted) - (seen + 1 / k) * np.log1p(k * (seen - wanted) / (1 + k * wanted))

@@ -132,14 +132,14 @@ def headline(incident: Incident, zone: tzinfo, now: int) -> str:
         since += ", so far"
     if _nothing_to_measure(incident):
         why = _silence_words(incident) or "; nothing arrived to measure"
-        return f"{name} {_have(incident.measure_name)} had no value {since}{why.replace(';', ':', 1)}"
+        return f"{name} {have(incident.measure_name)} had no value {since}{why.replace(';', ':', 1)}"
     usual = rate(incident, incident.expected)
     if incident.actual == 0 and incident.expected > 0:
         verb = "went silent" if incident.kind == "silence" else "stopped"
         return f"{name} {verb}: 0 instead of about {usual} {since}{_silence_words(incident)}"
     if _hardly_any(incident):
         return f"{name} appeared: about {rate(incident, incident.actual)} {since}, where none are usual"
-    return f"{name} {_are(incident.measure_name)} {_size(incident)} {since}"
+    return f"{name} {are(incident.measure_name)} {_size(incident)} {since}"
 
 
 def _silence_words(incident: Incident) -> str:
@@ -251,9 +251,9 @@ def _plural(measure_name: str) -> bool:
     return head.endswith("s") and not head.endswith(("ss", "us", "is"))
 
 
-def _are(measure_name: str) -> str:
+def are(measure_name: str) -> str:
     return "are" if _plural(measure_name) else "is"
 
 
-def _have(measure_name: str) -> str:
+def have(measure_name: str) -> str:
     return "have" if _plural(measure_name) else "has"

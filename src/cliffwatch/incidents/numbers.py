@@ -10,11 +10,13 @@ import math
 from dataclasses import dataclass
 
 from cliffwatch.incidents.goal_words import GOAL, short
-from cliffwatch.incidents.headline import change, duration, loss, quantity, rate
+from cliffwatch.incidents.headline import are, change, duration, have, loss, quantity, rate
 from cliffwatch.incidents.model import Incident
 
 PERCENT = "%"
 """The unit of a ratio of like to like (orders per checkout): 0.952 is read as 95.2 %."""
+SAME = 0.0005
+"""A change by less than this fraction reads as 0 %."""
 _SHARES = tuple((f"ratio({name}(", f"/{name}(") for name in ("count", "users"))
 
 
@@ -91,10 +93,33 @@ def _of_goal(incident: Incident, duration_ms: int) -> Numbers:
 
 def reading(incident: Incident, value: float) -> str:
     """A value of the incident's measure as people read it: "€690", "95.2 %", "no value"."""
-    unit = shown_unit(incident.measure, incident.unit)
+    return written(value, shown_unit(incident.measure, incident.unit))
+
+
+def written(value: float, unit: str | None, digits: int | None = None) -> str:
+    """A number with the unit in which it is read (see `shown_unit`)."""
     if unit == PERCENT and math.isfinite(value):
         return f"{value * 100:,.1f}".removesuffix(".0") + " %"
-    return quantity(value, unit)
+    return quantity(value, unit, digits)
+
+
+def compared(measure_name: str, actual: float, expected: float, unit: str | None) -> str:
+    """A stretch of time against its base line: "Orders are 31 % below expected". NaN means that nothing arrived from
+    which to take a value: an average of nothing is not 0. `unit` is that in which the measure is read."""
+    if math.isnan(actual):
+        usual = "" if math.isnan(expected) else f" where {written(expected, unit, 3)} was expected"
+        return f"{measure_name} {have(measure_name)} no value{usual}: nothing arrived to measure"
+    if math.isnan(expected):
+        return f"{measure_name} came to {written(actual, unit, 3)}, with nothing to compare it with"
+    if actual == expected == 0:
+        return f"{measure_name} {are(measure_name)} as expected"
+    if expected == 0:
+        return f"{measure_name} came to {written(actual, unit, 3)} where nothing was expected"
+    if actual == 0:
+        return f"{measure_name} fell to zero, {written(expected, unit, 3)} expected"
+    relative = (actual - expected) / abs(expected)
+    size = "as expected in total" if abs(relative) < SAME else change(relative)
+    return f"{measure_name} {are(measure_name)} {size}"
 
 
 def shown_unit(measure_key: str, unit: str | None) -> str | None:

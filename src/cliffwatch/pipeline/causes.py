@@ -28,8 +28,8 @@ from cliffwatch.explain import (
     to_json,
     words_of,
 )
-from cliffwatch.explain import change as change_words
 from cliffwatch.explain import sentence as sentence_of
+from cliffwatch.incidents.numbers import compared, shown_unit
 from cliffwatch.pipeline.drivers import Driver, DriverKind, driver_of
 from cliffwatch.pipeline.leaves import Cut, cut_leaves, own_values
 from cliffwatch.pipeline.periods import Base, base_windows
@@ -220,6 +220,6 @@ def to_sentence(
 ) -> str:
     """The answer in one plain sentence; `explanation` may name the causes more fully than the answer's own."""
     measure = stretch.measure.name
-    head = change_words(finite(answer.actual), finite(answer.expected), measure)
+    head = compared(measure, answer.actual, answer.expected, shown_unit(stretch.measure.key, stretch.measure.unit))
     told = explanation or answer.explanation
     return sentence_of(told, measure=measure, names=names, head=head, within=stretch.slice)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from cliffwatch.incidents import headline
 from cliffwatch.incidents.headline import duration, number, percent, with_unit
 from cliffwatch.incidents.numbers import PERCENT, shown_unit
+from cliffwatch.incidents.numbers import written as quantity
 
 __all__ = [
     "PERCENT",
@@ -110,13 +110,6 @@ def compact(value: float, unit: str | None = None) -> str:
             text = f"{scaled:,.{digits}f}".removesuffix(".0") + letter
             return with_unit(text, unit)
     return quantity(value, unit)
-
-
-def quantity(value: float, unit: str | None, digits: int | None = None) -> str:
-    """A number with its unit: `€12,400`, `42 ms`, `95.2 %`."""
-    if unit == PERCENT and math.isfinite(value):
-        return f"{value * 100:,.1f}".removesuffix(".0") + " %"
-    return headline.quantity(value, unit, digits)
 
 
 def signed_percent(share: float) -> str:

@@ -23,7 +23,10 @@ REPEATS = {
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Paths within WIDTH x HEIGHT: what came, what is expected with its range, and the target's height."""
+    """Paths within WIDTH x HEIGHT: what came, what is expected with its range, and the target's height.
+
+    `top`, `bottom` and `aim` are the values at the upper and the lower edge and of the target, as people read them.
+    """
 
     came: str
     expected: str
@@ -31,6 +34,10 @@ class Picture:
     target: float
     now: float  # where what came ends
     label: str
+    top: str
+    bottom: str
+    aim: str
+    period: str
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -115,6 +122,10 @@ def picture(given: GoalGiven, pace: Pace, unit: str | None) -> Picture:
         y(given.target),
         here[0],
         label,
+        short(high, unit),
+        short(low, unit),
+        short(given.target, unit),
+        pace.span.name,
     )
 
 
