@@ -15,7 +15,7 @@ def test_a_stretch_without_any_leaf_is_raked_to_nothing() -> None:
 def test_a_leaf_that_stayed_empty_where_its_parents_made_many_events_likely_is_expected_to_stay_so() -> None:
     codes = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.int32)
     history = np.array([[400.0], [400.0], [400.0], [0.0]]) * np.ones((4, 6))
-    expected = expected_leaves(codes, history)
+    expected = expected_leaves(codes, history, event=1.0)
     assert expected[3] < 1
     assert abs(expected[:3] - 400).max() < 1
 

@@ -19,13 +19,16 @@ FEW = 0.05  # the quantile of amounts that is taken for that of one event
 FAR = 20.0  # a total's forecast further than this factor from the leaves' own sum is not forced upon them
 
 
-def expected_leaves(codes: Codes, history: Floats, expected_total: float | None = None) -> Floats:
+def expected_leaves(
+    codes: Codes, history: Floats, expected_total: float | None = None, *, event: float | None = None
+) -> Floats:
     """Expected value (L,) of each leaf of an additive measure.
 
     `codes` is (L, D), the leaves of now and of the past together; `history` is (L, H): each leaf's value in H
     comparable windows, 0 where the leaf was absent, NaN where the window does not count. A value that is new has an
     expectation of 0, one that vanished keeps its own. The result sums to `expected_total` where that is given and
-    is of the history's sign. A metric whose history is all zero is expected to stay at zero.
+    is of the history's sign. `event` is the mean amount of one event, where it is known. A metric whose history is
+    all zero is expected to stay at zero.
     """
     check(codes, history)
     counted = np.isfinite(history)
@@ -37,7 +40,7 @@ def expected_leaves(codes: Codes, history: Floats, expected_total: float | None 
         squares = (values**2).sum(axis=1)
         seen = np.divide(values.sum(axis=1) ** 2, squares, out=np.zeros_like(mean), where=squares > 0)
         borrowed = independent(codes, mean)
-        told = np.maximum(seen, windows * borrowed / one_event(values))
+        told = np.maximum(seen, windows * borrowed / (event or one_event(values)))
         trust = told / (told + BORROWED)
         own = raked(codes, trust * own + (1 - trust) * borrowed, own)
     total = float(own.sum())
@@ -102,10 +105,10 @@ def middle(history: Floats, mean: Floats, windows: Floats) -> Floats:
 
 
 def one_event(values: Floats) -> float:
-    """About the amount of a single event: of all that ever came to a leaf in a window, nearly the least.
+    """About the amount of a single event, where it is not known: nearly the least that ever came to a leaf in a window.
 
-    It tells how often something should have come to a leaf. A leaf that stayed empty, or nearly, through windows in
-    which its parents made hundreds of events likely is such a leaf by itself, and borrows nothing.
+    It tells how often something should have come to a leaf. One that stayed empty, or nearly, through windows in which
+    its parents made hundreds of events likely is such a leaf by itself, and borrows nothing.
     """
     came = values[values > 0]
     return float(np.quantile(came, FEW)) if len(came) else 1.0

@@ -124,7 +124,10 @@ def explain_cut(measure: Measure, driver: Driver, cut: Cut, expected: float, act
     """The slices that explain the leaves. `expected` and `actual` are the measure's own values, NaN = unknown."""
     if not driver.rate:
         total = expected_total(driver, cut, expected, actual)
-        leaves = Leaves(cut.dimensions, cut.codes, cut.values, cut.now, expected_leaves(cut.codes, cut.past, total))
+        amount, events = float(cut.past.sum()), float(cut.past_weight.sum())
+        event = amount / events if amount > 0 and events > 0 else None
+        wanted = expected_leaves(cut.codes, cut.past, total, event=event)
+        leaves = Leaves(cut.dimensions, cut.codes, cut.values, cut.now, wanted)
         return explain(leaves, limits=NAMED, event_size=event_size(measure, cut))
     value = expected if driver.kind is DriverKind.OWN and math.isfinite(expected) else None
     wanted, weights = expected_ratio_leaves(cut.codes, cut.past, cut.past_weight, None, value)
