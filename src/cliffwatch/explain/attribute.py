@@ -24,6 +24,7 @@ SAME = 1e-9  # relative difference below which two sums are the same number
 CANCELLED = 0.25  # a total that moved by less than this fraction of its causes' moves is no measure of them
 MATTERS = 0.05  # fraction of a ratio's change from which on a change of mix is worth naming
 MIX_LOOK = 0.1  # fraction of a ratio's change from which on the mix is looked into
+MANY = 16  # leaves from which on their noise can be read off them
 RATE_WINDOWS = 4  # an expected rate comes from about so many windows' worth of events
 
 
@@ -103,7 +104,7 @@ def explain_sum(leaves: Leaves, limits: Limits, event_size: float | None) -> Exp
     if reason:
         return Explanation((), actual, expected, 0.0 if reason is Reason.NO_CHANGE else 1.0, reason=reason)
     if event_size is not None and min(leaves.actual.min(), leaves.expected.min()) >= 0:
-        thin = few_events(np.maximum(leaves.actual, leaves.expected) / event_size)
+        thin = len(leaves.actual) < MANY or few_events(np.maximum(leaves.actual, leaves.expected) / event_size)
         look = (thinly_looked if thin or one_dimension(leaves) else counted_looked)(leaves, event_size, limits)
     else:
         look = looked(leaves, Deviations.of(leaves.actual, leaves.expected), limits)
