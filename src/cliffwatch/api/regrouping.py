@@ -96,7 +96,7 @@ def router(services: Services) -> APIRouter:
         incident = services.incidents.get(who.workspace.id, number)
         url = f"{services.settings.effective_base_url.rstrip('/')}/incidents/{number}"
         zone, now = ZoneInfo(who.workspace.time_zone), services.clock()
-        text = incident_markdown(services.incidents, services.around, incident, zone, now, url)
+        text = incident_markdown(services.incidents, services.around.look(incident), incident, zone, now, url)
         named = {"content-disposition": f'attachment; filename="{file_name(incident)}"'}
         return Response(text, media_type="text/markdown; charset=utf-8", headers=named)
 

@@ -21,7 +21,7 @@ from cliffwatch.guidance import Guidance
 from cliffwatch.incidents import Incident, Incidents
 from cliffwatch.incidents.goal_words import GOAL
 from cliffwatch.ingest import Arrivals, Catalogue
-from cliffwatch.pipeline.leaves import own_values
+from cliffwatch.pipeline.leaves import events_and_people
 from cliffwatch.pipeline.near import Near, NearKind, of_annotation, of_anomaly, ranked
 from cliffwatch.pipeline.periods import base_windows
 from cliffwatch.spec.verdict import Verdict as MessageVerdict
@@ -100,12 +100,10 @@ class Around:
         span = self._store.fact_span(stream.facts_id)
         since = span[0] if span else stretch.end_ms
         past = base_windows(stream.definition.schedule, stretch, since)
-        counted = {
-            kind: own_values(self._store, stream, Measure(kind, event=measure.event), incident.slice, stretch, past)
-            for kind in (Aggregation.COUNT, Aggregation.USERS)
-        }
-        pairs = {kind: Pair(float(v[0]), float(np.median(v[1:]))) for kind, v in counted.items() if len(v) > 1}
-        own = pairs.get(Aggregation.COUNT) or Pair(incident.actual, incident.expected)
+        own, users = Pair(incident.actual, incident.expected), None
+        if past:
+            counted = events_and_people(self._store, stream, measure.event, incident.slice, stretch, past)
+            own, users = (Pair(float(row[0]), float(np.median(row[1:]))) for row in counted)
         siblings, risen = self._siblings(incident, stream, measure, streams, stretch)
         causes = [
             (make_slice(dict(cause["slice"])), float(cause.get("share") or 0.0), left_of(cause))
@@ -114,7 +112,7 @@ class Around:
         paths = [dimension.path.rsplit(".", 1)[-1].lower() for dimension in stream.definition.dimensions]
         return Signs(
             own=own,
-            users=pairs.get(Aggregation.USERS),
+            users=users,
             source=self._arrived(stream.source_id, stretch, past),
             rejected=self._rejected(stream.source_id, stretch),
             siblings=siblings,

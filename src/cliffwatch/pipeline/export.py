@@ -6,13 +6,13 @@ from datetime import tzinfo
 
 from cliffwatch.incidents import Incident, Incidents
 from cliffwatch.incidents.markdown import markdown
-from cliffwatch.pipeline.around import Around
+from cliffwatch.pipeline.around import Surroundings
 
 
 def incident_markdown(
-    incidents: Incidents, around: Around, incident: Incident, zone: tzinfo, now: int, url: str
+    incidents: Incidents, around: Surroundings, incident: Incident, zone: tzinfo, now: int, url: str
 ) -> str:
-    """The incident in Markdown, with what fits best in time and slice."""
+    """The incident in Markdown, with what fits best in time and slice of what was found around it."""
     return markdown(
         incident,
         incidents.anomalies(incident.id),
@@ -20,5 +20,5 @@ def incident_markdown(
         zone=zone,
         now=now,
         url=url,
-        near=[one.text for one in around.look(incident).near],
+        near=[one.text for one in around.near],
     )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cliffwatch.pipeline.drivers import Driver, DriverKind
-from cliffwatch.store import AggregateQuery, AggregateTable, Coded, EventStore
+from cliffwatch.store import Aggregate, AggregateQuery, AggregateTable, Coded, EventStore
 from cliffwatch.streams.aggregate import columns_of
 from cliffwatch.streams.model import Aggregation, Definition, Measure, Slice, Stream, Window
 
@@ -122,18 +122,42 @@ def own_values(
     """
     columns = columns_of(stream.definition, measure)
     asked = [columns.first] if columns.second is None else [columns.first, columns.second]
+    found = totals(store, stream, asked, slice_, now, past)
     adds_up = measure.aggregation.additive or measure.aggregation is Aggregation.USERS
-    found = np.full(1 + len(past), 0.0 if adds_up else np.nan)
+    if columns.divides:
+        rate: Floats = np.divide(found[0], found[1], out=np.full_like(found[0], np.nan), where=found[1] != 0)
+        return rate
+    return lengthened(np.nan_to_num(found[0]), now, past) if adds_up else found[0]
+
+
+def events_and_people(
+    store: EventStore, stream: Stream, event: str | None, slice_: Slice, now: Window, past: Sequence[Window]
+) -> Floats:
+    """How many events there were in a slice, and how many people did them: (2, 1 + H), at the length of now."""
+    kinds = (Aggregation.COUNT, Aggregation.USERS)
+    asked = [columns_of(stream.definition, Measure(kind, event=event)).first for kind in kinds]
+    return lengthened(np.nan_to_num(totals(store, stream, asked, slice_, now, past)), now, past)
+
+
+def totals(
+    store: EventStore, stream: Stream, asked: Sequence[Aggregate], slice_: Slice, now: Window, past: Sequence[Window]
+) -> Floats:
+    """(K, 1 + H): each of the K columns within a slice, now and in each past period; NaN where there was nothing."""
+    found = np.full((len(asked), 1 + len(past)), np.nan)
+    where = places(stream.definition, slice_)
     for i, period in enumerate((now, *past)):
         edges = [period.start_ms, period.end_ms]
-        table = store.aggregate(AggregateQuery(stream.facts_id, edges, asked, (), places(stream.definition, slice_)))
+        table = store.aggregate(AggregateQuery(stream.facts_id, edges, list(asked), (), where))
         if len(table.window):
-            first = float(table.values[0][0])
-            weight = float(table.values[1][0]) if len(asked) > 1 else 1.0
-            value = (first / weight if weight else np.nan) if columns.divides else first
-            scale = (now.end_ms - now.start_ms) / (period.end_ms - period.start_ms) if adds_up else 1.0
-            found[i] = value * scale
+            found[:, i] = [float(values[0]) for values in table.values]
     return found
+
+
+def lengthened(amounts: Floats, now: Window, past: Sequence[Window]) -> Floats:
+    """Amounts (..., 1 + H) of periods brought to the length of now."""
+    length = now.end_ms - now.start_ms
+    scaled: Floats = amounts * np.array([length / (period.end_ms - period.start_ms) for period in (now, *past)])
+    return scaled
 
 
 def _event_bound(measure: Measure) -> bool:

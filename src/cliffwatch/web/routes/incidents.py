@@ -180,7 +180,7 @@ def incident_page(visit: Reading, number: int) -> Response:
         parts=moved_view.parts(incident, services.incidents.anomalies(incident.id)),
         others=moved_view.others(incident, services.incidents.list(visit.workspace_id, limit=MOST_OTHERS)),
         shares=len([one for one in services.shares.list(visit.workspace_id, number) if one.works(visit.now)]),
-        markdown=incident_markdown(services.incidents, services.around, incident, visit.zone, visit.now, address),
+        markdown=incident_markdown(services.incidents, around, incident, visit.zone, visit.now, address),
         link=address,
     )
 
@@ -305,7 +305,9 @@ def export(visit: Reading, number: int) -> Response:
     """The incident as a Markdown file."""
     incident = visit.services.incidents.get(visit.workspace_id, number)
     url = f"{visit.address}/incidents/{number}"
-    text = incident_markdown(visit.services.incidents, visit.services.around, incident, visit.zone, visit.now, url)
+    text = incident_markdown(
+        visit.services.incidents, visit.services.around.look(incident), incident, visit.zone, visit.now, url
+    )
     named = {"content-disposition": f'attachment; filename="{file_name(incident)}"'}
     return Response(text, media_type="text/markdown; charset=utf-8", headers=named)
 
