@@ -1,6 +1,6 @@
 """Minutes of inputs that nobody thought of, for everything that reads what strangers and members write.
 
-    python bench/fuzz.py [--seconds 60] [--seed 1] [TARGET ...]
+    PYTHONPATH=. python bench/fuzz.py [--seconds 60] [--seed 1] [TARGET ...]
 
 Each target is a property test of the suite, which makes a hundred or so inputs there and is driven here by bytes for as
 long as it is given: by random ones, and by changing those that got far before. A row is a target; an input that breaks

@@ -288,13 +288,21 @@ def company(world: World) -> None:
     """Another incident beside the home's first, and a second series in that one: to merge, and to split."""
     home = world.home
     dip(world.services, home.owner, home.stream, T0 + 400 * HOUR)
+    second_series(world, home)
+
+
+def second_series(world: World, place: Place) -> int:
+    """Let a place's first incident consist of two; the second's id."""
     with world.services.database.write() as session:
-        first = session.scalars(select(AnomalyRow).where(AnomalyRow.workspace_id == home.id).order_by(AnomalyRow.id))
-        told = first.first()
-        assert told is not None
+        first = session.scalars(
+            select(AnomalyRow).where(AnomalyRow.workspace_id == place.id).order_by(AnomalyRow.id)
+        ).first()
+        assert first is not None
         columns = [column.name for column in AnomalyRow.__table__.c if column.name not in ("id", "slice")]
-        same = {name: getattr(told, name) for name in columns}
-        session.add(AnomalyRow(**same, slice='{"properties.country":"DE"}'))
+        made = AnomalyRow(**{name: getattr(first, name) for name in columns}, slice='{"properties.country":"DE"}')
+        session.add(made)
+        session.flush()
+        return made.id
 
 
 def points(stream_id: int) -> PointBatch:

@@ -47,6 +47,13 @@ def test_a_token_connects_the_source_that_is_chosen(pair: Pair, wait_for: Callab
     assert "Successes 1" in text
 
 
+def test_connecting_leaves_a_line_in_the_audit_log_with_what_was_made(pair: Pair) -> None:
+    choose(pair, show_sources(pair, pair.asked.token()), pair.source.id)
+    line = pair.asking.services.accounts.audit_log(pair.asking.workspace)[0]
+    assert (line.action, line.detail["before"]) == ("connection.create", {})
+    assert line.detail["after"]
+
+
 def test_disconnecting_deletes_the_destination_over_there(pair: Pair) -> None:
     choose(pair, show_sources(pair, pair.asked.token()), pair.source.id)
     assert pair.asking.post("/connections/1/disconnect", {}).headers["location"] == "/integrations"
