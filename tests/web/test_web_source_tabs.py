@@ -471,6 +471,12 @@ def test_a_made_key_is_shown_once_and_opens_the_source(house: House, source: Sou
 # --- catalogue
 
 
+def test_an_event_of_the_catalogue_says_when_it_was_first_and_last_seen(house: House, source: Source) -> None:
+    send(house, source, TRACK)
+    page = house.client().get(f"/sources/{source.id}?tab=catalogue").text
+    assert re.search(r"First seen <time [^>]*>[^<]+</time>, last seen <time [^>]*>[^<]+</time>", page)
+
+
 def test_what_counts_all_other_names_is_offered_to_no_stream(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue_module, "NAMES_PER_SOURCE", 1)
     assert house.owner is not None

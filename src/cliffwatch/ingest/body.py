@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from cliffwatch.errors import InvalidInput
-from cliffwatch.spec.accept import BATCH_LIMIT, MESSAGE_LIMIT
+from cliffwatch.spec.accept import BATCH_COUNT_LIMIT, BATCH_LIMIT, MESSAGE_LIMIT
 from cliffwatch.spec.decode import decode_json
 from cliffwatch.spec.verdict import Verdict
 
@@ -183,7 +183,7 @@ def outline(data: bytes) -> Outline:
         return Outline(data, _text(seen.writeKey), False)
     oversized = len(data) > MESSAGE_LIMIT and max(map(_size, seen.batch), default=0) > MESSAGE_LIMIT
     # A batch is of one source: where it does not say so itself, the first message that names a key says it for all.
-    key = _text(seen.writeKey) or next(filter(None, map(_key_of, seen.batch)), "")
+    key = _text(seen.writeKey) or next(filter(None, map(_key_of, seen.batch[:BATCH_COUNT_LIMIT])), "")
     return Outline(data, key, oversized)
 
 
