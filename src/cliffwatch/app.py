@@ -174,7 +174,7 @@ def build_services(
     jobs, incidents, channels = Jobs(database), Incidents(database), Channels(database, apprise=settings.apprise)
     monitors, goals = Monitors(database), Goals(database)
     streams, guidance = Streams(database, store, jobs), Guidance(database)
-    labels = EngageLabels(database, store.trails)
+    labels = EngageLabels(database, store.trails, clock)
     projector = StreamProjector(streams, labels)
     private = settings.allow_private_urls
     outgoing = Outgoing(own / DELIVERIES, database, clock, allow_private=private)

@@ -13,9 +13,9 @@ from tests.owners import owned
 
 
 @contextmanager
-def opened(folder: Path, backend: Backend) -> Iterator[House]:
-    """A house in this folder."""
-    house = House.open(folder, metadata_url=backend.copy(owned, folder))
+def opened(folder: Path, backend: Backend, store: str = "") -> Iterator[House]:
+    """A house in this folder; its events too, unless another store is named."""
+    house = House.open(folder, metadata_url=backend.copy(owned, folder), store=store)
     yield house
     house.close()
 
@@ -24,3 +24,11 @@ def opened(folder: Path, backend: Backend) -> Iterator[House]:
 def house(tmp_path: Path, backend: Backend) -> Iterator[House]:
     with opened(tmp_path, backend) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, sqlite: Backend) -> Iterator[House]:
+    """One shop for the tests of a file that need no other engine; ann bought before anything was computed."""
+    with opened(tmp_path_factory.mktemp("shop"), sqlite) as house:
+        house.ordered("ann")
+        yield house

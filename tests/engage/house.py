@@ -17,7 +17,7 @@ from cliffwatch.services import Services
 from cliffwatch.settings import Settings
 from cliffwatch.store import ArchiveQuery
 
-HOUR, DAY = 3_600_000, 86_400_000
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
 
 class HandClock:
@@ -38,10 +38,12 @@ class House:
     sent: int = 0
 
     @classmethod
-    def open(cls, folder: Path, now: int = NOW, metadata_url: str = "") -> House:
-        """The metadata database has its owner; it is the folder's, unless another is named."""
+    def open(cls, folder: Path, now: int = NOW, metadata_url: str = "", store: str = "") -> House:
+        """The metadata database has its owner; it and the event store are the folder's, unless others are named."""
         clock = HandClock(now)
-        settings = Settings(data_dir=folder, log_level="error", allow_private_urls=True, metadata_url=metadata_url)
+        settings = Settings(
+            data_dir=folder, log_level="error", allow_private_urls=True, metadata_url=metadata_url, store=store
+        )
         application = Application.open(settings, clock=clock)
         application.services.ingest.start()
         return cls(application, clock, 1)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.databases import Backend
-from tests.engage.conftest import opened
 from tests.engage.house import DAY, HOUR, House
-from tests.engage.test_engage_measured import measured
+from tests.engage.test_engage_measured import filled_in, measured
 
 from cliffwatch.engage import Computation
 from cliffwatch.errors import Conflict
@@ -56,20 +53,10 @@ class Views:
         """The same of a stream that is made now and filled in from the archive."""
         assert self.stream is not None
         house = self.house
-        again = house.services.streams.clone(house.workspace, self.stream.id, "Again", house.clock.now)
-        while house.services.pipeline.work():
-            pass
+        again = filled_in(house, self.stream)
         found = measured(house, again, EVENTS)
         house.services.streams.delete(house.workspace, again.id, house.clock.now)
         return found
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, sqlite: Backend) -> Iterator[House]:
-    """One shop for the tests that need no other engine; ann bought before anything was computed."""
-    with opened(tmp_path_factory.mktemp("shop"), sqlite) as house:
-        house.ordered("ann")
-        yield house
 
 
 @pytest.fixture(scope="module")

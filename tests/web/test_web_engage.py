@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import itertools
+import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -61,11 +64,82 @@ def test_a_query_that_says_more_than_the_form_is_left_to_the_text(query: str) ->
     assert form.decompose(parse_audience(query)) is None
 
 
-def test_a_computed_trait_comes_back_from_the_form_the_same() -> None:
-    definition = parse_trait("event('A').where(property('x') = 'y').within(30 days).sum(property('total'))")
-    parts = form.decompose(definition)
-    assert parts is not None
-    assert form.compose_trait(parts[0][0]) == definition
+BOUGHT = ((5, "b"), (7, "a"), (3, "b"), (6, "b"), (9, "a"), (4, "c"))
+"""(total, brand) of what somebody bought, in order; the traits below count those of at least 4."""
+KINDS: dict[str, tuple[str, Any]] = {
+    "count": ("", 5),
+    "sum": ("total", 31),
+    "avg": ("total", 6.2),
+    "min": ("total", 4),
+    "max": ("total", 9),
+    "mode": ("brand", "a"),  # twice, as b, which comes later in the alphabet
+    "first": ("brand", "b"),
+    "last": ("brand", "c"),
+    "unique": ("brand", ["a", "b", "c"]),
+    "unique_count": ("brand", 3),
+}
+
+
+def _row(reducer: str) -> dict[str, str]:
+    typed = {"event": "Brand Bought", "days": "30", "path": "total", "operator": ">=", "value": "4"}
+    return {**typed, "reducer": reducer, "of": KINDS[reducer][0]}
+
+
+@pytest.fixture(scope="module")
+def traits(house: House) -> Iterator[dict[str, int]]:
+    """Reducer -> the trait that was built and saved by the form with it, and is computed."""
+    bodies = [
+        {
+            "type": "track",
+            "event": "Brand Bought",
+            "userId": "brand-buyer",
+            "messageId": f"brand-{hour}",
+            "timestamp": f"2026-11-24T0{hour}:00:00Z",
+            "properties": {"total": total, "brand": brand},
+        }
+        for hour, (total, brand) in enumerate(BOUGHT)
+    ]
+    house.services.ingest.take(house.source.id, [json.dumps(body).encode() for body in bodies])
+    assert house.services.ingest.wait_absorbed(60)
+    client, made = house.client(), {}
+    for reducer in KINDS:
+        built = client.post("/audiences/new/build", data={"kind": "trait", **_row(reducer)}).text
+        written = re.search(r"<textarea[^>]*>(.*?)</textarea>", built, re.DOTALL)
+        assert written is not None
+        typed = {"kind": "trait", "name": f"Brands {reducer}", "query": html.unescape(written[1])}
+        saved = client.post("/audiences", data=typed)
+        found = re.search(r"/audiences/(\d+)", saved.headers["location"])
+        assert found is not None
+        made[reducer] = int(found[1])
+    engage, workspace = house.services.engage, house.owner.workspace.id
+    deadline = time.monotonic() + 60
+    while any(engage.computations.get(workspace, one).computed_ms is None for one in made.values()):
+        assert time.monotonic() < deadline
+        engage.compute()
+    yield made
+    for one in made.values():
+        engage.delete(workspace, one, NOW)
+
+
+@pytest.mark.parametrize("reducer", KINDS)
+def test_each_kind_of_trait_that_the_form_builds_has_the_value_counted_by_hand(
+    house: House, traits: dict[str, int], reducer: str
+) -> None:
+    one = house.services.engage.computations.get(house.owner.workspace.id, traits[reducer])
+    assert {member.label: member.value for member in house.services.engage.members(one)} == {
+        "brand-buyer": KINDS[reducer][1]
+    }
+
+
+@pytest.mark.parametrize("reducer", KINDS)
+def test_each_kind_of_trait_comes_back_from_the_form_as_it_was_built(
+    house: House, traits: dict[str, int], reducer: str
+) -> None:
+    one = house.services.engage.computations.get(house.owner.workspace.id, traits[reducer])
+    assert form.decompose(parse_trait(one.query)) == ([form.Row(**_row(reducer))], "all")
+    page = house.client().get(f"/audiences/{one.id}/edit").text
+    assert f'<option value="{reducer}" selected>' in page
+    assert 'value="Brand Bought"' in page
 
 
 @pytest.mark.browser

@@ -21,6 +21,7 @@ class EngageSpaceRow(Base):
     pass_number: Mapped[int] = mapped_column(BigInteger)
     lease_until_ms: Mapped[Ms]
     fence: Mapped[int] = mapped_column(Integer)
+    learn_ms: Mapped[OptionalMs]  # when ids are to be learnt though nothing is due: messages of audiences came in
 
 
 class EngageTrailRow(Base):

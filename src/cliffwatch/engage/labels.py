@@ -18,13 +18,15 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from cliffwatch.clock import Clock, system_clock
 from cliffwatch.db import Database
 from cliffwatch.db.engage import ComputationBlockRow, ComputationChangeRow, ComputationRow
 from cliffwatch.engage.blocks import BLOCK, unpack_mask, unpack_values
-from cliffwatch.engage.store import CURRENT
+from cliffwatch.engage.received import Received
+from cliffwatch.engage.store import CURRENT, LEARN_MS, Computations
 from cliffwatch.spec.paths import as_dimension
 from cliffwatch.store.trails import Trails
-from cliffwatch.streams.labels import Who
+from cliffwatch.streams.labels import Named, Who
 
 NOBODY = -1
 _AT_ONCE = 5_000
@@ -35,9 +37,13 @@ _BLOCKS = 64
 class EngageLabels:
     """The labels of an installation."""
 
-    def __init__(self, database: Database, trails: Trails) -> None:
+    def __init__(self, database: Database, trails: Trails, clock: Clock = system_clock) -> None:
         self._database = database
         self._trails = trails
+        self._received = Received(trails)
+        self._computations = Computations(database)
+        self._clock = clock
+        self._asked_ms: dict[int, int] = {}
 
     def read(self, workspace_id: int, keys: Sequence[str], who: Who) -> Sequence[Sequence[str]]:
         people = self._people(workspace_id, who)
@@ -48,6 +54,13 @@ class EngageLabels:
             return [
                 _column(session, known[key], people, who.ts_ms) if key in known else [""] * len(people) for key in keys
             ]
+
+    def actors(self, workspace_id: int, messages: Sequence[Named]) -> Sequence[int]:
+        now = self._clock()
+        if abs(now - self._asked_ms.get(workspace_id, -LEARN_MS)) >= LEARN_MS:
+            self._computations.learn_soon(workspace_id, now)
+            self._asked_ms[workspace_id] = now
+        return self._received.actors(workspace_id, messages)
 
     def _people(self, workspace_id: int, who: Who) -> list[int]:
         """The person of each event: by its user id, else its anonymous id."""

@@ -75,7 +75,7 @@ class Passes:
         self._clock = clock
 
     def run(self, workspace_id: int) -> bool:
-        """One pass over what is due; False when another process is at it, or nothing is due."""
+        """One pass over what is due, if only learning who is who; False when another process is at it."""
         now = self._clock()
         fence = self._computations.claim(workspace_id, now, LEASE_MS)
         if fence is None:
@@ -83,8 +83,7 @@ class Passes:
         try:
             active = [one for one in self._computations.list(workspace_id) if one.enabled]
             due = [one for one in active if one.next_due_ms <= now]
-            if due:
-                self._evaluate_all(workspace_id, fence, active, due, now)
+            self._evaluate_all(workspace_id, fence, active, due, now)
             self._computations.renew(workspace_id, fence, 0)
         except LeaseLost:
             log.info("engage_pass_taken_over", workspace=workspace_id)
@@ -104,7 +103,7 @@ class Passes:
 
         by_name = self._sources_of(workspace_id)
         layout = self._spaces.bring_up(
-            workspace_id, fence, sorted(set(by_name.values())), list(definitions.values()), keys, report
+            workspace_id, fence, sorted(set(by_name.values())), list(definitions.values()), keys, report, now
         )
         universes: dict[bool, Mask] = {}
         referring = {one.id: keys & set(traits(definitions[one.id])) for one in due}
@@ -140,6 +139,7 @@ class Passes:
             [*definitions, *(definition_of(one.kind, one.query) for one in active)],
             {one.key for one in active},
             reported,
+            now,
         )
         universe = self._universe(workspace_id, anonymous=anonymous)
         return Evaluator(self._trails, Planner(layout.trails, now, by_name), universe, self._known(active))

@@ -17,6 +17,7 @@ from cliffwatch.engage.language.model import And, Definition, Not, Or, Reduce, c
 from cliffwatch.engage.model import DEFAULT_EVERY_MINUTES, Computation, ComputationKind, Mode, Sync, Told
 from cliffwatch.engage.passes import LEASE_MS, Passes
 from cliffwatch.engage.plan import edges
+from cliffwatch.engage.retention import tidy
 from cliffwatch.engage.sender import Sender
 from cliffwatch.engage.sizes import Sizes
 from cliffwatch.engage.space import Spaces
@@ -97,6 +98,7 @@ class Engage:
         clock: Clock,
         allow_private: bool,
     ) -> None:
+        self._database = database
         self._store = store
         self._sources = sources
         self._streams = streams
@@ -123,7 +125,7 @@ class Engage:
         now = self._clock()
         if abs(now - self._tidied_ms) > TIDY_MS:
             self._tidied_ms = now
-            self.computations.tidy(now)
+            tidy(self._database, now)
         done = [self.passes.run(workspace_id) for workspace_id in self.computations.workspaces_due(now)]
         self.sizes.tell(now)
         return any(done)

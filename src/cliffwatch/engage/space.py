@@ -56,6 +56,7 @@ class Spaces:
         definitions: Sequence[Definition],
         computed: Collection[str],
         report: Report,
+        now: int,
     ) -> Layout:
         """Fill in what arrived since the last time, and whole trails that are new. Raises LeaseLost, Unavailable."""
         with self._database.write() as session:
@@ -85,6 +86,8 @@ class Spaces:
         with self._database.write() as session:
             space = held(session, workspace_id, fence)
             space.identified_ms, space.pass_number = end, number
+            if space.learn_ms is not None and space.learn_ms <= now:
+                space.learn_ms = None
             kept = [trail.id for trail in trails.values()]
             of = (EngageTrailRow.workspace_id == workspace_id, EngageTrailRow.id.in_(kept))
             session.execute(update(EngageTrailRow).where(*of).values(filled_ms=end, ready=True))

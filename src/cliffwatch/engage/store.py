@@ -30,10 +30,9 @@ from cliffwatch.jobs import LeaseLost
 from cliffwatch.names import checked
 from cliffwatch.spec.fql_functions import FUNCTIONS
 
+LEARN_MS = 60_000
 CURRENT = 0
 """The sync id of blocks that say what is so now."""
-UNDO_MS = 7 * 86_400_000
-"""How long a deleted computation can be brought back."""
 MAX_EVERY_MINUTES = 7 * 1440
 _AT_ONCE = 5_000
 
@@ -144,13 +143,6 @@ class Computations:
             row.deleted_ms, row.next_due_ms, row.complete_ms = None, now, None
             return _computation(row)
 
-    def tidy(self, now: int) -> None:
-        """Let go of the people of what was deleted long ago; its key stays taken."""
-        old = select(ComputationRow.id).where(ComputationRow.deleted_ms < now - UNDO_MS)
-        with self._database.write() as session:
-            for table in (ComputationBlockRow, ComputationChangeRow, ComputationPassRow):
-                session.execute(delete(table).where(table.computation_id.in_(old)))
-
     def list(self, workspace_id: int) -> Sequence[Computation]:
         query = (
             select(ComputationRow)
@@ -171,24 +163,28 @@ class Computations:
             return _computation(row) if row is not None else None
 
     def workspaces_due(self, now: int) -> Sequence[int]:
-        query = (
-            select(ComputationRow.workspace_id)
-            .where(ComputationRow.enabled, ComputationRow.deleted_ms.is_(None), ComputationRow.next_due_ms <= now)
-            .distinct()
-            .order_by(ComputationRow.workspace_id)
+        """Workspaces with a computation that is due, or with ids to be learnt; ascending."""
+        due = select(ComputationRow.workspace_id).where(
+            ComputationRow.enabled, ComputationRow.deleted_ms.is_(None), ComputationRow.next_due_ms <= now
         )
+        learning = select(EngageSpaceRow.workspace_id).where(EngageSpaceRow.learn_ms <= now)
         with self._database.read() as session:
-            return list(session.scalars(query))
+            return sorted({*session.scalars(due.distinct()), *session.scalars(learning)})
+
+    def learn_soon(self, workspace_id: int, now: int) -> None:
+        """Learn within `LEARN_MS` who is who, whether or not something is computed."""
+        try:
+            with self._database.write() as session:
+                row = _space(session, workspace_id)
+                row.learn_ms = min(row.learn_ms or now + LEARN_MS, now + LEARN_MS)
+        except IntegrityError:  # another process has just made the row
+            with self._database.write() as session:
+                _space(session, workspace_id).learn_ms = now + LEARN_MS
 
     def claim(self, workspace_id: int, now: int, lease_ms: int) -> int | None:
         """The right to evaluate a workspace: a fencing number, or None while somebody else has it."""
         with self._database.write() as session:
-            row = session.get(EngageSpaceRow, workspace_id)
-            if row is None:
-                row = EngageSpaceRow(
-                    workspace_id=workspace_id, identified_ms=0, pass_number=0, lease_until_ms=0, fence=0
-                )
-                session.add(row)
+            row = _space(session, workspace_id)
             if row.lease_until_ms > now:
                 return None
             row.lease_until_ms, row.fence = now + lease_ms, row.fence + 1
@@ -294,6 +290,14 @@ class Computations:
         with self._database.read() as session:
             query = select(func.max(ComputationPassRow.id)).where(ComputationPassRow.computation_id == computation_id)
             return session.scalar(query) or 0
+
+
+def _space(session: Session, workspace_id: int) -> EngageSpaceRow:
+    row = session.get(EngageSpaceRow, workspace_id)
+    if row is None:
+        row = EngageSpaceRow(workspace_id=workspace_id, identified_ms=0, pass_number=0, lease_until_ms=0, fence=0)
+        session.add(row)
+    return row
 
 
 def held(session: Session, workspace_id: int, fence: int) -> EngageSpaceRow:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cliffwatch.errors import InvalidInput
+from cliffwatch.spec.hashing import actor_hash
 from cliffwatch.spec.model import Event
 from cliffwatch.spec.paths import join_path, split_path
 
@@ -35,11 +36,25 @@ class Who:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The ids that a message names its person by ("" for none); `others` are external ids as (type, id)."""
+
+    user_id: str
+    anonymous_id: str
+    others: Sequence[tuple[str, str]] = ()
+
+
 class Labels(Protocol):
     """Where projection learns of people."""
 
     def read(self, workspace_id: int, keys: Sequence[str], who: Who) -> Sequence[Sequence[str]]:
         """One column per key, each with a text per event; "" where nothing is known. Raises Unavailable."""
+        ...
+
+    def actors(self, workspace_id: int, messages: Sequence[Named]) -> Sequence[int]:
+        """Whom messages of audiences and computed traits count as: equal numbers are one person, whichever of the
+        person's ids each message names. Raises Unavailable."""
         ...
 
 
@@ -48,6 +63,9 @@ class NoLabels:
 
     def read(self, workspace_id: int, keys: Sequence[str], who: Who) -> Sequence[Sequence[str]]:  # noqa: ARG002
         return [[""] * len(who.user_id) for _ in keys]
+
+    def actors(self, workspace_id: int, messages: Sequence[Named]) -> Sequence[int]:  # noqa: ARG002
+        return [actor_hash(message.user_id, message.anonymous_id) for message in messages]
 
 
 NO_LABELS = NoLabels()

@@ -24,6 +24,7 @@ from cliffwatch.spec.model import Event, JsonValue, Kind
 from cliffwatch.spec.paths import Reader, as_dimension, as_dimensions, as_number, as_numbers, roots, split_path
 from cliffwatch.store import ArchiveBatch, FactBatch, arrow
 from cliffwatch.store.lists import Lists, joined_rows
+from cliffwatch.streams.computed import KINDS, computed
 from cliffwatch.streams.labels import NO_LABELS, Labels, Who, label_key
 from cliffwatch.streams.model import Definition, Stream
 
@@ -127,6 +128,7 @@ class Selection:
         keys = {path: key for path in paths if (key := label_key(path)) is not None}
         self._labels, self._keys = labels, [*keys.values()]
         self._workspace_id = streams[0].workspace_id
+        self._may_be_computed = streams[0].definition.spec_type.kind in KINDS
         self._texts = [path for path in paths if path not in keys]
         self._columns = [*self._texts, *keys]
         self._numbers = list(dict.fromkeys(path for stream in streams for path in numeric_paths(stream.definition)))
@@ -150,6 +152,14 @@ class Selection:
     def asks(self) -> bool:
         """Whether it is asked who did it."""
         return bool(self._keys)
+
+    def actors(
+        self, bodies: Sequence[str | bytes], user_ids: Sequence[str], anonymous_ids: Sequence[str]
+    ) -> Sequence[tuple[int, int]]:
+        """(place, actor hash) of those among these events that say what an audience or trait has of somebody: they
+        count people, not ids. Raises Unavailable."""
+        places, messages = computed(bodies, user_ids, anonymous_ids) if self._may_be_computed else ((), ())
+        return [*zip(places, self._labels.actors(self._workspace_id, messages), strict=True)] if places else ()
 
     def take(
         self, rows: Rows, at: Sequence[int], names: Sequence[str], bodies: Sequence[str | bytes], who: Who | None
@@ -311,16 +321,16 @@ class StreamProjector:
                 selected[selection] = [at]
             else:
                 numbers.append(at)
-        rows = Rows()
+        rows, actors = Rows(), [event.actor_hash for event in events]
         for selection, numbers in selected.items():
             own = [events[at] for at in numbers]
+            bodies = [event.body for event in own]
             who = Who.did(own) if selection.asks else None
-            selection.take(rows, numbers, [event.name for event in own], [event.body for event in own], who)
-        facts = rows.batch(
-            [event.ts_ms for event in events],
-            [event.message_hash for event in events],
-            [event.actor_hash for event in events],
-        )
+            selection.take(rows, numbers, [event.name for event in own], bodies, who)
+            ids = Who.did(own) if who is None else who
+            for place, actor in selection.actors(bodies, ids.user_id, ids.anonymous_id):
+                actors[numbers[place]] = actor
+        facts = rows.batch([event.ts_ms for event in events], [event.message_hash for event in events], actors)
         if facts is not None:
             self._note(facts)
         return facts
@@ -382,6 +392,8 @@ class PageProjector:
                 if user or anonymous:
                     hashes[who] = actor
             actors.append(actor)
+        for place, actor in self._selection.actors(page.body, page.user_id, page.anonymous_id):
+            actors[place] = actor
         return rows.batch(page.ts_ms, page.message_hash, actors)
 
 

@@ -1,0 +1,57 @@
+"""Messages of audiences and computed traits, as Segment's Engage sends them: which, and whom they name. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from cliffwatch.spec.model import Kind
+from cliffwatch.store.identities import external_ids
+from cliffwatch.streams.labels import Named
+
+KINDS = (Kind.IDENTIFY, Kind.TRACK)
+_MARK = "computation_class"
+
+
+class _Personas(msgspec.Struct, gc=False):
+    computation_class: Any = None
+
+
+class _Context(msgspec.Struct, rename="camel", gc=False):
+    personas: _Personas | None = None
+    external_ids: Any = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    context: _Context | None = None
+
+
+_decode = msgspec.json.Decoder(_Message).decode
+
+
+def computed(
+    bodies: Sequence[str | bytes], user_ids: Sequence[str], anonymous_ids: Sequence[str]
+) -> tuple[list[int], list[Named]]:
+    """The places of such messages among these, and whom each names."""
+    places, messages = [], []
+    text, raw = f'"{_MARK}"', f'"{_MARK}"'.encode()
+    for place, body in enumerate(bodies):
+        if (text in body) if isinstance(body, str) else (raw in body):
+            context = _context(body)
+            if context is not None and (user_ids[place] or anonymous_ids[place]):
+                others = tuple(external_ids(context.external_ids))
+                places.append(place)
+                messages.append(Named(user_ids[place], anonymous_ids[place], others))
+    return places, messages
+
+
+def _context(body: str | bytes) -> _Context | None:
+    """The message's context, if it says which kind of computation it is of."""
+    try:
+        context = _decode(body).context
+    except msgspec.DecodeError:  # its context is of another shape
+        return None
+    said = context.personas.computation_class if context is not None and context.personas is not None else None
+    return context if isinstance(said, str) and said else None
