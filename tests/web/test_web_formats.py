@@ -27,6 +27,14 @@ def test_a_moment_is_as_long_as_it_is_far(ms: int, text: str) -> None:
     assert formats.moment(ms, BERLIN, NOW).text == text
 
 
+@pytest.mark.parametrize(
+    ("hour", "part"),
+    [(2, "evening"), (4, "morning"), (11, "morning"), (12, "afternoon"), (17, "afternoon"), (18, "evening")],
+)
+def test_people_are_greeted_by_the_hour(hour: int, part: str) -> None:
+    assert formats.part_of_day(hour) == part
+
+
 def test_a_moment_carries_the_whole_time_and_its_zone() -> None:
     moment = formats.moment(NOW, BERLIN, NOW)
     assert moment.iso == "2026-11-24T15:30:00+01:00"

@@ -22,6 +22,7 @@ __all__ = [
     "local",
     "moment",
     "number",
+    "part_of_day",
     "percent",
     "plural",
     "quantity",
@@ -95,6 +96,11 @@ def clock(ms: int, zone: tzinfo) -> str:
     """The time of a run as the wizard shows it: `12:59 PM`."""
     then = local(ms, zone)
     return f"{(then.hour % 12) or 12}:{then:%M %p}"
+
+
+def part_of_day(hour: int) -> str:
+    """What people greet each other with at a full hour; the small hours belong to the evening before."""
+    return "morning" if 4 <= hour < 12 else "afternoon" if 12 <= hour < 18 else "evening"
 
 
 def compact(value: float, unit: str | None = None) -> str:

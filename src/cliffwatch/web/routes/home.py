@@ -125,7 +125,7 @@ def _heartbeat(visit: Visit) -> Heartbeat:
 
 def _greeting(visit: Visit) -> str:
     then = formats.local(visit.now, visit.zone)
-    part = "morning" if 4 <= then.hour < 12 else "afternoon" if 12 <= then.hour < 18 else "evening"
+    part = formats.part_of_day(then.hour)
     first = visit.person.name.split()[0]
     return f"Good {part}, {first}. It is {then:%A} {then.day} {then:%B, %H:%M} in {_place(str(visit.zone))}."
 

@@ -36,6 +36,8 @@ class Chart {
     this.element = element;
     this.data = data;
     this.format = formats(data.zone, data.unit);
+    const key = element.parentElement.querySelector(".key-note");
+    if (key) key.parentElement.hidden = !data.events?.length;
     this.draw();
     this.resize = new ResizeObserver(() => {
       const width = element.clientWidth;
