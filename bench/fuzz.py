@@ -1,6 +1,6 @@
 """Minutes of inputs that nobody thought of, for everything that reads what strangers and members write.
 
-    PYTHONPATH=. python bench/fuzz.py [--seconds 60] [--seed 1] [TARGET ...]
+    python bench/fuzz.py [--seconds 60] [--seed 1] [TARGET ...]
 
 Each target is a property test of the suite, which makes a hundred or so inputs there and is driven here by bytes for as
 long as it is given: by random ones, and by changing those that got far before. A row is a target; an input that breaks
@@ -17,10 +17,14 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from tests.api import test_api_lists
 from tests.config import test_config_read
 from tests.connections import test_connections_any_csv

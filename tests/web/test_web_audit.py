@@ -172,7 +172,7 @@ class Bakery:
             "/settings/members/programs": {"program": "Deployments"},
             "/settings/members/invite": {"email": "third@bakery.example"},
             "/settings/privacy": {"user_id": "u-77"},
-            "/settings/tokens": {"scope": "read", "days": "30", "person": ""},
+            "/settings/tokens": {"scope": "read", "days": "90", "person": ""},
             "/settings/workspace": place,
             "/sources/{source_id}/destinations": {"kind": "webhook", "url": "https://hooks.example/y"},
             "/sources/{source_id}/quarantine/replay": {"all": "yes"},

@@ -12,7 +12,7 @@ from cliffwatch.streams.definition import InvalidDefinition, dump, parse
 from cliffwatch.streams.model import Definition, Schedule
 from cliffwatch.streams.schedule import anchored, next_runs
 from cliffwatch.web import formats
-from cliffwatch.web.forms import Posted
+from cliffwatch.web.forms import Posted, whole
 from cliffwatch.web.views import problems, wizard
 from cliffwatch.web.views import streams as views
 from cliffwatch.web.views.wizard import Draft
@@ -63,10 +63,10 @@ def next_runs_of(visit: Visit, draft: Draft) -> tuple[tuple[views.NextRun, ...],
     minutes = draft.minutes
     if minutes is None or not 1 <= minutes <= 44_640:
         return (), "A frequency from 1 minute to 31 days."
-    hour, _, minute = draft.anchor.partition(":")
-    if not (hour.isdigit() and minute.isdigit() and int(hour) < 24 and int(minute) < 60):
+    hour, minute = (whole(part, 2) for part in (draft.anchor + ":").split(":")[:2])
+    if hour is None or minute is None or hour > 23 or minute > 59:
         return (), "An anchor time such as 09:00."
     base, zone = base_of(visit, draft), zone_of(visit, draft)
-    asked = Schedule(minutes, f"{int(hour):02}:{int(minute):02}", zone)
+    asked = Schedule(minutes, f"{hour:02}:{minute:02}", zone)
     schedule = anchored(asked, visit.now, base.schedule if base else None)
     return views.next_runs(next_runs(schedule, visit.now, 3), formats.zone_of(zone), visit.now), ""

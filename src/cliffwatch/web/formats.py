@@ -50,7 +50,11 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def local(ms: int, zone: tzinfo) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone)
+    """The moment by the clock of `zone`; the first or last day of the calendar for what lies beyond it."""
+    return datetime.fromtimestamp(min(max(ms, _FIRST_MS), _LAST_MS) / 1000, UTC).astimezone(zone)
+
+
+_FIRST_MS, _LAST_MS = -62_135_510_400_000, 253_402_214_400_000  # a day within the years 1 and 9999, UTC
 
 
 def moment(ms: int, zone: tzinfo, now: int, *, relative: bool = False) -> Moment:

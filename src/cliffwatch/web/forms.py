@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from cliffwatch.errors import CliffwatchError
+from cliffwatch.errors import CliffwatchError, InvalidInput
 
 MAX_FIELDS = 400
+FIRST_YEAR, END_YEAR = 1971, 2100  # whatever the zone, every calendar can show these
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,23 @@ class Posted:
 
     def number(self, name: str) -> int | None:
         """A whole number, None when it is not one."""
-        text = self.text(name)
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+        return whole(self.text(name))
+
+
+def whole(text: str, digits: int = 11) -> int | None:
+    """The whole number that somebody typed; None when it is none, or longer than anybody means."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
+def local_ms(text: str, zone: tzinfo, what: str) -> int:
+    """Unix ms of a day and a time by the clock of `zone`, unless it names an offset of its own. Raises InvalidInput."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(what, "must be a day and a time.", "Choose both.") from None
+    if not FIRST_YEAR <= moment.year < END_YEAR:
+        raise InvalidInput(what, f"must lie between {FIRST_YEAR} and {END_YEAR}.", "Look at the year.")
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() * 1000)
 
 
 async def _posted(request: Request) -> Posted:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from cliffwatch.accounts import SESSION_COOKIE, Identity, Permission, Person, TooManyAttempts
@@ -111,7 +112,13 @@ def client_address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+LONGEST_ID = 15
+"""Digits. No database can even look for an id that is much longer."""
+
+
 def _visit(request: Request, services: Installed) -> Visit:
+    if any(value.isdigit() and len(value) > LONGEST_ID for value in map(str, request.path_params.values())):
+        raise HTTPException(404)
     now = services.clock()
     token = request.cookies.get(SESSION_COOKIE)
     identity = services.accounts.session(token, now) if token else None

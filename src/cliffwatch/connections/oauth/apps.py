@@ -238,7 +238,12 @@ def checked_redirects(addresses: Sequence[str]) -> list[str]:
     if not 1 <= len(found) <= MAX_REDIRECTS:
         raise InvalidInput("Redirect addresses", f"must be 1 to {MAX_REDIRECTS}.", "One address a line.")
     for address in found:
-        parts = urlsplit(address)
+        try:
+            parts = urlsplit(address)
+        except ValueError:  # such as a bracket that is not closed
+            raise InvalidInput(
+                "Redirect addresses", f"“{address[:80]}” is not an address.", "Use https://host/path."
+            ) from None
         local = parts.hostname in ("localhost", "127.0.0.1", "::1")
         if parts.scheme not in ("https", "http") or not parts.hostname or parts.fragment or parts.username is not None:
             raise InvalidInput("Redirect addresses", f"“{address[:80]}” is not an address.", "Use https://host/path.")

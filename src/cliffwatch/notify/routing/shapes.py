@@ -97,9 +97,12 @@ def parse_time(field: str, value: object) -> dt.time:
 def parse_day(field: str, value: object) -> dt.date:
     """`2026-11-30`. Raises InvalidInput."""
     try:
-        return dt.date.fromisoformat(str(value))
+        day = dt.date.fromisoformat(str(value))
     except ValueError as error:
         raise InvalidInput(field, "must be a day such as 2026-11-30.") from error
+    if not 1971 <= day.year < 2100:  # turns are counted from it, and the next handover is shown
+        raise InvalidInput(field, "must lie between 1971 and 2100.", "Look at the year.")
+    return day
 
 
 def parse_zone(value: str) -> str:

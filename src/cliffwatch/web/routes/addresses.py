@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
+
+from fastapi import Query
 
 from cliffwatch.errors import InvalidInput
 from cliffwatch.streams.model import Measure, Slice, Stream, make_slice
+
+AtMs = Annotated[int, Query(ge=0, lt=4_102_444_800_000)]
+"""Unix ms before the year 2100: beyond, there is no window to look at."""
 
 
 def measure_in(stream: Stream, key: str) -> Measure:

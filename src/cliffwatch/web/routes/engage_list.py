@@ -36,7 +36,7 @@ def listed(visit: Reading, deleted: int = 0) -> Response:
         views.line(one, computations.passes(one.id, visit.now - MONTH_MS, 200), visit.zone, visit.now)
         for one in computations.list(visit.workspace_id)
     ]
-    gone = computations.get(visit.workspace_id, deleted) if deleted else None
+    gone = computations.get(visit.workspace_id, deleted) if 0 < deleted < 2**53 else None
     return visit.page("engage/list.html", lines=lines, gone=gone if gone and gone.deleted_ms else None)
 
 

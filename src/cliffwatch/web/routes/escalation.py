@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from cliffwatch.errors import InvalidInput
 from cliffwatch.notify.routing import Override, Policy, Rotation, plan
-from cliffwatch.web.forms import Posted, PostedForm, said
+from cliffwatch.web.forms import Posted, PostedForm, local_ms, said
 from cliffwatch.web.render import see_other
-from cliffwatch.web.routes.routing import local_ms, numbers
+from cliffwatch.web.routes.routing import numbers
 from cliffwatch.web.views import routing as views
 from cliffwatch.web.views.places import zone_groups
 from cliffwatch.web.visit import Administering, Editing, Reading, Visit
@@ -72,7 +72,7 @@ def plan_page(visit: Reading, policy_id: int, at: str = "") -> Response:
     problem, opened = "", visit.now
     if at:
         try:
-            opened = local_ms(visit, "Time", at)
+            opened = local_ms(at, visit.zone, "Time")
         except InvalidInput as error:
             problem = said(error)
     reach = visit.services.routing.reach(visit.workspace_id, visit.identity.workspace.time_zone)
@@ -125,8 +125,8 @@ def change_rotation(visit: Administering, rotation_id: int, posted: PostedForm) 
 def stand_in(visit: Editing, rotation_id: int, posted: PostedForm) -> Response:
     override = Override(
         posted.number("person") or 0,
-        local_ms(visit, "The time from which somebody stands in", posted.text("from")),
-        local_ms(visit, "The time until which somebody stands in", posted.text("until")),
+        local_ms(posted.text("from"), visit.zone, "The time from which somebody stands in"),
+        local_ms(posted.text("until"), visit.zone, "The time until which somebody stands in"),
     )
     visit.services.routing.stand_in(visit.workspace_id, rotation_id, override, visit.now)
     visit.audit("rotation.stand_in", f"rotation:{rotation_id}", person=override.person_id)

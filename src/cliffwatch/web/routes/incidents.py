@@ -20,7 +20,7 @@ from cliffwatch.notify import Delivery
 from cliffwatch.pipeline.export import incident_markdown
 from cliffwatch.streams.model import Slice, Stream, slice_key
 from cliffwatch.web import formats, points
-from cliffwatch.web.forms import Posted, PostedForm
+from cliffwatch.web.forms import Posted, PostedForm, whole
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views import goals as goal_views
 from cliffwatch.web.views import heatmap, links, series
@@ -62,7 +62,8 @@ def incident_list(
     which = (wanted.show.states, wanted.stream_id, wanted.owners(visit.person.id))
     size = min(max(size, 1), PER_PAGE)
     opened, _, last = before.partition(".")
-    since = (int(opened), int(last)) if opened.isdigit() and last.isdigit() and len(before) < 30 else None
+    ends = whole(opened, 15), whole(last)
+    since = (ends[0], ends[1]) if ends[0] is not None and ends[1] is not None else None
     found = services.incidents.list(here, *which[:2], limit=size + 1, before=since, owners=which[2])
     more = f"{found[size - 1].opened_ms}.{found[size - 1].number}" if len(found) > size else ""
     live = services.incidents.count(here, views.LIVE)
@@ -101,7 +102,7 @@ def triage(visit: Editing, posted: PostedForm) -> Response:
     back. What came in since the list was opened is left alone."""
     services, step, wanted = visit.services, posted.text("step"), wanted_in(posted)
     here = f"/incidents?{wanted.query}"
-    numbers = [int(one) for one in posted.all("number") if one.isdigit() and len(one) < 10]
+    numbers = [number for one in posted.all("number") if (number := whole(one)) is not None]
     if posted.has("all"):
         seen = posted.text("seen")
         numbers = services.incidents.numbers(
@@ -109,7 +110,7 @@ def triage(visit: Editing, posted: PostedForm) -> Response:
             wanted.show.states,
             wanted.stream_id,
             wanted.owners(visit.person.id),
-            opened_until_ms=int(seen) if seen.isdigit() and len(seen) < 16 else 0,
+            opened_until_ms=whole(seen, 15) or 0,
             limit=MOST_AT_ONCE,
         )
     try:
@@ -273,7 +274,7 @@ def merge(visit: Editing, number: int, posted: PostedForm) -> Response:
 @router.post("/{number}/split")
 def split(visit: Editing, number: int, posted: PostedForm) -> Response:
     visit.services.incidents.get(visit.workspace_id, number)
-    chosen = [int(one) for part in posted.all("series") for one in part.split(",") if one.isdigit()]
+    chosen = [id_ for part in posted.all("series") for one in part.split(",") if (id_ := whole(one)) is not None]
     services = visit.services
     try:
         with services.database.write() as session:

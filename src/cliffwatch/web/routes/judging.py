@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,9 +15,9 @@ from cliffwatch.guidance import Label, Mark, MarkKind
 from cliffwatch.streams.model import Measure, Slice, Stream, slice_key
 from cliffwatch.streams.schedule import window_of
 from cliffwatch.web import formats, points
-from cliffwatch.web.forms import Posted, PostedForm
+from cliffwatch.web.forms import Posted, PostedForm, local_ms
 from cliffwatch.web.render import see_other
-from cliffwatch.web.routes.addresses import measure_in, slice_in
+from cliffwatch.web.routes.addresses import AtMs, measure_in, slice_in
 from cliffwatch.web.views import sensitivity as views
 from cliffwatch.web.views import series
 from cliffwatch.web.views.point import why_view, wider_words
@@ -33,7 +32,7 @@ WEEK_MS = 7 * formats.DAY_MS
 def why_part(
     visit: Reading,
     stream_id: int,
-    at: int,
+    at: AtMs,
     measure: str = "",
     slice: str = "{}",  # noqa: A002 - the address's word
 ) -> Response:
@@ -166,8 +165,8 @@ def add_label(visit: Editing, stream_id: int, posted: PostedForm) -> Response:
             stream,
             measure.key,
             piece,
-            local_ms(visit, posted.text("start"), "Start"),
-            local_ms(visit, posted.text("end"), "End"),
+            local_ms(posted.text("start"), visit.zone, "Start"),
+            local_ms(posted.text("end"), visit.zone, "End"),
             is_anomaly=posted.text("is_anomaly", "yes") == "yes",
             note=posted.text("note"),
             by=visit.person.name,
@@ -301,17 +300,6 @@ def _budgets(chosen: str) -> list[tuple[str, str]]:
     if chosen not in {key for key, _ in known}:
         known.append((chosen, f"{chosen} a week"))
     return known
-
-
-def local_ms(visit: Visit, text: str, what: str) -> int:
-    """Unix ms of a date and time that was typed in the workspace's zone. Raises InvalidInput."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInput(what, "is a date and a time.", "Choose both.") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=visit.zone)
-    return int(moment.timestamp() * 1000)
 
 
 def _back(stream: Stream, measure: Measure, piece: Slice, **more: str) -> str:

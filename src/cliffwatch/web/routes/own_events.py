@@ -12,9 +12,8 @@ from cliffwatch.errors import CliffwatchError
 from cliffwatch.guidance import Annotation, AnnotationKind
 from cliffwatch.streams.model import TOTAL, Slice, make_slice
 from cliffwatch.web import formats
-from cliffwatch.web.forms import Posted, PostedForm, said
+from cliffwatch.web.forms import Posted, PostedForm, local_ms, said
 from cliffwatch.web.render import see_other
-from cliffwatch.web.routes.judging import local_ms
 from cliffwatch.web.visit import Editing, Reading, Visit
 
 router = APIRouter(prefix="/annotations")
@@ -45,8 +44,8 @@ def create(visit: Editing, posted: PostedForm) -> Response:
             visit.workspace_id,
             kind,
             posted.text("title"),
-            local_ms(visit, posted.text("start"), "start"),
-            local_ms(visit, end, "end") if end else None,
+            local_ms(posted.text("start"), visit.zone, "start"),
+            local_ms(end, visit.zone, "end") if end else None,
             by=visit.person.name,
             now=visit.now,
             scope=_scope(posted),

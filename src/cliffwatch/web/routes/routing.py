@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -14,7 +13,7 @@ from cliffwatch.incidents import Monitor
 from cliffwatch.incidents.model import Rule
 from cliffwatch.incidents.rule import parse_rule
 from cliffwatch.web import formats
-from cliffwatch.web.forms import Posted, PostedForm, said
+from cliffwatch.web.forms import Posted, PostedForm, local_ms, said
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views import routing as views
 from cliffwatch.web.visit import Editing, Reading, Visit
@@ -116,8 +115,8 @@ def plan_maintenance(visit: Editing, posted: PostedForm) -> Response:
         window = visit.services.maintenance.plan(
             visit.workspace_id,
             title=posted.text("title"),
-            start_ms=local_ms(visit, "start", posted.text("start")),
-            end_ms=local_ms(visit, "end", posted.text("end")),
+            start_ms=local_ms(posted.text("start"), visit.zone, "start"),
+            end_ms=local_ms(posted.text("end"), visit.zone, "end"),
             streams=numbers(posted, "streams"),
             by=visit.identity.label,
             now=visit.now,
@@ -141,14 +140,6 @@ def streams_of(visit: Visit) -> dict[int, str]:
 
 def numbers(posted: Posted, name: str) -> list[int]:
     return [int(text) for text in posted.all(name) if text.isascii() and text.isdigit() and len(text) < 16]
-
-
-def local_ms(visit: Visit, field: str, text: str) -> int:
-    """A time as a browser's field gives it, by the workspace's clock. Raises InvalidInput."""
-    try:
-        return int(datetime.fromisoformat(text).replace(tzinfo=visit.zone).timestamp() * 1000)
-    except (ValueError, OverflowError) as error:
-        raise InvalidInput(field, "must be a day and a time.") from error
 
 
 def monitor_values(name: str, rule: Rule, policy_id: int | None) -> dict[str, Any]:

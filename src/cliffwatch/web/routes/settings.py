@@ -77,18 +77,20 @@ def tokens(visit: Reading) -> Response:
 def create_token(visit: Administering, _: Proven, posted: PostedForm) -> Response:
     """Create a token and show it this once, on the very answer: it is never kept in readable form."""
     form = TokenForm(posted.text("name"), posted.text("scope"), posted.text("days"), posted.text("person"))
-    days = posted.number("days")
-    if form.scope not in {key for key, _ in SCOPES}:
-        return _tokens(visit, form, {"scope": "Choose one of these."}, 422)
+    known = {"scope": dict(SCOPES), "days": dict(LIFETIMES)}
+    if wrong := {name: "Choose one of these." for name, kinds in known.items() if getattr(form, name) not in kinds}:
+        return _tokens(visit, form, wrong, 422)
     programs = visit.services.accounts.team.service_accounts(visit.workspace_id)
-    owners = {str(one.person.id): one.person.id for one in programs}
+    owners = {"": visit.person.id} | {str(one.person.id): one.person.id for one in programs}
+    if form.person not in owners:  # a token for oneself may be more than was asked for
+        return _tokens(visit, form, {"person": "This program is not there any more. Choose again."}, 422)
     try:
         token, plain = visit.services.accounts.create_token(
             visit.workspace_id,
-            owners.get(form.person, visit.person.id),
+            owners[form.person],
             form.name,
             Scope(form.scope),
-            expires_ms=visit.now + days * formats.DAY_MS if days else None,
+            expires_ms=visit.now + int(form.days) * formats.DAY_MS if form.days else None,
             now=visit.now,
             actor=visit.identity.label,
             address=client_address(visit.request),

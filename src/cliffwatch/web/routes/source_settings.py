@@ -11,7 +11,7 @@ from cliffwatch.errors import InvalidInput
 from cliffwatch.ingest import Source
 from cliffwatch.ingest.sources import MAX_ARCHIVE_DAYS
 from cliffwatch.web import formats
-from cliffwatch.web.forms import PostedForm
+from cliffwatch.web.forms import PostedForm, whole
 from cliffwatch.web.render import see_other
 from cliffwatch.web.views import streams as stream_views
 from cliffwatch.web.visit import Administering, Visit
@@ -22,7 +22,8 @@ router = APIRouter(prefix="/sources/{source_id}")
 def context(visit: Visit, source: Source) -> dict[str, Any]:
     """What the tab shows. With `days` in the address, what keeping so many would delete, to be said yes to."""
     asked = visit.request.query_params.get("days", "")
-    days = int(asked) if asked.isascii() and asked.isdigit() and int(asked) <= MAX_ARCHIVE_DAYS else None
+    days = whole(asked)
+    days = days if days is not None and days <= MAX_ARCHIVE_DAYS else None
     return {
         "using": [
             (stream.id, stream.name, stream_views.about(stream))

@@ -18,7 +18,7 @@ from cliffwatch.streams.schedule import window_of
 from cliffwatch.web import points
 from cliffwatch.web.render import see_other
 from cliffwatch.web.routes import judging
-from cliffwatch.web.routes.addresses import measure_in, slice_in
+from cliffwatch.web.routes.addresses import AtMs, measure_in, slice_in
 from cliffwatch.web.views import incidents as incident_views
 from cliffwatch.web.views import series
 from cliffwatch.web.views import streams as views
@@ -39,7 +39,7 @@ def stream_page(
     slice: str = "{}",  # noqa: A002 - the address's word
     range: str = "",  # noqa: A002 - the address's word
     view: str = "chart",
-    at: int | None = None,
+    at: AtMs | None = None,
 ) -> Response:
     stream = visit.services.streams.get(visit.workspace_id, stream_id)
     chosen = measure_in(stream, measure)

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from cliffwatch.spec.model import SpecType
 from cliffwatch.streams.changes import version_tag
 from cliffwatch.streams.model import Aggregation, Definition, Dimension, Measure, Part, Stream
-from cliffwatch.web.forms import Posted
+from cliffwatch.web.forms import Posted, whole
 from cliffwatch.web.views.filter_form import FILTER_FIELDS, FilterDraft
 
 SPEC_TYPES = (SpecType.TRACK, SpecType.PAGE, SpecType.SCREEN, SpecType.IDENTIFY, SpecType.GROUP)
@@ -134,10 +134,9 @@ class Draft:
     def minutes(self) -> int | None:
         """The frequency in minutes, None when what was typed is not a number."""
         if self.frequency != "custom":
-            return int(self.frequency) if self.frequency.isascii() and self.frequency.isdigit() else None
-        if not (self.every.isascii() and self.every.isdigit()) or len(self.every) > 6:
-            return None
-        return int(self.every) * UNITS.get(self.unit, 1)
+            return whole(self.frequency)
+        every = whole(self.every, 6)
+        return every * UNITS.get(self.unit, 1) if every is not None else None
 
     def definition(self, time_zone: str, base: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The draft as a stream's definition, unchecked; rows left empty do not count.
@@ -152,7 +151,7 @@ class Draft:
             "spec_type": self.spec_type,
             "events": [event for event in self.events if event] if self.named else [],
             "dimensions": [
-                {**known.get(path, {}), "path": path, "top": int(top) if top.isascii() and top.isdigit() else top}
+                {**known.get(path, {}), "path": path, "top": top if (number := whole(top)) is None else number}
                 for path, top in self.dimension_rows
                 if path
             ],
