@@ -244,6 +244,9 @@ def predict(
             parts.holiday = slow[HOLIDAY]
             centre += parts.holiday
             p_slow += cov[HOLIDAY, HOLIDAY] + 2.0 * (cov[0, HOLIDAY] + cov[day, HOLIDAY])
+    if tune.bursts:  # today's many points have told the drift of the slow parts already, if not yet the slow parts
+        told = x[Row.DAY_WEIGHT]
+        p_slow = p_slow * ((spread * told + 1.0) / ((spread + p_slow) * told + 1.0))
     season: Season = []
     weekend = bool(cal.weekend[t] or (cal.holiday[t] and cal.has_hours))
     hours: Sequence[tuple[int, float | Floats]] = cal.hours[t]
@@ -300,7 +303,7 @@ def _learn(
 ) -> None:
     """Move drift and season by their share of the innovation `u`, and gather what the slow parts learn at midnight."""
     drift, p_all = ahead.parts.drift, ahead.p_all
-    gain = trust * ahead.p_drift
+    gain = trust * (ahead.p_drift + ahead.p_slow if tune.bursts else ahead.p_drift)
     gain *= inverse
     base = own
     if ahead.season:

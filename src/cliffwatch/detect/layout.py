@@ -125,7 +125,7 @@ class Tuning:
     drift_prior: float = 0.03**2
     linear_noise_prior: float = 0.2
     linear_drift_prior: float = 0.05
-    prior_trust: float = 60.0
+    prior_trust: float = 15.0  # points that what is believed of the noise at first is worth
     prior_trust_free: float = 8.0  # where the noise has no known scale
     trust_points: float = 150.0
     prior_level: float = 0.1

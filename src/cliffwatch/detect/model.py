@@ -133,7 +133,7 @@ class Sensitivity:
     band of the budget so many times as wide: what false alarms have taught about a series.
     """
 
-    false_alerts_per_series_week: float = 0.003
+    false_alerts_per_series_week: float = 0.002
     minimum_effect: float = 0.0
     minimum_impact: float = 0.0
     directions: Directions = Directions.BOTH
