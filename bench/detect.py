@@ -59,12 +59,11 @@ def main() -> None:
     if arguments.corpus:
         corpus = load(arguments.corpus)
         for seed in arguments.seeds:
-            console.print(quality(corpus, seed, arguments.series, {"Cliffwatch, together": cliffwatch_together}))
+            console.print(quality(corpus, seed, arguments.series, {"Cliffwatch": cliffwatch_flags}))
         peers, missing = available()
         for name in missing:
             console.print(f"{name}: not installed, not judged.")
-        alone = {"Cliffwatch, one by one": cliffwatch_flags, "seasonal naive, MAD": naive_flags, **peers}
-        methods = {"Cliffwatch, together": cliffwatch_together} | {name: one_by_one(m) for name, m in alone.items()}
+        methods = {"Cliffwatch": cliffwatch_flags, "seasonal naive, MAD": naive_flags, **peers}
         console.print(quality(corpus, arguments.seeds[0], arguments.peer_series, methods))
     if arguments.nab and arguments.nab_score:
         console.print(numenta(arguments.nab, arguments.nab_score))
@@ -79,14 +78,14 @@ def main() -> None:
         console.print(many(arguments.many_series))
 
 
-def quality(corpus: Any, seed: int, count: int, methods: dict[str, Callable[[list[Series]], list[Any]]]) -> Table:
+def quality(corpus: Any, seed: int, count: int, methods: dict[str, Callable[[Series], Any]]) -> Table:
     """What each method finds of the events of one seed, what it tells falsely, and what it costs."""
     series, events = corpus.make_corpus(seed, count)
     columns = ("Method", "F1", "Precision", "Recall", "False/series/week", "Median delay", "Series/s of CPU")
     table = Table(*columns, title=f"seed {seed}, {count} series", box=None)
     for name, method in methods.items():
         began = time.process_time()
-        flags = {each[0]: judged(each, flagged) for each, flagged in zip(series, method(series), strict=True)}
+        flags = {each[0]: judged(each, method(each)) for each in series}
         pace = count / (time.process_time() - began)
         got = corpus.score(events, flags, {n: corpus.judged_weeks(t) for n, t, _ in series})
         figures = [f"{got[key]:.3f}" for key in ("f1", "precision", "recall")]
@@ -102,27 +101,11 @@ def judged(series: Series, flagged: Any) -> Any:
     return timestamps[half:][flagged[half:]]
 
 
-def one_by_one(method: Callable[[Series], Any]) -> Callable[[list[Series]], list[Any]]:
-    return lambda series: [method(each) for each in series]
-
-
 def cliffwatch_flags(series: Series) -> Any:
-    return cliffwatch_together([series])[0]
-
-
-def cliffwatch_together(series: list[Series]) -> list[Any]:
-    """The flags of series, those of the same windows in one matrix."""
-    alike: dict[bytes, list[int]] = {}
-    for at, (_, timestamps, _) in enumerate(series):
-        alike.setdefault(timestamps.tobytes(), []).append(at)
-    flags: list[Any] = [None] * len(series)
-    for places in alike.values():
-        start = series[places[0]][1].astype("datetime64[ms]").astype(np.int64)
-        grid = Grid(start, start + (start[1] - start[0]))
-        flagged = score(np.array([series[at][2] for at in places]), grid, Measure.COUNT).flagged
-        for at, each in zip(places, flagged, strict=True):
-            flags[at] = each
-    return flags
+    _, timestamps, values = series
+    start = timestamps.astype("datetime64[ms]").astype(np.int64)
+    grid = Grid(start, start + (start[1] - start[0]))
+    return score(values[None, :], grid, Measure.COUNT).flagged[0]
 
 
 def naive_flags(series: Series) -> Any:
