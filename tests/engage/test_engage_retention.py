@@ -6,6 +6,7 @@ import pytest
 from tests.engage.house import DAY, HOUR, House
 
 from cliffwatch.engage import Computation, retention
+from cliffwatch.errors import Conflict, NotFound
 
 
 @pytest.fixture
@@ -44,3 +45,17 @@ def test_of_very_many_transitions_the_newest_are_kept(
     monkeypatch.setattr(retention, "KEPT_CHANGES", 1)
     retention.tidy(house.services.database, house.clock.now)
     assert changes(house, changed) == [True]
+
+
+def test_what_somebody_deleted_meanwhile_is_not_changed(shop: House) -> None:
+    made = shop.audience("Deleted meanwhile", "event('Order Completed').count() >= 1")
+    shop.services.engage.delete(shop.workspace, made.id, shop.clock.now)
+    with pytest.raises(NotFound, match="Bring it back, then change it"):
+        shop.services.engage.computations.update(shop.workspace, made.id, shop.clock.now, name="Other")
+
+
+def test_what_was_deleted_more_than_a_week_ago_stays_deleted(shop: House) -> None:
+    made = shop.audience("Deleted long ago", "event('Order Completed').count() >= 1")
+    shop.services.engage.delete(shop.workspace, made.id, shop.clock.now)
+    with pytest.raises(Conflict, match="more than a week ago"):
+        shop.services.engage.computations.restore(shop.workspace, made.id, shop.clock.now + 8 * DAY)

@@ -25,7 +25,8 @@ from cliffwatch.db.engage import (
 from cliffwatch.engage.language import parse_audience, parse_trait
 from cliffwatch.engage.language.model import Definition
 from cliffwatch.engage.model import Change, Computation, ComputationKind, Pass
-from cliffwatch.errors import Conflict, InvalidInput
+from cliffwatch.engage.retention import UNDO_MS
+from cliffwatch.errors import Conflict, InvalidInput, NotFound
 from cliffwatch.jobs import LeaseLost
 from cliffwatch.names import checked
 from cliffwatch.spec.fql_functions import FUNCTIONS
@@ -117,6 +118,8 @@ class Computations:
         """Change what is given; the key stays. A changed query is computed anew. Raises InvalidInput, NotFound."""
         with self._database.write() as session:
             row = owned(session, ComputationRow, workspace_id, computation_id)
+            if row.deleted_ms is not None:
+                raise NotFound(f"“{row.name}”", "was deleted.", "Bring it back, then change it.")
             if name is not None:
                 row.name = checked("name", name, "Say who is in it.")
             if query is not None and query.strip() != row.query:
@@ -138,8 +141,11 @@ class Computations:
             row.deleted_ms = row.deleted_ms or now
 
     def restore(self, workspace_id: int, computation_id: int, now: int) -> Computation:
+        """Raises NotFound, and Conflict when its people are let go of already."""
         with self._database.write() as session:
             row = owned(session, ComputationRow, workspace_id, computation_id)
+            if row.deleted_ms is not None and row.deleted_ms < now - UNDO_MS:
+                raise Conflict(f"“{row.name}”", "was deleted more than a week ago.", "Create it under another name.")
             row.deleted_ms, row.next_due_ms, row.complete_ms = None, now, None
             return _computation(row)
 
