@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.databases import Backend
 from tests.engage.archive import archive, evaluator, layout_of, numbers
+from tests.engage.conftest import opened
 from tests.engage.naive import Happened, Naive
 from tests.engage.strategies import HOUR, NOW, audiences, histories
+from tests.engage.test_engage_labels import Views
+from tests.engage.test_engage_measured import USERS, identify_stream, measured, named
 from tests.servers.stores import Servers
 
 from cliffwatch.engage.language import parse_audience
@@ -169,3 +174,20 @@ def test_arrivals_are_counted_by_the_hour(store: ClickHouseStore) -> None:
     found = store.trails.arrivals(sources, NOW)
     assert [start for start, _, _ in found] == [hour, hour + HOUR]
     assert (sum(count for _, count, _ in found), found[-1][2]) == (70, NOW + 69 * 60_000)
+
+
+def test_events_on_a_cluster_are_labelled_and_counted_by_the_people_behind_them(
+    tmp_path: Path, sqlite: Backend, servers: Servers
+) -> None:
+    url = servers.cluster.url_of("labels")
+    with opened(tmp_path, sqlite, store=url) as house:
+        house.ordered("ann")
+        house.audience("Buyers", "event('Order Completed').count() >= 1")
+        house.step()
+        views = Views(house, "Viewed")
+        views.split_by("computed.buyers")
+        views.by("ann", "ann", "nobody yet")
+        assert views.live() == {"true": 2, "false": 1}
+        stream = identify_stream(house, "Segment", "vip")
+        house.take(named(anonymousId="x"), named(userId="ann", anonymousId="x"), named(userId="ann"), source="Segment")
+        assert measured(house, stream, USERS) == {"true": 1}

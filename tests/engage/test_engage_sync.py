@@ -270,16 +270,19 @@ def test_two_nodes_send_each_transition_once(house: House) -> None:
     assert house.told("buyers") == {f"u{n}": [True] for n in range(3_000)}
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory, sqlite: Backend) -> dict[str, dict[str, list[bool]]]:
-    """Kill point -> what was told of each user after a restart."""
-    folder = tmp_path_factory.mktemp("killed")
-    prepared = folder / "prepared"
-    prepared.mkdir()
-    sqlite.copy(owned, prepared)
-    script = Path(__file__).parent / "kill_points.py"
+Killed = dict[str, dict[str, list[bool]]]
+"""Kill point -> what was told of each user after a restart."""
+POINTS = ["before fill", *(f"after {what}" for what in ("fill", "commit", "fix", "take", "settle", "finish"))]
+OF_THE_DATABASE = ["after commit", "after fix", "after settle", "after finish"]
+"""Steps that are a transaction of the metadata database."""
+
+
+def killed_at(points: list[str], folder: Path, backend: Backend) -> Killed:
+    (folder / "prepared").mkdir()
+    url = backend.copy(owned, folder / "prepared")
+    given = [] if backend.name == "sqlite" else [url, *points]
     done = subprocess.run(
-        [sys.executable, str(script), str(folder)],
+        [sys.executable, str(Path(__file__).parent / "kill_points.py"), str(folder), *given],
         capture_output=True,
         text=True,
         timeout=280,
@@ -287,15 +290,28 @@ def killed(tmp_path_factory: pytest.TempPathFactory, sqlite: Backend) -> dict[st
         cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, dict[str, list[bool]]] = json.loads(done.stdout)
+    found: Killed = json.loads(done.stdout)
     return found
 
 
-POINTS = ["before fill", *(f"after {what}" for what in ("fill", "commit", "fix", "take", "settle", "finish"))]
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory, sqlite: Backend) -> Killed:
+    return killed_at(POINTS, tmp_path_factory.mktemp("killed"), sqlite)
+
+
+@pytest.fixture(scope="module")
+def killed_on_postgresql(tmp_path_factory: pytest.TempPathFactory, databases: Backend) -> Killed:
+    return killed_at(OF_THE_DATABASE, tmp_path_factory.mktemp("killed"), databases)
+
+
+ONCE = {"ann": [True, False], "bob": [True, False], "cid": [True]}
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_kill_at_any_step_leaves_each_transition_told_exactly_once(
-    killed: dict[str, dict[str, list[bool]]], point: str
-) -> None:
-    assert killed[point] == {"ann": [True, False], "bob": [True, False], "cid": [True]}
+def test_a_kill_at_any_step_leaves_each_transition_told_exactly_once(killed: Killed, point: str) -> None:
+    assert killed[point] == ONCE
+
+
+@pytest.mark.parametrize("point", OF_THE_DATABASE)
+def test_so_does_a_kill_where_the_metadata_is_on_postgresql(killed_on_postgresql: Killed, point: str) -> None:
+    assert killed_on_postgresql[point] == ONCE
