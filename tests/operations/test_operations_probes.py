@@ -15,6 +15,8 @@ from tests.engage.house import HandClock
 from tests.owners import NOW, owned
 
 from cliffwatch.app import Application
+from cliffwatch.ingest.routes import Target, route
+from cliffwatch.operations.front import PROBES
 from cliffwatch.settings import Settings
 
 HERE, ELSEWHERE = ("127.0.0.1", 5_000), ("203.0.113.9", 5_000)
@@ -123,3 +125,32 @@ def test_an_answer_carries_the_id_that_its_log_lines_have(application: Applicati
     made = client(application).get("/sign-in", headers={"X-Request-Id": "no spaces, please"})
     assert given.headers["x-request-id"] == "trace-7"
     assert made.headers["x-request-id"].isalnum()
+
+
+DOORS = {
+    Target.TRACKING: "/v1/batch",
+    Target.SELF_METRICS: "/v1/m",
+    Target.PIXEL: "/v1/pixel/track",
+    Target.SETTINGS: "/v1/projects/unknown/settings",
+    Target.SCRIPT: "/analytics.js/v1/unknown/analytics.min.js",
+    Target.OAUTH_TOKEN: "/token",
+    Target.WEBHOOK: "/deliveries/webhook/unknown",
+    Target.DIRECT: "/deliveries/direct",
+}
+
+
+@pytest.mark.parametrize("target", Target)
+def test_no_answer_of_the_door_is_taken_for_something_else(application: Application, target: Target) -> None:
+    found = route(DOORS[target])
+    assert found is not None
+    assert found.target is target
+    for method in ("GET", "POST"):
+        answer = client(application).request(method, DOORS[target], content=b"<script>")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", PROBES)
+def test_no_answer_of_a_probe_is_kept_or_taken_for_something_else(application: Application, path: str) -> None:
+    headers = client(application).get(path).headers
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"

@@ -18,6 +18,8 @@ RETRY_AFTER_SECONDS = 5
 
 Headers = list[tuple[bytes, bytes]]
 
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+"""Browsers take an answer for what it says it is, and for nothing that a stranger put into it."""
 _JSON = (b"content-type", b"application/json")
 _GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 
@@ -43,7 +45,7 @@ class Answer:
 
 
 def _answer(status: int, body: bytes, *headers: tuple[bytes, bytes]) -> Answer:
-    return Answer(status, [*headers, (b"content-length", b"%d" % len(body))], body)
+    return Answer(status, [*headers, _NOSNIFF, (b"content-length", b"%d" % len(body))], body)
 
 
 SUCCESS = _answer(200, b'{"success": true}', _JSON)

@@ -40,7 +40,9 @@ class Front:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["path"] in PROBES and scope["method"] in ("GET", "HEAD"):
-            await (await self._probe(scope))(scope, receive, send)
+            answer = await self._probe(scope)
+            answer.headers.update({"cache-control": "no-store", "x-content-type-options": "nosniff"})
+            await answer(scope, receive, send)
         else:
             await self._measured(scope, receive, send)
 
