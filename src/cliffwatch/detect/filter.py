@@ -244,7 +244,7 @@ def predict(
             parts.holiday = slow[HOLIDAY]
             centre += parts.holiday
             p_slow += cov[HOLIDAY, HOLIDAY] + 2.0 * (cov[0, HOLIDAY] + cov[day, HOLIDAY])
-    if tune.bursts:  # today's many points have told the drift of the slow parts already, if not yet the slow parts
+    if tune.today:  # today's many points have told the drift of the slow parts already, if not yet the slow parts
         told = x[Row.DAY_WEIGHT]
         p_slow = p_slow * ((spread * told + 1.0) / ((spread + p_slow) * told + 1.0))
     season: Season = []
@@ -303,7 +303,7 @@ def _learn(
 ) -> None:
     """Move drift and season by their share of the innovation `u`, and gather what the slow parts learn at midnight."""
     drift, p_all = ahead.parts.drift, ahead.p_all
-    gain = trust * (ahead.p_drift + ahead.p_slow if tune.bursts else ahead.p_drift)
+    gain = trust * (ahead.p_drift + ahead.p_slow if tune.today else ahead.p_drift)
     gain *= inverse
     base = own
     if ahead.season:

@@ -102,6 +102,7 @@ class Tuning:
     per_hour: float  # windows that share an hour's slot
     step_days: float
     bursts: bool  # windows so short that a stretch of hours holds many
+    today: bool  # windows so short that the drift has followed a day's level long before midnight
     keep_spread: float
     keep_recent: float
     keep_hour: float = 0.985
@@ -177,6 +178,7 @@ def tuning(step_ms: int) -> Tuning:
         per_hour=max(1.0, 1 / step_h),
         step_days=step_ms / DAY_MS,
         bursts=step_h < 1,
+        today=step_h < 5 / 60,
         keep_recent=0.8 if daily else 0.96 if step_h >= 0.5 else 0.995 ** (12 * step_h),
         keep_spread=1 - 1 / 150 if daily else 1 - 1 / 400,
     )
