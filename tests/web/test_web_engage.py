@@ -99,7 +99,8 @@ def traits(house: House) -> Iterator[dict[str, int]]:
         }
         for hour, (total, brand) in enumerate(BOUGHT)
     ]
-    house.services.ingest.take(house.source.id, [json.dumps(body).encode() for body in bodies])
+    source = house.services.sources.create(house.owner.workspace.id, "Brands", NOW)
+    house.services.ingest.take(source.id, [json.dumps(body).encode() for body in bodies])
     assert house.services.ingest.wait_absorbed(60)
     client, made = house.client(), {}
     for reducer in KINDS:
