@@ -31,6 +31,9 @@ class Nothing:
     def project(self, events: list[Event]) -> None:
         return None
 
+    def stored(self) -> None:
+        """Nobody waits for it."""
+
 
 async def _no_page(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 404, "headers": []})

@@ -14,6 +14,7 @@ import pytest
 
 from cliffwatch.ingest import Source
 from cliffwatch.spec import Verdict
+from cliffwatch.store import ArchiveQuery
 
 TRACK = {"type": "track", "event": "Signed Up", "userId": "u-1", "properties": {"plan": "pro"}}
 SUCCESS = {"success": True}
@@ -436,3 +437,17 @@ def test_a_source_knows_its_first_and_last_event(own_server: Callable[..., Any])
     server.ingest.wait_absorbed()
     found = server.sources.get(source.workspace_id, source.id)
     assert (found.first_event_ms, found.last_event_ms) == (5_000_000, 9_000_000)
+
+
+def test_a_projector_hears_of_a_group_when_the_store_has_it(
+    server: Any, client: httpx2.Client, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held() -> int:
+        return int(server.store.count_archive(ArchiveQuery(source.id, 0, 1 << 60)))
+
+    heard: list[int] = []
+    monkeypatch.setattr(server.projector, "stored", lambda: heard.append(held()))
+    for count in (1, 2):
+        client.post("/v1/track", json={"event": "Paid", "userId": "u"}, auth=(source.write_key, ""))
+        assert server.ingest.wait_absorbed()
+        assert heard[-1] == held() == count

@@ -40,7 +40,9 @@ def events_of(plant: Plant) -> list[Event]:
 
 
 def arrive(plant: Plant, events: list[Event]) -> None:
-    plant.services.store.write(archive_of(events), plant.services.pipeline._projector.project(events))
+    projector = plant.services.pipeline._projector
+    plant.services.store.write(archive_of(events), projector.project(events))
+    projector.stored()
 
 
 def points(plant: Plant, stream: Stream) -> dict[tuple[str, int], float]:

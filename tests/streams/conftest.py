@@ -100,6 +100,7 @@ class World:
     def absorb(self, events: Sequence[Event]) -> None:
         """Archive and project events, as ingest does."""
         self.store.write(archive_of(events), self.projector.project(events))
+        self.projector.stored()
 
     def archive(self, events: Sequence[Event]) -> None:
         """Archive events without projecting them."""

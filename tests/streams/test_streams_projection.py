@@ -94,10 +94,12 @@ def test_a_change_holds_for_the_next_event(world: Any, change: str, taken: int) 
     assert len(rows(world.projector.project([world.event(NOW)]))) == taken
 
 
-def test_the_times_that_each_stream_got_are_told_once(world: Any) -> None:
+def test_the_times_that_each_stream_got_are_told_once_they_are_stored_and_once(world: Any) -> None:
     stream = world.create(NOW)
     world.projector.project([world.event(NOW + 5), world.event(NOW - 7), world.event(NOW)])
     world.projector.project([world.event(NOW + 9)])
+    assert world.projector.take_spans() == {}
+    world.projector.stored()
     assert world.projector.take_spans() == {stream.id: (NOW - 7, NOW + 9)}
     assert world.projector.take_spans() == {}
 

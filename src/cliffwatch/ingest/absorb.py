@@ -199,6 +199,7 @@ class Absorber:
         self._guard.keep(screen)
         position = Position(self._journal.name, chunk.next_offset)
         digest.count_accepted(self._store.write(digest.archive, digest.facts, position))
+        self._projector.stored()
         self._remember(digest, chunk.next_offset - self.position)
         self._catalogue.add(screen.observed)
         self._journal.forget(chunk.next_offset)

@@ -100,6 +100,10 @@ class Projector(Protocol):
 
     def project(self, events: Sequence[Event]) -> FactBatch | None: ...
 
+    def stored(self) -> None:
+        """What was projected is in the store now."""
+        ...
+
 
 class Selection(Protocol):
     """Knows what streams select of an event."""

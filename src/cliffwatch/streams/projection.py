@@ -287,7 +287,8 @@ def _pick(places: Sequence[int]) -> Pick:
 class StreamProjector:
     """Fulfils ingest's `Projector`: facts of a group of events for every stream that selects any of them.
 
-    It also remembers from when to when each stream got facts, so that windows which are over can be aggregated again.
+    It also remembers from when to when each stream got facts, so that windows which are over can be aggregated again:
+    once they are stored, for a cluster may take seconds over that, and what is aggregated before would lack them.
     """
 
     def __init__(self, streams: StreamSource, labels: Labels = NO_LABELS) -> None:
@@ -298,6 +299,7 @@ class StreamProjector:
         self._unnamed: dict[tuple[int, str], Selection] = {}
         self._stream_ids: dict[int, int] = {}
         self._lock = threading.Lock()
+        self._coming: dict[int, tuple[int, int]] = {}
         self._spans: dict[int, tuple[int, int]] = {}
 
     def project(self, events: Sequence[Event]) -> FactBatch | None:
@@ -335,8 +337,15 @@ class StreamProjector:
             self._note(facts)
         return facts
 
+    def stored(self) -> None:
+        """What was projected is in the store now."""
+        with self._lock:
+            for stream_id, span in self._coming.items():
+                _widen(self._spans, stream_id, span)
+            self._coming = {}
+
     def take_spans(self) -> dict[int, tuple[int, int]]:
-        """Stream id -> (first, last) time of the facts projected since the last call."""
+        """Stream id -> (first, last) time of the facts that were stored since the last call."""
         with self._lock:
             spans, self._spans = self._spans, {}
         return spans
@@ -349,9 +358,7 @@ class StreamProjector:
         np.maximum.at(last, place, facts.ts_ms)
         with self._lock:
             for facts_id, low, high in zip(ids.tolist(), first.tolist(), last.tolist(), strict=True):
-                stream_id = self._stream_ids[facts_id]
-                known = self._spans.get(stream_id, (low, high))
-                self._spans[stream_id] = (min(low, known[0]), max(high, known[1]))
+                _widen(self._coming, self._stream_ids[facts_id], (low, high))
 
     def _reload(self) -> None:
         version = self._streams.version
@@ -395,6 +402,11 @@ class PageProjector:
         for place, actor in self._selection.actors(page.body, page.user_id, page.anonymous_id):
             actors[place] = actor
         return rows.batch(page.ts_ms, page.message_hash, actors)
+
+
+def _widen(spans: dict[int, tuple[int, int]], stream_id: int, span: tuple[int, int]) -> None:
+    low, high = spans.get(stream_id, span)
+    spans[stream_id] = (min(low, span[0]), max(high, span[1]))
 
 
 def _roots(definition: Definition) -> frozenset[str]:

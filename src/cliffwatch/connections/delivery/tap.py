@@ -41,6 +41,9 @@ class Tap:
             self._wake()
         return self._inner.project(events)
 
+    def stored(self) -> None:
+        self._inner.stored()
+
 
 def pack(event: Event) -> bytes:
     """The framed bytes of an event, with its source in front."""
