@@ -88,9 +88,12 @@ def _kind(y: Floats, mean: Floats, direction: int, length: int, grid: Grid, meas
         return AnomalyKind.SILENCE
     step = grid.step_ms
     lasting = 8 if step >= 20 * HOUR_MS else max(8, min(48, round(10 * HOUR_MS / step)))
-    if length >= lasting and step < 32 * DAY_MS:
+    if len(y) >= lasting // 2 and step < 32 * DAY_MS:
         gap = (y - mean) / np.maximum(np.abs(mean), 1e-12)
         half = len(gap) // 2
         first, second = abs(float(np.mean(gap[:half]))), abs(float(np.mean(gap[half:])))
-        return AnomalyKind.TREND_CHANGE if second > 1.5 * first else AnomalyKind.LEVEL_SHIFT
+        if second > 1.5 * first:  # told sooner than a shift: a forecast that follows a slide soon forgives it
+            return AnomalyKind.TREND_CHANGE
+        if length >= lasting:
+            return AnomalyKind.LEVEL_SHIFT
     return AnomalyKind.SPIKE if direction > 0 else AnomalyKind.DIP
