@@ -19,7 +19,8 @@ from cliffwatch.explain.noise import estimate
 from cliffwatch.explain.search import Found
 from cliffwatch.explain.settle import ALIKE, STAYED, SURE
 
-THIN = 20.0  # leaves are thin when half of them are expected to have fewer events
+THIN = 20.0  # leaves are thin when half of them are expected to have fewer events, ...
+PLENTY, THIN_OF_PLENTY = 1_000, 8.0  # ... or than this many, where so many leaves show their noise better
 OFF = 0.06  # a slice's forecast may be off by about this fraction
 FLOOR = 0.02  # events that are to be expected of a leaf that was never seen, ...
 FLOORS = 0.05  # ... but not more of all such leaves than this fraction of what is expected at all
@@ -38,7 +39,7 @@ def counts_of_thin_leaves(actual: Floats, expected: Floats) -> bool:
 
 def few_events(events: Floats) -> bool:
     """Whether half of the leaves have few."""
-    return float(np.median(events)) < THIN
+    return float(np.median(events)) < (THIN if len(events) < PLENTY else THIN_OF_PLENTY)
 
 
 def thin_search(
