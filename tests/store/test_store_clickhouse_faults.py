@@ -84,14 +84,29 @@ def test_a_column_that_a_newer_version_brings_is_added_by_two_processes_at_once_
         for shard in (0, 1):
             cluster.shard(shard)[0].query("ALTER TABLE cliffwatch.points_local DROP COLUMN p_value")
         writing = at_once.submit(traffic)
-        for _ in range(2):
-            for made in [at_once.submit(migrate, one._link) for one in (store, newer)]:
-                made.result()
-        over.set()
+        try:
+            for _ in range(2):
+                for made in [at_once.submit(migrate, one._link) for one in (store, newer)]:
+                    made.result()
+        finally:
+            over.set()
         writing.result()
     columns = "SELECT count() FROM system.columns WHERE table = 'points_local' AND name = 'p_value'"
     assert [server.query(columns) for server in cluster.servers] == [[(1,)]] * 4
     assert counted(store, 8) == sum(written)
+
+
+def test_questions_see_what_a_replica_has_not_fetched_yet(cluster: Cluster) -> None:
+    behind = [cluster.shard(number)[1] for number in (0, 1)]
+    with contextlib.closing(ClickHouseStore.open(f"{cluster.url}&quorum=none")) as store:
+        for server in behind:
+            server.query("SYSTEM STOP FETCHES")
+        try:
+            store.write(**group(12, count=200))  # type: ignore[arg-type]
+            assert [counted(store, 12) for _ in range(12)] == [200] * 12
+        finally:
+            for server in behind:
+                server.query("SYSTEM START FETCHES")
 
 
 def test_whole_weeks_before_the_retention_are_dropped_without_being_read(

@@ -195,6 +195,13 @@ def test_the_audit_log_shows_who_did_what_with_before_and_after(place: House, ro
     assert "Nothing of that kind" in robin.get("/settings/audit", params={"actor": "nobody"}).text
 
 
+def test_times_in_the_audit_log_are_those_of_a_clock(place: House, robin: TestClient) -> None:
+    robin.post("/settings/tokens", data={"name": "Clock", "scope": "read", "days": "90"})
+    page = robin.get("/settings/audit", params={"thing": "token"}).text
+    assert re.search(r"expires: .*<ins>\w{3} \d+ \w{3}, \d\d:\d\d</ins>", page)
+    assert "expires_ms" not in page
+
+
 def test_the_audit_log_leaves_as_csv_and_as_json_lines(robin: TestClient) -> None:
     table = robin.get("/settings/audit/export.csv")
     assert table.headers["content-disposition"] == 'attachment; filename="audit-log.csv"'

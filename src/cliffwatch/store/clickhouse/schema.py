@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
+from clickhouse_driver.errors import Error
+
 from cliffwatch.store.clickhouse.link import Link
 from cliffwatch.store.clickhouse.tables import TABLES, Table
+
+_ADDED_SECONDS = 10.0
+"""How long a column that another process adds may take to be on every replica."""
 
 
 def migrate(link: Link) -> None:
@@ -57,8 +64,20 @@ def _columns(link: Link) -> dict[str, frozenset[str]]:
 
 
 def _add_column(link: Link, shard: int, table: Table, column: str, name: str) -> None:
-    """Another process may have been quicker; then it is there now."""
+    """Another process may have been quicker, or be about it: then it is there, or soon."""
     where = f"database = '{link.database}' AND table = '{table.local}' AND name = '{name}'"
     sql = f"SELECT count() FROM system.columns WHERE {where}"  # noqa: S608 - our own names
-    if any(columns[0][0] == 0 for columns in link.on_replicas(shard, sql)):
+
+    def is_there() -> bool:
+        return all(columns[0][0] for columns in link.on_replicas(shard, sql))
+
+    if is_there():
+        return
+    try:
         link.change(shard, f"ALTER TABLE {link.local(table)} ADD COLUMN {column}")
+    except Error:
+        deadline = time.monotonic() + _ADDED_SECONDS
+        while not is_there():
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

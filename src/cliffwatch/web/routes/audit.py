@@ -18,6 +18,7 @@ from cliffwatch.web.visit import Administering, Visit
 router = APIRouter(prefix="/settings/audit")
 
 PER_PAGE = 100
+_FIRST_MS = 946_684_800_000  # the year 2000: what is less is a length of time
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def _line(visit: Visit, entry: AuditEntry) -> dict[str, object]:
     before, after = detail.pop("before", None), detail.pop("after", None)
     changes = (
         [
-            (key, *(_short(values[key]) if key in values else None for values in (before, after)))
+            (_named(key), *(_shown(visit, key, values[key]) if key in values else None for values in (before, after)))
             for key in sorted({*before, *after}, key=str)
             if before.get(key) != after.get(key)
         ]
@@ -99,11 +100,19 @@ def _line(visit: Visit, entry: AuditEntry) -> dict[str, object]:
         "subject": entry.subject,
         "address": entry.address,
         "changes": changes,
-        "detail": [(key, _short(value)) for key, value in detail.items()],
+        "detail": [(_named(key), _shown(visit, key, value)) for key, value in detail.items()],
     }
 
 
-def _short(value: object) -> str:
+def _named(key: str) -> str:
+    """A field as people read it: what is a time needs no unit."""
+    return key.removesuffix("_ms")
+
+
+def _shown(visit: Visit, key: str, value: object) -> str:
+    """Times as the workspace's clock shows them, all else as text, cut where it is long."""
+    if key.endswith("_ms") and isinstance(value, int) and value >= _FIRST_MS:
+        return formats.moment(value, visit.zone, visit.now).text
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 200 else f"{text[:199]}…"
 
