@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from functools import lru_cache
 
-_LONGEST_KNOWN = 300
-"""Bytes of a header that is remembered, like a path (`routes`)."""
+from cliffwatch.spec.remembered import remembered
 
 
 def header_key(headers: Mapping[bytes, bytes]) -> str:
@@ -18,12 +16,9 @@ def header_key(headers: Mapping[bytes, bytes]) -> str:
     return key or headers.get(b"x-write-key", b"").decode("latin-1").partition(":")[0].strip()
 
 
+@remembered(most=4096, longest=300)
 def basic_key(authorization: bytes) -> str:
     """The write key of an `Authorization: Basic` header, "" when it holds none. The colon may be missing."""
-    return _known_basic_key(authorization) if len(authorization) <= _LONGEST_KNOWN else _basic_key(authorization)
-
-
-def _basic_key(authorization: bytes) -> str:
     scheme, _, value = authorization.partition(b" ")
     if scheme.lower() != b"basic":
         return ""
@@ -33,9 +28,6 @@ def _basic_key(authorization: bytes) -> str:
     except (binascii.Error, UnicodeDecodeError):
         return ""
     return text.partition(":")[0].strip()
-
-
-_known_basic_key = lru_cache(maxsize=4096)(_basic_key)
 
 
 def bearer_token(authorization: bytes) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from functools import lru_cache
 
 from cliffwatch.spec.model import SpecType
+from cliffwatch.spec.remembered import remembered
 
 
 class Target(enum.Enum):
@@ -51,17 +51,12 @@ _TRACKING: dict[str, SpecType | None] = {
     "b": None,
     "import": None,
 }
-_LONGEST_KNOWN = 300
-"""Characters of a path that is remembered: strangers choose what they ask for, and must not fill the memory with it."""
 # `alias` shares its letter with nothing else; the first letters t p s i g a are all distinct.
 
 
+@remembered(most=4096, longest=300)
 def route(path: str) -> Route | None:
     """The tracking API's route of a decoded path, None when the path is not ours."""
-    return _known_route(path) if len(path) <= _LONGEST_KNOWN else _route(path)
-
-
-def _route(path: str) -> Route | None:
     parts = [part for part in path.split("/") if part]
     if len(parts) >= 2 and parts[-2] == "v1":
         prefix = _prefix(parts, 2)
@@ -79,9 +74,6 @@ def _route(path: str) -> Route | None:
     if parts == ["token"]:
         return Route(Target.OAUTH_TOKEN)
     return _delivery(parts) or _script(parts)
-
-
-_known_route = lru_cache(maxsize=4096)(_route)
 
 
 def _delivery(parts: list[str]) -> Route | None:

@@ -7,10 +7,10 @@ from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 
+from cliffwatch.spec.remembered import remembered
+
 _signed = Struct("<q").unpack
 _begun = blake2b(digest_size=8).copy  # going on from a copy takes half the time of beginning anew
-_LONGEST_KNOWN = 200
-"""Characters of an id that is remembered; 65,536 of the 30,000 that a message has room for would take 2 GB."""
 
 
 def message_hash(source_id: int, message_id: str) -> int:
@@ -35,17 +35,13 @@ def message_hasher(source_id: int) -> Callable[[str], int]:
 def actor_hash(user_id: str | None, anonymous_id: str | None, group_id: str | None = None) -> int:
     """Who acted: signed 64 bits of BLAKE2b over the userId, else the anonymousId, else the groupId; 0 for nobody."""
     actor = user_id or anonymous_id or group_id
-    if not actor:
-        return 0
-    return _known_actor(actor) if len(actor) <= _LONGEST_KNOWN else _actor(actor)
+    return _actor(actor) if actor else 0
 
 
+# Most people send several events; those of the last minutes are remembered. A message has room for 30,000 characters.
+@remembered(most=65_536, longest=200)
 def _actor(actor: str) -> int:
     hashed = _begun()
     hashed.update(actor.encode())
     found: int = _signed(hashed.digest())[0]
     return found
-
-
-_known_actor = lru_cache(maxsize=65_536)(_actor)
-"""Most people send several events; those of the last minutes are remembered."""

@@ -1,4 +1,4 @@
-"""Messages of audiences and computed traits, as Segment's Engage sends them: which, and whom they name. Pure."""
+"""Messages of audiences and computed traits, as Segment's Engage sends them: which, and by which external ids. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 
 from cliffwatch.spec.model import Kind
-from cliffwatch.store.identities import external_ids
-from cliffwatch.streams.labels import Named
+from cliffwatch.store.identities import Key, external_ids
 
 KINDS = (Kind.IDENTIFY, Kind.TRACK)
 _MARK = "computation_class"
@@ -31,20 +30,16 @@ class _Message(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Message).decode
 
 
-def computed(
-    bodies: Sequence[str | bytes], user_ids: Sequence[str], anonymous_ids: Sequence[str]
-) -> tuple[list[int], list[Named]]:
-    """The places of such messages among these, and whom each names."""
-    places, messages = [], []
+def computed(bodies: Sequence[str | bytes]) -> dict[int, tuple[Key, ...]]:
+    """The places of such messages among these, with the external ids of each."""
+    found = {}
     text, raw = f'"{_MARK}"', f'"{_MARK}"'.encode()
     for place, body in enumerate(bodies):
         if (text in body) if isinstance(body, str) else (raw in body):
             context = _context(body)
-            if context is not None and (user_ids[place] or anonymous_ids[place]):
-                others = tuple(external_ids(context.external_ids))
-                places.append(place)
-                messages.append(Named(user_ids[place], anonymous_ids[place], others))
-    return places, messages
+            if context is not None:
+                found[place] = tuple(external_ids(context.external_ids))
+    return found
 
 
 def _context(body: str | bytes) -> _Context | None:

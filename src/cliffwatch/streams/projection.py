@@ -9,6 +9,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter, itemgetter
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ from cliffwatch.spec.paths import Reader, as_dimension, as_dimensions, as_number
 from cliffwatch.store import ArchiveBatch, FactBatch, arrow
 from cliffwatch.store.lists import Lists, joined_rows
 from cliffwatch.streams.computed import KINDS, computed
-from cliffwatch.streams.labels import NO_LABELS, Labels, Who, label_key
+from cliffwatch.streams.labels import NO_LABELS, Labels, Named, Who, label_key
 from cliffwatch.streams.model import Definition, Stream
 
 Ints = NDArray[np.int64]
@@ -154,12 +155,18 @@ class Selection:
         return bool(self._keys)
 
     def actors(
-        self, bodies: Sequence[str | bytes], user_ids: Sequence[str], anonymous_ids: Sequence[str]
+        self, bodies: Sequence[str | bytes], ids: Callable[[int], tuple[str | None, str | None]]
     ) -> Sequence[tuple[int, int]]:
         """(place, actor hash) of those among these events that say what an audience or trait has of somebody: they
-        count people, not ids. Raises Unavailable."""
-        places, messages = computed(bodies, user_ids, anonymous_ids) if self._may_be_computed else ((), ())
-        return [*zip(places, self._labels.actors(self._workspace_id, messages), strict=True)] if places else ()
+        count people, not ids. `ids` gives the user id and the anonymous id of a place. Raises Unavailable."""
+        messages: dict[int, Named] = {}
+        for place, others in computed(bodies).items() if self._may_be_computed else ():
+            user, anonymous = ids(place)
+            if user or anonymous:
+                messages[place] = Named(user or "", anonymous or "", others)
+        if not messages:
+            return ()
+        return [*zip(messages, self._labels.actors(self._workspace_id, [*messages.values()]), strict=True)]
 
     def take(
         self, rows: Rows, at: Sequence[int], names: Sequence[str], bodies: Sequence[str | bytes], who: Who | None
@@ -329,8 +336,7 @@ class StreamProjector:
             bodies = [event.body for event in own]
             who = Who.did(own) if selection.asks else None
             selection.take(rows, numbers, [event.name for event in own], bodies, who)
-            ids = Who.did(own) if who is None else who
-            for place, actor in selection.actors(bodies, ids.user_id, ids.anonymous_id):
+            for place, actor in selection.actors(bodies, partial(_ids, own)):
                 actors[numbers[place]] = actor
         facts = rows.batch([event.ts_ms for event in events], [event.message_hash for event in events], actors)
         if facts is not None:
@@ -389,9 +395,10 @@ class PageProjector:
         rows, actors = Rows(), []
         people = Who(page.user_id, page.anonymous_id, page.ts_ms.tolist()) if self._selection.asks else None
         self._selection.take(rows, range(len(page)), page.name, page.body, people)
+        ids = [*zip(page.user_id, page.anonymous_id, strict=True)]
         hashes: dict[tuple[str, str], int] = {}
-        for user, anonymous, body in zip(page.user_id, page.anonymous_id, page.body, strict=True):
-            who = (user, anonymous)
+        for who, body in zip(ids, page.body, strict=True):
+            user, anonymous = who
             actor = hashes.get(who)
             if actor is None:
                 group = self._group.fields(body).get("groupId") if self._group is not None else None
@@ -399,9 +406,15 @@ class PageProjector:
                 if user or anonymous:
                     hashes[who] = actor
             actors.append(actor)
-        for place, actor in self._selection.actors(page.body, page.user_id, page.anonymous_id):
+        for place, actor in self._selection.actors(
+            page.body, lambda place: (page.user_id[place], page.anonymous_id[place])
+        ):
             actors[place] = actor
         return rows.batch(page.ts_ms, page.message_hash, actors)
+
+
+def _ids(events: Sequence[Event], place: int) -> tuple[str | None, str | None]:
+    return events[place].user_id, events[place].anonymous_id
 
 
 def _widen(spans: dict[int, tuple[int, int]], stream_id: int, span: tuple[int, int]) -> None:

@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from cliffwatch.accounts import AuditEntry, AuditFilter
 from cliffwatch.web import formats
+from cliffwatch.web.forms import whole
 from cliffwatch.web.visit import Administering, Visit
 
 router = APIRouter(prefix="/settings/audit")
@@ -49,7 +50,7 @@ class AuditForm:
 def log(visit: Administering) -> Response:
     form, reader = AuditForm.of(visit), visit.services.accounts.log
     before = visit.request.query_params.get("before", "")
-    before_id = int(before) if before.isascii() and before.isdigit() and len(before) < 16 else None
+    before_id = whole(before, 15)
     found = reader.read(visit.workspace_id, form.wanted(visit), before_id=before_id, limit=PER_PAGE + 1)
     older = form.query(before=str(found[PER_PAGE - 1].id)) if len(found) > PER_PAGE else ""
     return visit.page(
