@@ -216,6 +216,7 @@ def stages(streams: int) -> dict[str, float]:
     count = 2_000
     arrival = Arrival(1, 1_795_440_000_000, "bench")
     projector = StreamProjector(Fixed(streams))
+    projector.refresh()
 
     def accepted() -> list[Event]:
         outcomes = [outcome for body in raw for outcome in accept_quickly(body, arrival) or ()]

@@ -175,6 +175,7 @@ def projection(table: Table) -> None:
     for count in (1, 10, 100):
         streams = [Stream(i, 1, 1, "s", parse(DEFINITION), "active", 1, i, 0, 0) for i in range(1, count + 1)]  # type: ignore[arg-type]
         projector = StreamProjector(Fixed(streams))
+        projector.refresh()
         seconds = timed(lambda projector=projector: projector.project(events), repeat=5)  # type: ignore[misc]
         table.add_row(f"projection onto {count}", f"{seconds / len(events) / count * 1e6:.2f} us", "event and stream")
 

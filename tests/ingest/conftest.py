@@ -38,6 +38,9 @@ _numbers = itertools.count()
 class EveryEvent:
     """A projector with one stream per source that selects every event: its name is the only dimension."""
 
+    def refresh(self) -> None:
+        """Nobody changes it."""
+
     def project(self, events: Sequence[Event]) -> FactBatch:
         return FactBatch(
             stream_id=np.array([event.source_id for event in events], dtype=np.int64),

@@ -28,6 +28,9 @@ from cliffwatch.store import open_store
 class Nothing:
     """Projects no event: the archive alone is looked at."""
 
+    def refresh(self) -> None:
+        """There are no streams."""
+
     def project(self, events: list[Event]) -> None:
         return None
 

@@ -25,9 +25,6 @@ TRACK = {"type": "track", "event": "Good", "userId": "u", "timestamp": "2026-01-
 class All:
     """A selection of every event with all that it holds."""
 
-    def refresh(self) -> None:
-        """They stay as they are."""
-
     def paths(self, source_id: int, kind: Kind, name: str) -> frozenset[str]:
         return frozenset(("properties", "traits", "context", "integrations"))
 

@@ -41,6 +41,7 @@ def events_of(plant: Plant) -> list[Event]:
 
 def arrive(plant: Plant, events: list[Event]) -> None:
     projector = plant.services.pipeline._projector
+    projector.refresh()
     plant.services.store.write(archive_of(events), projector.project(events))
     projector.stored()
 

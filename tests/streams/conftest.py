@@ -18,7 +18,7 @@ from cliffwatch.db.people import WorkspaceRow
 from cliffwatch.ingest import Sources
 from cliffwatch.jobs import Jobs
 from cliffwatch.spec import Arrival, Envelope, Event, accept_all, format_time
-from cliffwatch.store import ArchiveBatch, EventStore, open_store
+from cliffwatch.store import ArchiveBatch, EventStore, FactBatch, open_store
 from cliffwatch.streams import Definition, Runs, Stream, StreamProjector, Streams, parse
 
 EVERYTHING: dict[str, Any] = {
@@ -97,9 +97,14 @@ class World:
         assert isinstance(event, Event)
         return event
 
+    def project(self, events: Sequence[Event]) -> FactBatch | None:
+        """The facts of a pass over these events."""
+        self.projector.refresh()
+        return self.projector.project(events)
+
     def absorb(self, events: Sequence[Event]) -> None:
         """Archive and project events, as ingest does."""
-        self.store.write(archive_of(events), self.projector.project(events))
+        self.store.write(archive_of(events), self.project(events))
         self.projector.stored()
 
     def archive(self, events: Sequence[Event]) -> None:

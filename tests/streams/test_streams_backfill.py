@@ -103,7 +103,7 @@ def test_a_group_that_was_projected_without_the_stream_is_read_when_it_arrives(
 ) -> None:
     history.absorb([history.event(NOW - 1_000, country="PT")])  # events flow
     on_its_way = [history.event(NOW - 2_000 + i, country="ES") for i in range(4)]
-    facts = history.projector.project(on_its_way)
+    facts = history.project(on_its_way)
     stream = history.create(NOW)
     assert facts is None
 

@@ -36,7 +36,7 @@ def rows(facts: FactBatch | None) -> list[tuple[Any, ...]]:
 def test_a_fact_holds_name_dimensions_and_numbers(world: Any) -> None:
     stream = world.create(NOW, measures=[REVENUE, {"aggregation": "average", "path": "properties.items"}])
     event = world.event(NOW, country="DE", revenue="12.5")
-    assert rows(world.projector.project([event])) == [
+    assert rows(world.project([event])) == [
         (stream.facts_id, NOW, event.message_hash, event.actor_hash, ("Order Completed", "DE"), (12.5, "nan"))
     ]
 
@@ -46,7 +46,7 @@ def test_only_selected_events_become_facts(world: Any) -> None:
     other_name = world.event(NOW, "Order Refunded")
     other_kind = world.event(NOW, type="page")
     other_case = world.event(NOW, "order completed")
-    assert world.projector.project([other_name, other_kind, other_case]) is None
+    assert world.project([other_name, other_kind, other_case]) is None
 
 
 def test_an_event_of_another_source_is_not_measured(world: Any) -> None:
@@ -54,7 +54,7 @@ def test_an_event_of_another_source_is_not_measured(world: Any) -> None:
     event = world.event(NOW)
     world.source_id += 1
     elsewhere = world.event(NOW)
-    assert len(rows(world.projector.project([event, elsewhere]))) == 1
+    assert len(rows(world.project([event, elsewhere]))) == 1
 
 
 def test_one_event_becomes_a_fact_of_every_stream_that_selects_it(world: Any) -> None:
@@ -63,19 +63,19 @@ def test_one_event_becomes_a_fact_of_every_stream_that_selects_it(world: Any) ->
         NOW, "by plan and filter", dimensions=[], filter="properties.plan = 'pro'", measures=[REVENUE]
     )
     third = world.create(NOW, "of everyone", dimensions=[{"path": "userId"}, {"path": "properties.country"}])
-    facts = rows(world.projector.project([world.event(NOW, country="DE", plan="pro", revenue=1, user="u7")]))
+    facts = rows(world.project([world.event(NOW, country="DE", plan="pro", revenue=1, user="u7")]))
     assert [(row[0], row[4], row[5]) for row in facts] == [
         (first.facts_id, ("Order Completed", "DE"), ()),
         (second.facts_id, ("Order Completed",), (1.0,)),
         (third.facts_id, ("Order Completed", "u7", "DE"), ()),
     ]
-    assert len(rows(world.projector.project([world.event(NOW, plan="free")]))) == 2
+    assert len(rows(world.project([world.event(NOW, plan="free")]))) == 2
 
 
 def test_a_page_stream_without_names_takes_every_page_beside_streams_of_one_name(world: Any) -> None:
     every = world.create(NOW, "all pages", spec_type="page", events=[], dimensions=[{"path": "name"}])
     home = world.create(NOW, "home", spec_type="page", events=["Home"], dimensions=[])
-    facts = rows(world.projector.project([world.event(NOW, name, type="page") for name in ("Home", "Pricing")]))
+    facts = rows(world.project([world.event(NOW, name, type="page") for name in ("Home", "Pricing")]))
     assert sorted((row[0], row[4]) for row in facts) == sorted(
         [
             (every.facts_id, ("Home", "Home")),
@@ -88,16 +88,16 @@ def test_a_page_stream_without_names_takes_every_page_beside_streams_of_one_name
 @pytest.mark.parametrize(("change", "taken"), [("pause", 0), ("delete", 0), ("rename", 1)])
 def test_a_change_holds_for_the_next_event(world: Any, change: str, taken: int) -> None:
     stream = world.create(NOW)
-    assert len(rows(world.projector.project([world.event(NOW)]))) == 1
+    assert len(rows(world.project([world.event(NOW)]))) == 1
     arguments = (world.workspace_id, stream.id, *(("New name",) if change == "rename" else ()), NOW)
     getattr(world.streams, change)(*arguments)
-    assert len(rows(world.projector.project([world.event(NOW)]))) == taken
+    assert len(rows(world.project([world.event(NOW)]))) == taken
 
 
 def test_the_times_that_each_stream_got_are_told_once_they_are_stored_and_once(world: Any) -> None:
     stream = world.create(NOW)
-    world.projector.project([world.event(NOW + 5), world.event(NOW - 7), world.event(NOW)])
-    world.projector.project([world.event(NOW + 9)])
+    world.project([world.event(NOW + 5), world.event(NOW - 7), world.event(NOW)])
+    world.project([world.event(NOW + 9)])
     assert world.projector.take_spans() == {}
     world.projector.stored()
     assert world.projector.take_spans() == {stream.id: (NOW - 7, NOW + 9)}
@@ -132,7 +132,7 @@ def test_the_archive_gives_the_facts_that_live_events_gave(world: Any, definitio
     kind = SpecType(definition.get("spec_type", "track")).kind
     if kind == "group":
         events = [world.group(NOW + i, f"g{i % 2}", plan="pro") for i in range(3)]
-    live = world.projector.project(events)
+    live = world.project(events)
     world.absorb(events)
     page = world.store.read_archive(ArchiveQuery(stream.source_id, 0, NOW + DAY, (kind.value,), limit=100))
     again = PageProjector(stream).project(page)
@@ -142,7 +142,7 @@ def test_the_archive_gives_the_facts_that_live_events_gave(world: Any, definitio
 
 def test_columns_are_arrays_of_integers(world: Any) -> None:
     world.create(NOW)
-    facts = world.projector.project([world.event(NOW)])
+    facts = world.project([world.event(NOW)])
     assert {facts.stream_id.dtype, facts.ts_ms.dtype, facts.message_hash.dtype, facts.actor_hash.dtype} == {
         np.dtype(np.int64)
     }

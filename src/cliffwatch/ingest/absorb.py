@@ -192,6 +192,7 @@ class Absorber:
 
     def _absorb_group(self) -> None:
         chunk = self._journal.read(self.position, GROUP_BYTES)
+        self._projector.refresh()
         screen = self._guard.screen()
         digest = Digest(self._projector, screen)
         digest.take(self._journal.name, chunk.records)

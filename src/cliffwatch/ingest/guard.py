@@ -46,8 +46,7 @@ class Guard:
         self._selection = selection
 
     def screen(self) -> Screen:
-        """Decisions for one pass, as things stand now. Raises Unavailable."""
-        self._selection.refresh()
+        """Decisions for one pass, as things stand now."""
         return Screen(
             find_source=self._sources.find,
             names_of=self._deliveries.names_of,

@@ -98,6 +98,10 @@ class IngestStats:
 class Projector(Protocol):
     """Gives the facts that streams measure of events; None when no stream selects any of them."""
 
+    def refresh(self) -> None:
+        """Before each pass: see which streams there are now, whichever process made them. Raises Unavailable."""
+        ...
+
     def project(self, events: Sequence[Event]) -> FactBatch | None: ...
 
     def stored(self) -> None:
@@ -106,11 +110,7 @@ class Projector(Protocol):
 
 
 class Selection(Protocol):
-    """Knows what streams select of an event."""
-
-    def refresh(self) -> None:
-        """See which streams there are now, whichever process made them. Raises Unavailable."""
-        ...
+    """Knows what streams select of an event, as of the projector's last refresh."""
 
     def paths(self, source_id: int, kind: Kind, name: str) -> frozenset[str] | None:
         """The property paths that any stream looks into; None when no stream selects the event."""
@@ -119,9 +119,6 @@ class Selection(Protocol):
 
 class NothingSelected:
     """No stream selects anything: a connected source keeps nothing."""
-
-    def refresh(self) -> None:
-        """There is nothing to see."""
 
     def paths(self, source_id: int, kind: Kind, name: str) -> frozenset[str] | None:  # noqa: ARG002 - the contract's
         return None

@@ -309,12 +309,16 @@ class StreamProjector:
         self._coming: dict[int, tuple[int, int]] = {}
         self._spans: dict[int, tuple[int, int]] = {}
 
-    def project(self, events: Sequence[Event]) -> FactBatch | None:
-        """The facts of these events; None when no stream selects any. Raises Unavailable when it cannot be asked which
-        streams there are: one that another process made a moment ago would miss them for good."""
+    def refresh(self) -> None:
+        """See which streams there are. Raises Unavailable when that cannot be asked: one that another process made a
+        moment ago would miss the events of this pass for good."""
         self._streams.refresh()
         if self._streams.version != self._version:
             self._reload()
+
+    def project(self, events: Sequence[Event]) -> FactBatch | None:
+        """The facts of these events for the streams of the last `refresh`; None when none selects any. Raises
+        Unavailable when labels cannot be read."""
         named, unnamed = self._named, self._unnamed
         if not named and not unnamed:
             return None

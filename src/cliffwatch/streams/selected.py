@@ -27,10 +27,6 @@ class StreamSelection:
         self._streams = streams
         self._state: tuple[tuple[int, int], Mapping[tuple[int, str, str | None], frozenset[str]]] | None = None
 
-    def refresh(self) -> None:
-        """See which streams there are now. Raises Unavailable."""
-        self._streams.refresh()
-
     def paths(self, source_id: int, kind: Kind, name: str) -> frozenset[str] | None:
         """The paths that any stream looks into; None when no stream selects the event."""
         version = self._streams.version

@@ -32,6 +32,9 @@ class Tap:
         self._wanted = wanted
         self._wake = wake
 
+    def refresh(self) -> None:
+        self._inner.refresh()
+
     def project(self, events: Sequence[Event]) -> FactBatch | None:
         """The inner projector's facts. Raises Unavailable when the delivery journal cannot be written."""
         wanted = self._wanted()
