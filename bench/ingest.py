@@ -24,7 +24,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -32,6 +32,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest_load import bodies
+
+if TYPE_CHECKING:
+    from cliffwatch.spec import Events
 
 HERE = Path(__file__).parent
 
@@ -209,7 +212,7 @@ def stages(streams: int) -> dict[str, float]:
     from cliffwatch.ingest.body import outline
     from cliffwatch.ingest.digest import SLICE, Columns
     from cliffwatch.ingest.journal import frame
-    from cliffwatch.spec import Arrival, Event, accept_quickly, quick
+    from cliffwatch.spec import Arrival, Events, accept_quickly, quick
     from cliffwatch.streams import StreamProjector
 
     raw = bodies(2, 20, 100, "k")
@@ -218,11 +221,15 @@ def stages(streams: int) -> dict[str, float]:
     projector = StreamProjector(Fixed(streams))
     projector.refresh()
 
-    def accepted() -> list[Event]:
-        outcomes = [outcome for body in raw for outcome in accept_quickly(body, arrival) or ()]
-        return [outcome for outcome in outcomes if isinstance(outcome, Event)]
+    def accepted() -> Events:
+        events = Events()
+        for body in raw:
+            outcomes = accept_quickly(body, arrival)
+            assert isinstance(outcomes, Events)
+            events.extend(outcomes)
+        return events
 
-    def archive_of(found: Sequence[Event]) -> Any:
+    def archive_of(found: Events) -> Any:
         columns = Columns()
         columns.add(found)
         return columns.batch()
@@ -243,14 +250,14 @@ def stages(streams: int) -> dict[str, float]:
     return found | {"sum": sum(found.values())}
 
 
-def renamed(ready: Sequence[Any], turn: int) -> list[Any]:
+def renamed(ready: Events, turn: int) -> Events:
     """The same events as other messages, so that none of them is a repeat."""
-    import msgspec
+    events = ready[:]
+    events.message_hash = [known + 7_919 * turn for known in ready.message_hash]
+    return events
 
-    return [msgspec.structs.replace(event, message_hash=event.message_hash + 7_919 * turn) for event in ready]
 
-
-def write_cost(ready: Sequence[Any], projector: Any) -> float:
+def write_cost(ready: Events, projector: Any) -> float:
     """What the store takes for a group of 30,000 events, its checkpoints and background work included."""
     from cliffwatch.ingest.digest import Columns
     from cliffwatch.store import open_store
@@ -259,7 +266,9 @@ def write_cost(ready: Sequence[Any], projector: Any) -> float:
         store = open_store(Path(folder) / "write.duckdb")
         used, events = 0.0, 0
         for group in range(6):
-            many = [event for turn in range(15) for event in renamed(ready, 15 * group + turn)]
+            many = ready[:0]
+            for turn in range(15):
+                many.extend(renamed(ready, 15 * group + turn))
             columns, facts = Columns(), projector.project(many)
             columns.add(many)
             began = time.process_time()
@@ -271,7 +280,7 @@ def write_cost(ready: Sequence[Any], projector: Any) -> float:
     return used / events * 1e6
 
 
-def catalogue_cost(ready: Sequence[Any]) -> float:
+def catalogue_cost(ready: Events) -> float:
     from cliffwatch.db import Database
     from cliffwatch.ingest.catalogue import Catalogue
 
@@ -290,14 +299,16 @@ def limits() -> dict[str, float]:
     import pyarrow as pa
 
     from cliffwatch.ingest.digest import Columns
-    from cliffwatch.spec import Arrival, Event, accept_quickly
+    from cliffwatch.spec import Arrival, Events, accept_quickly
     from cliffwatch.store.arrow import archive_table
 
     raw = bodies(2, 20, 100, "k")
     arrival = Arrival(1, 1_795_440_000_000, "bench")
     columns = Columns()
     for body in raw:
-        columns.add([outcome for outcome in accept_quickly(body, arrival) or () if isinstance(outcome, Event)])
+        events = accept_quickly(body, arrival)
+        assert isinstance(events, Events)
+        columns.add(events)
     archive = columns.batch()
     assert archive is not None
     rows = pa.concat_tables([archive_table(archive)] * 15)

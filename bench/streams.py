@@ -37,7 +37,7 @@ from cliffwatch.db.streams import DetectorStateRow, JobRow
 from cliffwatch.pipeline import Pipeline
 from cliffwatch.pipeline.worker import REVISE
 from cliffwatch.settings import Settings
-from cliffwatch.spec import Arrival, Envelope, Event, accept_all, format_time
+from cliffwatch.spec import Arrival, Envelope, Event, Events, accept_all, format_time
 from cliffwatch.store import ArchiveBatch, FactBatch
 from cliffwatch.streams import Runs, Schedule, Stream, StreamProjector, parse, windows
 from cliffwatch.streams.backfill import Cursor, fill
@@ -130,10 +130,10 @@ class Fixed:
         return self._streams
 
 
-def events_of(count: int) -> list[Event]:
+def events_of(count: int) -> Events:
     chance = random.Random(1)
     messages = [message_of(chance, i) for i in range(count)]
-    return [e for e in accept_all(Envelope(messages), Arrival(1, NOW, "bench")) if isinstance(e, Event)]
+    return Events.of(e for e in accept_all(Envelope(messages), Arrival(1, NOW, "bench")) if isinstance(e, Event))
 
 
 def message_of(chance: random.Random, number: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from cliffwatch.db import Database
 from cliffwatch.db.people import WorkspaceRow
 from cliffwatch.ingest import Arrivals, Sources
 from cliffwatch.ingest.arrivals import KEPT_MINUTES_MS, Seen, end_of_bucket_ms
-from cliffwatch.spec import Arrival, Envelope, Event, accept_all, format_time
+from cliffwatch.spec import Arrival, Envelope, Event, Events, accept_all, format_time
 
 NOW = 1_791_799_200_000  # 2026-10-12 10:00 UTC
 SECOND, MINUTE, DAY = 1_000, 60_000, 86_400_000
@@ -51,7 +51,7 @@ def event(source_id: int, received_ms: int, *, waited_ms: int, clock_off_ms: int
 
 def seen_of(*events: Event) -> Seen:
     seen = Seen()
-    seen.add(events)
+    seen.add(Events.of(events))
     return seen
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.pipeline.plant import HOUR, MINUTE, MONDAY, Plant, opened
 from tests.streams.conftest import archive_of, make_event
 
-from cliffwatch.spec import Event
+from cliffwatch.spec import Event, Events
 from cliffwatch.store import PointQuery
 from cliffwatch.streams import Stream
 from cliffwatch.streams.revised import RevisedPoints
@@ -42,7 +42,7 @@ def events_of(plant: Plant) -> list[Event]:
 def arrive(plant: Plant, events: list[Event]) -> None:
     projector = plant.services.pipeline._projector
     projector.refresh()
-    plant.services.store.write(archive_of(events), projector.project(events))
+    plant.services.store.write(archive_of(events), projector.project(Events.of(events)))
     projector.stored()
 
 

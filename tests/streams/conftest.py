@@ -17,7 +17,7 @@ from cliffwatch.db import Database
 from cliffwatch.db.people import WorkspaceRow
 from cliffwatch.ingest import Sources
 from cliffwatch.jobs import Jobs
-from cliffwatch.spec import Arrival, Envelope, Event, accept_all, format_time
+from cliffwatch.spec import Arrival, Envelope, Event, Events, accept_all, format_time
 from cliffwatch.store import ArchiveBatch, EventStore, FactBatch, open_store
 from cliffwatch.streams import Definition, Runs, Stream, StreamProjector, Streams, parse
 
@@ -100,7 +100,7 @@ class World:
     def project(self, events: Sequence[Event]) -> FactBatch | None:
         """The facts of a pass over these events."""
         self.projector.refresh()
-        return self.projector.project(events)
+        return self.projector.project(Events.of(events))
 
     def absorb(self, events: Sequence[Event]) -> None:
         """Archive and project events, as ingest does."""

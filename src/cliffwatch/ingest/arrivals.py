@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
 from cliffwatch.db.sources import ArrivalRow, LatenessRow
-from cliffwatch.spec.model import Event
+from cliffwatch.spec.events import Events
 
 Ints = NDArray[np.int64]
 
@@ -55,11 +55,11 @@ class Seen:
     imported: Counter[tuple[int, int]] = field(default_factory=Counter)
     lateness: Counter[tuple[int, int, int]] = field(default_factory=Counter)
 
-    def add(self, events: Sequence[Event]) -> None:
+    def add(self, events: Events) -> None:
         """Note accepted events."""
-        received = np.array([event.received_at_ms for event in events], dtype=np.int64)
-        late = received - np.array([event.ts_ms for event in events], dtype=np.int64)
-        source = np.array([event.source_id for event in events], dtype=np.int64)
+        received = np.array(events.received_at_ms, dtype=np.int64)
+        late = received - np.array(events.ts_ms, dtype=np.int64)
+        source = np.array(events.source_id, dtype=np.int64)
         bucket = np.where(late < IMPORTED_MS, bucket_of(late), -1)
         # One number of all three sorts ten times as fast as three: 26 bits of minutes reach to 2097, a bucket has 7.
         keys = (source << 34) | (received // MINUTE_MS << 8) | (bucket + 1)

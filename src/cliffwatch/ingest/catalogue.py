@@ -17,7 +17,8 @@ from cliffwatch.db.sources import CatalogueEventRow, CataloguePropertyRow, Verdi
 from cliffwatch.ingest.discover import EXAMPLE_LENGTH, MAX_PATHS, Discovery, merged_type
 from cliffwatch.ingest.model import CatalogueEvent, CatalogueProperty
 from cliffwatch.ingest.tally import HOUR_MS, Counts, hour_of, minute_of
-from cliffwatch.spec.model import Event, Kind
+from cliffwatch.spec.events import Events
+from cliffwatch.spec.model import Kind
 from cliffwatch.spec.verdict import Verdict
 
 NAME_LENGTH = 200
@@ -48,24 +49,25 @@ class Catalogue:
         self._paths: dict[int, int] = {}  # by source, how many are in the database
         self._turn = 0
 
-    def observe(self, events: Sequence[Event], into: Observed) -> None:
+    def observe(self, events: Events, into: Observed) -> None:
         """Note accepted events in `into`; `add` takes it over when they are stored."""
-        by_key: dict[EventKey, list[Event]] = defaultdict(list)
-        for event in events:
-            by_key[event.source_id, event.kind, event.name].append(event)
+        by_key: dict[EventKey, list[int]] = defaultdict(list)
+        for place, key in enumerate(zip(events.source_id, events.kind, events.name, strict=True)):
+            by_key[key].append(place)
+        received_ms = events.received_at_ms
         self._turn += 1
         for (source_id, kind, name), same in by_key.items():
             key = source_id, kind, self._bounded_name(source_id, kind, name[:NAME_LENGTH])
             found = into.setdefault(key, Discovery())
-            first_ms, last_ms = same[0].received_at_ms, same[-1].received_at_ms
+            first_ms, last_ms = received_ms[same[0]], received_ms[same[-1]]
             found.add(len(same), first_ms, last_ms)
             if minute_of(first_ms) == minute_of(last_ms):
                 found.minutes[minute_of(first_ms)] += len(same)
             else:
-                found.minutes.update([minute_of(event.received_at_ms) for event in same])
+                found.minutes.update([minute_of(received_ms[place]) for place in same])
             step = 1 if len(same) <= ALL_LOOKED_INTO else -(-len(same) // LOOKED_INTO)
-            for event in same[self._turn % step :: step]:
-                found.look_into(event, step)
+            for place in same[self._turn % step :: step]:
+                found.look_into(events[place], step)
 
     def add(self, observed: Observed) -> None:
         """Keep what was observed until `take`, or what could not be written for the next time."""

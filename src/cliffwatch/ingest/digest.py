@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from itertools import groupby
-from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -27,6 +26,7 @@ from cliffwatch.ingest.record import Record, source_of, unpack
 from cliffwatch.ingest.screen import Screen
 from cliffwatch.ingest.tally import minute_of
 from cliffwatch.spec.accept import Rejection
+from cliffwatch.spec.events import Events
 from cliffwatch.spec.model import Event
 from cliffwatch.spec.sender import Sender
 from cliffwatch.spec.verdict import Verdict
@@ -43,7 +43,6 @@ TAIL_BYTES = 400_000
 """Of each source and pass, the newest requests of this size reach the live view: some 500 messages."""
 
 _encode = msgspec.json.encode
-_sender = attrgetter("sender")
 
 
 class Digest:
@@ -76,14 +75,14 @@ class Digest:
 
     def take(self, journal_name: str, records: Sequence[tuple[int, bytes]]) -> None:
         """Judge and project the messages of journal records (offset, payload)."""
-        events: list[Event] = []
+        events = Events()
         newest = newest_of(records)
         for offset, payload in records:
             record = unpack(payload)
             outcomes = self._screen.screened(record, judge(record, f"{journal_name}-{offset}"))
-            accepted = [outcome for outcome in outcomes if outcome.__class__ is Event]
+            accepted = outcomes if isinstance(outcomes, Events) else _accepted(outcomes)
             if accepted:
-                events += accepted
+                events.extend(accepted)
                 self._count(record, accepted)
             if len(accepted) < len(outcomes):
                 self._reject(record, [outcome for outcome in outcomes if isinstance(outcome, Rejection)])
@@ -92,15 +91,15 @@ class Digest:
                 self.tails[record.source_id].extend(tail)
             if len(events) >= SLICE:
                 self._digest(events)
-                events = []
+                events = Events()
         self._digest(events)
 
-    def _count(self, record: Record, accepted: Sequence[Event]) -> None:
+    def _count(self, record: Record, accepted: Events) -> None:
         source_id, received_ms = record.source_id, record.received_ms
         minute = minute_of(received_ms)
         self.events += len(accepted)
-        self._hashes += [event.message_hash for event in accepted]
-        for sender, same in groupby(accepted, _sender):
+        self._hashes += accepted.message_hash
+        for sender, same in groupby(accepted.sender):
             self._counted.append(((source_id, minute, sender), len([*same])))
         first_ms, last_ms = self.spans.get(source_id, (received_ms, received_ms))
         self.spans[source_id] = min(first_ms, received_ms), max(last_ms, received_ms)
@@ -139,7 +138,7 @@ class Digest:
             return
         self.rejected.append(Rejected(source_id, received_ms, verdict, body))
 
-    def _digest(self, events: list[Event]) -> None:
+    def _digest(self, events: Events) -> None:
         if not events:
             return
         self._columns.add(self._screen.archived(events))
@@ -147,7 +146,7 @@ class Digest:
         self._screen.observe(events, self.observed)
         self.seen.add(events)
 
-    def _project(self, events: list[Event]) -> list[FactBatch]:
+    def _project(self, events: Events) -> list[FactBatch]:
         """The facts of some events. When one cannot be measured, the others still are, and it is quarantined."""
         try:
             part = self._projector.project(events)
@@ -164,6 +163,10 @@ class Digest:
             self._keep(event.source_id, event.received_at_ms, Verdict.PROJECTION_FAILED, event.sender, event.body)
             return []
         return [] if part is None else [part]
+
+
+def _accepted(outcomes: Sequence[Event | Rejection]) -> Events:
+    return Events.of(outcome for outcome in outcomes if isinstance(outcome, Event))
 
 
 def newest_of(records: Sequence[tuple[int, bytes]]) -> set[int]:
@@ -201,21 +204,16 @@ class Columns:
     def __init__(self) -> None:
         self._parts: list[tuple[tuple[Ints, ...], tuple[pa.StringArray, ...]]] = []
 
-    def add(self, events: Sequence[Event]) -> None:
+    def add(self, events: Events) -> None:
         if not events:
             return
-        numbers = (
-            [event.source_id for event in events],
-            [event.ts_ms for event in events],
-            [event.received_at_ms for event in events],
-            [event.message_hash for event in events],
-        )
+        numbers = (events.source_id, events.ts_ms, events.received_at_ms, events.message_hash)
         texts: tuple[Sequence[str | bytes], ...] = (
-            [event.kind for event in events],
-            [event.name for event in events],
-            [event.user_id or "" for event in events],
-            [event.anonymous_id or "" for event in events],
-            [event.body for event in events],
+            events.kind,
+            events.name,
+            [user_id or "" for user_id in events.user_id],
+            [anonymous_id or "" for anonymous_id in events.anonymous_id],
+            events.body,
         )
         columns = tuple(np.array(column, dtype=np.int64) for column in numbers)
         self._parts.append((columns, tuple(arrow.texts(column) for column in texts)))

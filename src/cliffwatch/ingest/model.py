@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from cliffwatch.spec.model import Event, Kind
+from cliffwatch.spec.events import Events
+from cliffwatch.spec.model import Kind
 from cliffwatch.spec.verdict import Verdict
 from cliffwatch.store.contract import FactBatch
 
@@ -102,7 +103,7 @@ class Projector(Protocol):
         """Before each pass: see which streams there are now, whichever process made them. Raises Unavailable."""
         ...
 
-    def project(self, events: Sequence[Event]) -> FactBatch | None: ...
+    def project(self, events: Events) -> FactBatch | None: ...
 
     def stored(self) -> None:
         """What was projected is in the store now."""

@@ -22,6 +22,7 @@ from cliffwatch.ingest.privacy.suppressions import Suppressions
 from cliffwatch.ingest.record import Mark, Record
 from cliffwatch.spec.accept import Rejection
 from cliffwatch.spec.decode import decode_json
+from cliffwatch.spec.events import Events
 from cliffwatch.spec.hashing import message_hash
 from cliffwatch.spec.model import Event, Kind
 from cliffwatch.spec.verdict import Verdict
@@ -64,16 +65,13 @@ class Screen:
         outcomes = [self._unless_suppressed(source, outcome) for outcome in outcomes]
         return self._selected(source, outcomes) if connected else outcomes
 
-    def archived(self, events: Sequence[Event]) -> Sequence[Event]:
+    def archived(self, events: Events) -> Events:
         """Those events that are kept whole."""
-        sources = {event.source_id for event in events}
-        whole = {source_id for source_id in sources if self._archives(source_id)}
-        return events if whole == sources else [event for event in events if event.source_id in whole]
+        return _of_sources(events, self._archives)
 
-    def observe(self, events: Sequence[Event], into: Observed) -> None:
+    def observe(self, events: Events, into: Observed) -> None:
         """Let the catalogue see what was not yet shown to it."""
-        shown = {source_id for source_id in {event.source_id for event in events} if self._connected(source_id)}
-        self._catalogue.observe([event for event in events if event.source_id not in shown] if shown else events, into)
+        self._catalogue.observe(_of_sources(events, lambda source_id: not self._connected(source_id)), into)
 
     @property
     def observed(self) -> Observed:
@@ -122,7 +120,8 @@ class Screen:
 
     def _selected(self, source: Source, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """What a connected source keeps. Everything is shown to the catalogue; of what is rejected the bones stay."""
-        self._catalogue.observe([outcome for outcome in outcomes if isinstance(outcome, Event)], self._observed)
+        events = Events.of(outcome for outcome in outcomes if isinstance(outcome, Event))
+        self._catalogue.observe(events, self._observed)
         return [self._cut(source, outcome) for outcome in outcomes]
 
     def _cut(self, source: Source, outcome: Outcome) -> Outcome:
@@ -145,6 +144,14 @@ class Screen:
             pruned(outcome.fields, paths),
             outcome.sender,
         )
+
+
+def _of_sources(events: Events, wanted: Callable[[int], bool]) -> Events:
+    sources = {*events.source_id}
+    chosen = {source_id for source_id in sources if wanted(source_id)}
+    if chosen == sources:
+        return events
+    return events.at(place for place, source_id in enumerate(events.source_id) if source_id in chosen)
 
 
 def _rejection_cut(selection: Selection, source_id: int, rejection: Rejection) -> Rejection:

@@ -6,6 +6,7 @@ and looks up, filters and names what is in an event. Never reads a clock, a data
 
 from cliffwatch.spec.accept import Arrival, Envelope, Rejection, accept_all, open_envelope
 from cliffwatch.spec.decode import decode_json
+from cliffwatch.spec.events import Events
 from cliffwatch.spec.hashing import actor_hash, message_hash
 from cliffwatch.spec.model import Event, Kind, SpecType
 from cliffwatch.spec.quick import accept_quickly
@@ -16,6 +17,7 @@ __all__ = [
     "Arrival",
     "Envelope",
     "Event",
+    "Events",
     "Kind",
     "Rejection",
     "SpecType",

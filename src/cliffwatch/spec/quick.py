@@ -8,8 +8,8 @@ ordinary, be it a field that is not known or a rule that is broken, is left to `
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -24,15 +24,16 @@ from cliffwatch.spec.accept import (
     Request,
 )
 from cliffwatch.spec.decode import decode_json
-from cliffwatch.spec.hashing import actor_hash, message_hasher
+from cliffwatch.spec.events import Events
+from cliffwatch.spec.hashing import actor_hash, message_hashes
 from cliffwatch.spec.model import Event, Kind
-from cliffwatch.spec.sender import NOBODY, Sender, sender_of
+from cliffwatch.spec.sender import Sender, sender_of
 from cliffwatch.spec.times import corrected_time, format_time, parse_text, parse_time
 
 _Text = str | UnsetType | None
 _ABSENT = Raw(b"")
-_OBJECT = (b"{", b"null")  # how an object may begin
-_TRACK, _PAGEVIEW, _SCREENVIEW = Kind.TRACK, Kind.PAGEVIEW, Kind.SCREENVIEW  # looking a member up takes 50 ns
+_OBJECT = {b"{", b"n", b""}  # how an object may begin: it may also be null, or absent
+_TRACK = Kind.TRACK  # looking a member up takes 50 ns
 _TO_SECOND = len("2026-11-23T11:21:00.")
 _REST_MS = {f"{rest:03d}Z": rest for rest in range(1000)}
 _FAR_MS = 200_000_000_000_000
@@ -110,8 +111,9 @@ _write = msgspec.json.Encoder().encode
 _ODD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def accept_quickly(body: bytes, arrival: Arrival) -> list[Event | Rejection] | None:
-    """Each message's event or rejection, in order; None for a request that only `accept` can judge.
+def accept_quickly(body: bytes, arrival: Arrival) -> Sequence[Event | Rejection] | None:
+    """Each message's event or rejection, in order; `Events` when all are good; None for a request that only `accept`
+    can judge.
 
     The body is a batch, or one message. Raises nothing that `accept` does not.
     """
@@ -119,10 +121,11 @@ def accept_quickly(body: bytes, arrival: Arrival) -> list[Event | Rejection] | N
         return None
     found = read(body)
     if isinstance(found, _Message):
-        return _judged([found], found.sent_at, False, arrival)
+        return _Quick(arrival, found.sent_at or None, batch=False).outcomes(0, [found], [found])
     if found is None or found.context or found.integrations or not 0 < len(found.batch) <= BATCH_COUNT_LIMIT:
         return None
-    return _judged(found.batch, found.sent_at, True, arrival)
+    messages = found.batch if isinstance(found, _Batch) else [*map(_typed, found.batch)]
+    return _Quick(arrival, found.sent_at or None, batch=True).outcomes(0, messages, found.batch)
 
 
 def read(body: bytes) -> _Batch | _Message | _Pieces | None:
@@ -148,25 +151,8 @@ def _is_plain(body: bytes) -> bool:
     return True
 
 
-def _judged(
-    messages: Iterable[_Message | Raw], sent_at: _Text, batch: bool, arrival: Arrival
-) -> list[Event | Rejection]:
-    quick = _Quick(arrival, sent_at or None, batch)
-    careful: Request | None = None
-    outcomes: list[Event | Rejection] = []
-    for index, message in enumerate(messages):
-        outcome: Event | Rejection | None = quick.event(index, message)
-        if outcome is None:
-            if careful is None:
-                careful = Request(Envelope([], sent_at=sent_at or None, batch=batch), arrival)
-            piece = _write(message) if isinstance(message, _Message) else bytes(message)
-            outcome = careful.accept(index, decode_json(piece))
-        outcomes.append(outcome)
-    return outcomes
-
-
 class _Quick:
-    """One request's common part, worked out once for all of its messages."""
+    """One request's common part, worked out once for all of its messages; they are judged and completed in columns."""
 
     def __init__(self, arrival: Arrival, sent_at: str | None, batch: bool) -> None:
         self._arrival = arrival
@@ -176,98 +162,114 @@ class _Quick:
         self._shift = None if self._sent_ms is None else arrival.received_ms - self._sent_ms
         self._received_at = format_time(arrival.received_ms)
         self._begins: dict[str, int] = {}  # `2026-11-23T11:21:00.` -> when that was by the server's clock
+        self._told: dict[bytes, tuple[str, Sender]] = {}  # context -> channel and sender; messages share contexts
         self._type = str(arrival.spec_type) if arrival.spec_type is not None and not batch else None
-        self._hash = message_hasher(arrival.source_id)
+        self._careful = Request(Envelope([], sent_at=sent_at, batch=batch), arrival)
 
-    def event(self, index: int, message: _Message | Raw) -> Event | None:
-        """The event of a message; None, and the message as it was, when it needs care."""
-        if isinstance(message, Raw):
-            try:
-                message = _read_message(message)
-            except _ODD:
-                return None
-        kind = KINDS.get(self._type or message.type)  # type: ignore[arg-type] # UNSET is no key of it
-        user_id, anonymous_id = message.user_id or None, message.anonymous_id or None
-        if kind is None or (user_id is None and anonymous_id is None):
+    def outcomes(
+        self, first: int, messages: Sequence[_Message], pieces: Sequence[_Message | Raw]
+    ) -> Sequence[Event | Rejection]:
+        """What becomes of messages, the first of which has the number `first`; `pieces` are they as they came.
+
+        Where one needs care, they are halved until it stands alone, and the others stay in columns.
+        """
+        events = self._events(first, messages)
+        if events is not None:
+            return events
+        if len(messages) == 1:
+            return [self._careful.accept(first, decode_json(_write(pieces[0])))]
+        half = len(messages) // 2
+        before = self.outcomes(first, messages[:half], pieces[:half])
+        return [*before, *self.outcomes(first + half, messages[half:], pieces[half:])]
+
+    def _events(self, first: int, messages: Sequence[_Message]) -> Events | None:
+        """The events of messages; None, and the messages as they were, when one of them needs care."""
+        kinds: list[Any] = [KINDS.get(self._type or message.type) for message in messages]  # type: ignore[arg-type]
+        users = [message.user_id or None for message in messages]
+        visitors = [message.anonymous_id or None for message in messages]
+        actors = [user or visitor for user, visitor in zip(users, visitors, strict=True)]
+        if not all(kinds) or not all(actors):
             return None
-        name = ""
-        if kind is _TRACK:
-            if not message.event:
-                return None
-            name = message.event
-        elif not _is_good(kind, message):
-            return None
-        properties, context = message.properties, message.context
-        if properties is not _ABSENT and not bytes(properties).startswith(_OBJECT):
-            return None
-        arrival = self._arrival
         try:
-            on_device, sender = arrival.from_browser, NOBODY
-            found = _read_context(context) if context is not _ABSENT else None
-            if found is not None:
-                library, app = found.library, found.app
-                if library is not None:
-                    sender = _sender(library.name, library.version, app.version if app is not None else None)
-                    if not on_device and library.name in CLIENT_LIBRARIES:
-                        on_device = True
-                elif app is not None:
-                    sender = _sender(None, None, app.version)
-            if kind is _PAGEVIEW or kind is _SCREENVIEW:
-                name = message.name or _name_in(properties)
+            names = [
+                (message.event or None) if kind is _TRACK else _name(kind, message)
+                for kind, message in zip(kinds, messages, strict=True)
+            ]
+            told = self._tell([bytes(message.context) for message in messages])
         except _ODD:
             return None
+        if None in names or not {bytes(message.properties)[:1] for message in messages} <= _OBJECT:
+            return None
 
-        # Every rule is kept; from here on the message is completed.
-        ts_ms = self._stamp(message)
-        if self._type is not None:
-            message.type = self._type
-        message.channel = "client" if on_device else "server"
-        message.version = 2
-        message.write_key = UNSET
-        message_id = message.message_id
-        if not message_id:
-            message.message_id = message_id = f"{arrival.id_stem}-{index}"
-        return Event(
-            arrival.source_id,
-            kind,
-            name,
-            ts_ms,
-            arrival.received_ms,
-            message_id,
-            self._hash(message_id),
-            actor_hash(user_id, anonymous_id),
-            user_id,
-            anonymous_id,
-            _write(message),
-            sender,
+        # Every rule is kept; from here on the messages are completed.
+        times = self._complete(first, messages, [channel for channel, _ in told])
+        count, arrival = len(messages), self._arrival
+        ids: list[Any] = [message.message_id for message in messages]
+        return Events(
+            [arrival.source_id] * count,
+            kinds,
+            names,
+            times,
+            [arrival.received_ms] * count,
+            ids,
+            message_hashes(arrival.source_id, ids),
+            [*map(actor_hash, actors)],
+            users,
+            visitors,
+            [*map(_write, messages)],
+            [sender for _, sender in told],
         )
 
-    def _stamp(self, message: _Message) -> int:
-        """Apply the clock rule, as `accept` does."""
-        sent_ms = self._sent_ms
-        if self._batch:
-            if sent_ms is not None:
-                message.sent_at = self._sent_at
-            elif message.sent_at:
-                sent_ms = parse_time(message.sent_at)
-        message.received_at = self._received_at
-        original = message.timestamp
-        if original is None or original is UNSET:
-            original = message.original_timestamp
-        if original is None or original is UNSET:
-            message.timestamp = self._received_at
-            return self._arrival.received_ms
-        message.original_timestamp = original
-        # What JavaScript writes: the messages of a batch are of few seconds, and each is put right once.
-        begin, rest = self._begins.get(original[:_TO_SECOND]), _REST_MS.get(original[_TO_SECOND:])
-        ts_ms = begin + rest if begin is not None and rest is not None else self._corrected(original, sent_ms)
-        message.timestamp = format_time(ts_ms)
-        return ts_ms
+    def _tell(self, contexts: Sequence[bytes]) -> list[tuple[str, Sender]]:
+        """Channel and sender of each context. Raises one of _ODD."""
+        for context in {*contexts}.difference(self._told):
+            self._told[context] = self._read(context)
+        return [*map(self._told.__getitem__, contexts)]
 
-    def _corrected(self, original: str, sent_ms: int | None) -> int:
+    def _read(self, context: bytes) -> tuple[str, Sender]:
+        found = _read_context(context) if context else None
+        library, app = (found.library, found.app) if found is not None else (None, None)
+        name, version = (library.name, library.version) if library is not None else (None, None)
+        on_device = self._arrival.from_browser or name in CLIENT_LIBRARIES
+        told = {"library": {"name": name, "version": version}, "app": {"version": app.version if app else None}}
+        return "client" if on_device else "server", sender_of(told)
+
+    def _complete(self, first: int, messages: Sequence[_Message], channels: Sequence[str]) -> list[int]:
+        """Fill in what Segment's servers add, and apply the clock rule, as `accept` does; gives each message's time."""
+        type_, sent_at = self._type or UNSET, self._sent_at if self._batch and self._sent_ms is not None else None
+        received_ms, received_at, begins = self._arrival.received_ms, self._received_at, self._begins
+        times = []
+        for number, (message, channel) in enumerate(zip(messages, channels, strict=True), first):
+            if type_ is not UNSET:
+                message.type = type_
+            if not message.message_id:
+                message.message_id = f"{self._arrival.id_stem}-{number}"
+            if sent_at is not None:
+                message.sent_at = sent_at
+            message.channel = channel
+            message.version = 2
+            message.write_key = UNSET
+            message.received_at = received_at
+            original = message.timestamp
+            if original is None or original is UNSET:
+                original = message.original_timestamp
+            if original is None or original is UNSET:
+                message.timestamp = received_at
+                times.append(received_ms)
+                continue
+            # What JavaScript writes: the messages of a batch are of few seconds, and each is put right once.
+            begin, rest = begins.get(original[:_TO_SECOND]), _REST_MS.get(original[_TO_SECOND:])
+            ts_ms = begin + rest if begin is not None and rest is not None else self._corrected(original, message)
+            message.original_timestamp = original
+            message.timestamp = format_time(ts_ms)
+            times.append(ts_ms)
+        return times
+
+    def _corrected(self, original: str, message: _Message) -> int:
         """The clock rule at length; its second is remembered, where the whole of it is moved by as much."""
         original_ms, shift = parse_text(original), self._shift
         if original_ms is None or shift is None or not 0 < original_ms + shift < _FAR_MS:
+            sent_ms = parse_time(message.sent_at) if self._batch and self._sent_ms is None else self._sent_ms
             return corrected_time(received_ms=self._arrival.received_ms, sent_ms=sent_ms, original_ms=original_ms)
         second, rest = original[:_TO_SECOND], _REST_MS.get(original[_TO_SECOND:])
         begin_ms = parse_text(f"{second}000Z") if rest is not None and second.endswith(".") else None
@@ -276,29 +278,24 @@ class _Quick:
         return original_ms + shift
 
 
-def _sender(name: str | None, version: object, app_version: object) -> Sender:
+def _typed(piece: Raw) -> _Message:
     try:
-        return _known_sender(name, version, app_version)
-    except TypeError:  # a list or an object
-        return sender_of({"library": {"name": name, "version": version}, "app": {"version": app_version}})
+        return _read_message(piece)
+    except _ODD:
+        return _Message()  # of no type: it needs care
 
 
-@lru_cache(maxsize=256)
-def _known_sender(name: str | None, version: object, app_version: object) -> Sender:
-    """A source has few libraries and app versions, and says them with every message (which may be 32 KB long)."""
-    return sender_of({"library": {"name": name, "version": version}, "app": {"version": app_version}})
-
-
-def _is_good(kind: Kind, message: _Message) -> bool:
-    """Whether a message that is no track keeps the rules of its kind; those of all kinds are looked at elsewhere."""
+def _name(kind: Kind, message: _Message) -> str | None:
+    """The name of a message that is no track; None when it breaks a rule of its kind. Raises one of _ODD."""
     if kind is Kind.PAGEVIEW or kind is Kind.SCREENVIEW:
-        return message.name != "" and message.category != ""
+        if message.name == "" or message.category == "":
+            return None
+        return message.name or _name_in(message.properties)
     if kind is Kind.ALIAS:
-        return message.previous_id != ""
-    traits = message.traits
-    if traits is not _ABSENT and not bytes(traits).startswith(_OBJECT):
-        return False
-    return kind is not Kind.GROUP or bool(message.group_id)
+        return None if message.previous_id == "" else ""
+    if bytes(message.traits)[:1] not in _OBJECT or (kind is Kind.GROUP and not message.group_id):
+        return None
+    return ""
 
 
 def _name_in(properties: Raw) -> str:

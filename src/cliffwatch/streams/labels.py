@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cliffwatch.errors import InvalidInput
+from cliffwatch.spec.events import Events
 from cliffwatch.spec.hashing import actor_hash
-from cliffwatch.spec.model import Event
 from cliffwatch.spec.paths import join_path, split_path
 
 ROOT = "computed"
@@ -28,11 +28,11 @@ class Who:
     ts_ms: Sequence[int]
 
     @classmethod
-    def did(cls, events: Sequence[Event]) -> Who:
+    def did(cls, events: Events) -> Who:
         return cls(
-            [event.user_id or "" for event in events],
-            [event.anonymous_id or "" for event in events],
-            [event.ts_ms for event in events],
+            [user_id or "" for user_id in events.user_id],
+            [anonymous_id or "" for anonymous_id in events.anonymous_id],
+            events.ts_ms,
         )
 
 

@@ -19,9 +19,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cliffwatch.spec.decode import decode_json
+from cliffwatch.spec.events import Events
 from cliffwatch.spec.fql import Predicate, compile_filter, filter_roots
 from cliffwatch.spec.hashing import actor_hash
-from cliffwatch.spec.model import Event, JsonValue, Kind
+from cliffwatch.spec.model import JsonValue, Kind
 from cliffwatch.spec.paths import Reader, as_dimension, as_dimensions, as_number, as_numbers, roots, split_path
 from cliffwatch.store import ArchiveBatch, FactBatch, arrow
 from cliffwatch.store.lists import Lists, joined_rows
@@ -316,17 +317,17 @@ class StreamProjector:
         if self._streams.version != self._version:
             self._reload()
 
-    def project(self, events: Sequence[Event]) -> FactBatch | None:
+    def project(self, events: Events) -> FactBatch | None:
         """The facts of these events for the streams of the last `refresh`; None when none selects any. Raises
         Unavailable when labels cannot be read."""
         named, unnamed = self._named, self._unnamed
         if not named and not unnamed:
             return None
         selected: dict[Selection, list[int]] = {}
-        for at, event in enumerate(events):
-            selection = named.get((event.source_id, event.kind, event.name))
+        for at, key in enumerate(zip(events.source_id, events.kind, events.name, strict=True)):
+            selection = named.get(key)
             if selection is None:
-                selection = unnamed.get((event.source_id, event.kind))
+                selection = unnamed.get(key[:2])
                 if selection is None:
                     continue
             numbers = selected.get(selection)
@@ -334,15 +335,14 @@ class StreamProjector:
                 selected[selection] = [at]
             else:
                 numbers.append(at)
-        rows, actors = Rows(), [event.actor_hash for event in events]
+        rows, actors, content = Rows(), [*events.actor_hash], events.body
         for selection, numbers in selected.items():
-            own = [events[at] for at in numbers]
-            bodies = [event.body for event in own]
-            who = Who.did(own) if selection.asks else None
-            selection.take(rows, numbers, [event.name for event in own], bodies, who)
-            for place, actor in selection.actors(bodies, partial(_ids, own)):
+            names, bodies = [events.name[at] for at in numbers], [content[at] for at in numbers]
+            who = Who.did(events.at(numbers)) if selection.asks else None
+            selection.take(rows, numbers, names, bodies, who)
+            for place, actor in selection.actors(bodies, partial(_ids, events, numbers)):
                 actors[numbers[place]] = actor
-        facts = rows.batch([event.ts_ms for event in events], [event.message_hash for event in events], actors)
+        facts = rows.batch(events.ts_ms, events.message_hash, actors)
         if facts is not None:
             self._note(facts)
         return facts
@@ -417,8 +417,8 @@ class PageProjector:
         return rows.batch(page.ts_ms, page.message_hash, actors)
 
 
-def _ids(events: Sequence[Event], place: int) -> tuple[str | None, str | None]:
-    return events[place].user_id, events[place].anonymous_id
+def _ids(events: Events, numbers: Sequence[int], place: int) -> tuple[str | None, str | None]:
+    return events.user_id[numbers[place]], events.anonymous_id[numbers[place]]
 
 
 def _widen(spans: dict[int, tuple[int, int]], stream_id: int, span: tuple[int, int]) -> None:

@@ -8,12 +8,13 @@ the other side knows repeats by their messageId.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
 from cliffwatch.ingest import Projector
 from cliffwatch.ingest.journal import Journal, frame
+from cliffwatch.spec.events import Events
 from cliffwatch.spec.model import Event
 from cliffwatch.store.contract import FactBatch
 
@@ -35,7 +36,7 @@ class Tap:
     def refresh(self) -> None:
         self._inner.refresh()
 
-    def project(self, events: Sequence[Event]) -> FactBatch | None:
+    def project(self, events: Events) -> FactBatch | None:
         """The inner projector's facts. Raises Unavailable when the delivery journal cannot be written."""
         wanted = self._wanted()
         taken = [pack(event) for event in events if event.source_id in wanted] if wanted else []
