@@ -341,7 +341,9 @@ SECRETS = click.option("--secrets", is_flag=True, help="Set secrets again: the s
 @click.option("--schema", "as_schema", is_flag=True, help="Write the JSON Schema of such a file instead.")
 @clear_errors
 def export_config(url: str, token: str, output: Path | None, as_schema: bool) -> None:
-    """Write streams, monitors, policies and channels as YAML; secrets as references."""
+    """Write the workspace's configuration as YAML: streams, monitors, goals, policies, channels, audiences and syncs.
+
+    Secrets are written as references."""
     from cliffwatch.client import Client
     from cliffwatch.config.commands import run_export
 

@@ -23,6 +23,7 @@ from cliffwatch.api import Rate, create_api
 from cliffwatch.app import build_services
 from cliffwatch.db import Database
 from cliffwatch.db.incidents import AnomalyRow
+from cliffwatch.engage import ComputationKind, Mode
 from cliffwatch.goals import GoalGiven
 from cliffwatch.guidance import AnnotationKind
 from cliffwatch.incidents import AnomalyReport, Cause
@@ -75,6 +76,8 @@ class Place:
     goal: int = 0
     filter: int = 0
     fix: int = 0
+    audience: int = 0
+    sync: int = 0
     tokens: dict[str, str] = field(default_factory=dict)  # role or scope -> API token
     doors: dict[str, int] = field(default_factory=dict)
     routing: dict[str, int] = field(default_factory=dict)  # path parameter -> id of what says who is told
@@ -100,6 +103,8 @@ class Place:
             "label_id": self.label,
             "annotation_id": self.annotation,
             "goal_id": self.goal,
+            "audience_id": self.audience,
+            "sync_id": self.sync,
             **self.routing,
             **self.doors,
         }
@@ -206,11 +211,24 @@ def furnish(services: Services, owner: Identity, *, incidents: int = 1) -> Place
     place.fix = services.noise.mute(workspace, series, "Orders", "Robin", T0).id
     services.noise.undo(workspace, place.fix, lambda _: stream, "Robin", T0)
     place.doors = open_doors(services, source)
+    ask_who(services, place)
     for scope in Scope:
         _, place.tokens[scope.value] = services.accounts.create_token(
             workspace, owner.person.id, scope.value, scope, expires_ms=None, now=T0
         )
     return place
+
+
+def ask_who(services: Services, place: Place) -> None:
+    """An audience that is sent to a webhook, and one that was deleted."""
+    engage, query = services.engage, "event('Order Completed').within(30 days).count() >= 1"
+    buyers, old = (
+        engage.create(place.id, ComputationKind.AUDIENCE, name, query, T0, watched=False)
+        for name in ("Buyers", "Old buyers")
+    )
+    engage.delete(place.id, old.id, T0)
+    to = {"url": "https://audiences.example/x"}
+    place.audience, place.sync = buyers.id, engage.send_to(buyers, "webhook", to, Mode.IDENTIFY, T0).id
 
 
 def route(services: Services, owner: Identity, channel: Channel) -> dict[str, int]:

@@ -27,6 +27,7 @@ FIRST: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("POST", "/streams/{stream_id}/sensitivity/undo"): [("PUT", "/streams/{stream_id}/sensitivity")],
     ("POST", "/streams/{stream_id}/labels/{label_id}/restore"): [("DELETE", "/streams/{stream_id}/labels/{label_id}")],
     ("POST", "/annotations/{annotation_id}/restore"): [("DELETE", "/annotations/{annotation_id}")],
+    ("POST", "/audiences/{audience_id}/restore"): [("DELETE", "/audiences/{audience_id}")],
     ("POST", "/goals/{goal_id}/restore"): [("DELETE", "/goals/{goal_id}")],
     ("POST", "/incidents/{number}/undo-mark"): [("POST", "/incidents/{number}/false-alarm")],
     ("POST", "/incidents/{number}/renew-mark"): [
@@ -46,7 +47,10 @@ FIRST: dict[tuple[str, str], list[tuple[str, str]]] = {
     ],
 }
 # Where the example says what is so already.
-BODIES = {("PATCH", "/sources/{source_id}/addresses/{address_id}"): {"destination_names": ["Cliffwatch of the shop"]}}
+BODIES: dict[tuple[str, str], Any] = {
+    ("PATCH", "/sources/{source_id}/addresses/{address_id}"): {"destination_names": ["Cliffwatch of the shop"]},
+    ("PATCH", "/syncs/{sync_id}"): {"paused": True},  # the example is another kind's
+}
 
 
 @pytest.mark.parametrize(("method", "path"), CHANGING)

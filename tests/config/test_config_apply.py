@@ -162,6 +162,92 @@ def test_an_empty_document_asks_for_nothing(client: Client) -> None:
     assert plan(Document(), fetch(client)).steps == ()
 
 
+AUDIENCES = """\
+version: 1
+audiences:
+  - name: Order Completed Last 30days
+    query: event('Order Completed').within(30 days).count() >= 1
+  - name: Spent
+    kind: trait
+    query: event('Order Completed').sum(property('revenue'))
+    every_minutes: 60
+    enabled: false
+syncs:
+  - name: To marketing
+    audience: Order Completed Last 30days
+    kind: segment
+    settings: {endpoint: "https://api.segment.example/v1", write_key: "${env:WRITE_KEY}"}
+    per_second: 50
+    paused: true
+  - name: Into the shop
+    audience: Spent
+    kind: cliffwatch
+    settings: {source: SOURCE}
+    mode: both
+"""
+WRITE_KEY = {"WRITE_KEY": "a key that nobody guesses"}
+
+
+@pytest.fixture
+def audiences(world: World, client: Client) -> str:
+    """The file, applied to a server whose own audience is gone."""
+    services = world.services
+    services.engage.delete(world.home.id, world.home.audience, world.clock())
+    text = AUDIENCES.replace("SOURCE", world.home.source.name)
+    done = applied(client, text, WRITE_KEY)
+    assert (done.error, len(done.done)) == (None, 4)
+    return text
+
+
+def test_audiences_and_where_they_are_sent_are_as_the_file_says(world: World, client: Client, audiences: str) -> None:
+    there = {one["name"]: one for one in client.list_audiences()}
+    assert [there[name]["every_minutes"] for name in ("Order Completed Last 30days", "Spent")] == [120, 60]
+    assert there["Spent"]["status"] == "Disabled"
+    marketing, shop = client.list_syncs()
+    assert (marketing["paused"], marketing["per_second"]) == (True, 50)
+    assert (shop["mode"], shop["settings"]) == ("both", {"source": world.home.source.id})
+    assert world.services.engage.syncs.secret(marketing["id"]) == {"write_key": WRITE_KEY["WRITE_KEY"]}
+
+
+def test_audiences_applied_again_change_nothing_nor_does_their_export(client: Client, audiences: str) -> None:
+    exported = to_yaml(fetch(client).document)
+    for text in (audiences, audiences.replace("count() >= 1", "count()>=1"), exported):
+        document, lines = read(text)
+        assert plan(document, fetch(client), lines, prune=True).doing == ()
+    assert WRITE_KEY["WRITE_KEY"] not in exported
+    assert "${env:CLIFFWATCH_TO_MARKETING_WRITE_KEY}" in exported
+
+
+def test_drift_of_audiences_is_told_by_field_and_mended(client: Client, audiences: str) -> None:
+    drifted = {one["name"]: one["id"] for one in client.list_audiences()}
+    client.change_audience(drifted["Spent"], {"query": "event('Order Completed').count()", "enabled": True})
+    client.change_sync(next(client.list_syncs())["id"], {"paused": False, "per_second": 900, "mode": "track"})
+    document, lines = read(audiences)
+    found = plan(document, fetch(client), lines)
+    assert [(step.label, [change.path for change in step.changes]) for step in found.doing] == [
+        ("audience “Spent”", ["query", "enabled"]),
+        ("sync “To marketing”", ["mode", "per_second", "paused"]),
+    ]
+    assert applied(client, audiences, WRITE_KEY).error is None
+    assert plan(document, fetch(client), lines).doing == ()
+
+
+def test_the_write_key_of_a_sync_is_set_anew_on_request(world: World, client: Client, audiences: str) -> None:
+    applied(client, audiences, {"WRITE_KEY": "another"}, secrets=True)
+    marketing = next(client.list_syncs())
+    assert world.services.engage.syncs.secret(marketing["id"]) == {"write_key": "another"}
+
+
+def test_audiences_that_a_file_does_not_name_are_deleted_when_it_is_to_be_pruned(
+    client: Client, audiences: str
+) -> None:
+    nothing = "version: 1\naudiences: []\nsyncs: []\n"
+    assert applied(client, nothing).done == ()
+    assert applied(client, nothing, prune=True).error is None
+    assert (list(client.list_audiences()), list(client.list_syncs())) == ([], [])
+    assert "Spent" in [one["name"] for one in client.list_deleted_audiences()["data"]]
+
+
 def test_goals_are_made_changed_and_deleted_by_a_file(world: World, client: Client) -> None:
     stream = world.home.stream.name
     wanted = (

@@ -16,6 +16,8 @@ IDS = {
     "policies": {"On call": 1},
     "streams": {"Orders": 1},
     "monitors": {"Everything": 1, "Money": 2},
+    "audiences": {"Spent": 1},
+    "syncs": {"Out": 1},
 }
 STREAM = {"name": "Orders", "source": "Website", "spec_type": "track", "events": ["Order Completed"]}
 THERE: dict[str, Any] = {
@@ -26,12 +28,14 @@ THERE: dict[str, Any] = {
     "policies": [{"name": "On call", "steps": [{"channels": ["Alerts"]}]}],
     "streams": [STREAM],
     "monitors": [{"name": "Everything"}, {"name": "Money", "policy": "On call"}],
+    "audiences": [{"name": "Spent", "kind": "trait", "query": "event('A').count()"}],
+    "syncs": [{"name": "Out", "audience": "Spent", "kind": "webhook", "settings": {"url": "https://a.example"}}],
 }
 
 
 def live(**sections: Any) -> Live:
     document = Document.model_validate(THERE | sections)
-    return Live(document, IDS, frozenset({("Alerts", "webhook_url")}), frozenset({"Everything"}))
+    return Live(document, IDS, frozenset({("channels", "Alerts", "webhook_url")}), frozenset({"Everything"}))
 
 
 def planned(wanted: dict[str, Any], *, prune: bool = False, secrets: bool = False) -> Plan:
@@ -116,6 +120,12 @@ def test_a_setting_that_the_file_does_not_name_stays() -> None:
         ("kind: slack", "kind: teams", "line 4, channels[0].kind: cannot change from “slack” to “teams”."),
         ("name: Money", "name: Everything", "line 21, monitors[1].name: “Everything” is there twice."),
         ("path: properties.revenue", "path: properties..revenue", "line 13, streams[0]: "),
+        ("count() > 1", "counts() > 1", "line 26, audiences[1].query: "),
+        ("kind: trait", "kind: audience", "line 23, audiences[0].kind: cannot change from “trait” to “audience”."),
+        ("audience: Spent", "audience: Spend", "line 29, syncs[0].audience: “Spend” is not among the audiences."),
+        ("kind: webhook", "kind: segment", "line 30, syncs[0].kind: cannot change from “webhook” to “segment”."),
+        ("a.example", "b.example", "line 31, syncs[0].settings.url: cannot change from “https://a.example” to"),
+        ('"source": Website', '"source": No', "line 35, syncs[1].settings.source: “No” is not among the sources."),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_line(before: str, after: str, complaint: str) -> None:
@@ -141,6 +151,20 @@ monitors:
   - name: Everything
     policy: On call
   - name: Money
+audiences:
+  - {name: Spent, kind: trait, query: event('A').count()}
+
+  - name: Many
+    query: event('A').count() > 1
+syncs:
+  - name: Out
+    audience: Spent
+    kind: webhook
+    settings: {url: "https://a.example"}
+  - name: In
+    audience: Many
+    kind: cliffwatch
+    settings: {"source": Website}
 """
     document, lines = read(text.replace(before, after), "f.yaml")
     with pytest.raises(InvalidInput) as caught:

@@ -185,11 +185,11 @@ def test_a_paused_sync_goes_on_where_it_stopped(house: House) -> None:
     engage = house.services.engage
     engage.compute()
     assert engage.sender.step()
-    engage.syncs.pause(made.id, sync, paused=True)
+    engage.syncs.change(made.id, sync, paused=True)
     assert not engage.sender.step()
     (run,) = engage.syncs.runs(sync)
     assert (run.first, run.sent, run.total, run.finished_ms) == (True, 500, 1_200, None)
-    engage.syncs.pause(made.id, sync, paused=False)
+    engage.syncs.change(made.id, sync, paused=False)
     house.step()
     (run,) = engage.syncs.runs(sync)
     assert (run.sent, run.total, run.progress) == (1_200, 1_200, 1.0)

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from cliffwatch.accounts import Permission
 from cliffwatch.accounts.watched import Watched
 from cliffwatch.api import (
+    audiences,
     channels,
     digests,
     documentation,
@@ -29,6 +30,7 @@ from cliffwatch.api import (
     series,
     sources,
     streams,
+    syncs,
     triage,
     workspace,
 )
@@ -65,6 +67,8 @@ def create_api(services: Services, *, rate: Rate | None = None) -> FastAPI:
         guidance,
         own_events,
         goals,
+        audiences,
+        syncs,
         incidents,
         regrouping,
         triage,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cliffwatch.client.api_audiences import AudiencesApi
 from cliffwatch.client.api_channels import ChannelsApi
 from cliffwatch.client.api_goals import GoalsApi
 from cliffwatch.client.api_guidance import GuidanceApi
@@ -16,6 +17,7 @@ from cliffwatch.client.api_workspace import WorkspaceApi
 
 
 class Operations(
+    AudiencesApi,
     ChannelsApi,
     GoalsApi,
     GuidanceApi,

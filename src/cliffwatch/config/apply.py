@@ -16,6 +16,8 @@ from cliffwatch.config.references import resolved
 from cliffwatch.errors import CliffwatchError
 
 Told = Callable[[Step], None]
+Settings = Mapping[tuple[str, str], Mapping[str, Any]]
+"""(kind, name) -> settings with their secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,11 @@ def apply(
     Raises InvalidInput when a secret cannot be read; then nothing was done.
     """
     settings = {
-        step.name: {
+        (step.kind, step.name): {
             key: resolved(value, f"{step.label}, {key}", environment) for key, value in step.wanted.settings.items()
         }
         for step in plan.doing
-        if step.kind == "channels" and step.wanted is not None
+        if step.kind in ("channels", "syncs") and step.wanted is not None
     }
     ids = {kind: dict(names) for kind, names in live.ids.items()}
     steps = plan.doing
@@ -52,7 +54,7 @@ def apply(
     return Applied(steps, ())
 
 
-def do(client: Client, step: Step, ids: dict[str, dict[str, int]], settings: Mapping[str, Mapping[str, Any]]) -> None:
+def do(client: Client, step: Step, ids: dict[str, dict[str, int]], settings: Settings) -> None:
     there = ids[step.kind].get(step.name)
     if step.action is Action.DELETE:
         assert there is not None
@@ -61,8 +63,8 @@ def do(client: Client, step: Step, ids: dict[str, dict[str, int]], settings: Map
         ids[step.kind][step.name] = _SAVE[step.kind](client, step, there, ids, settings)
 
 
-def save_channel(client: Client, step: Step, there: int | None, _: Any, settings: Mapping[str, Any]) -> int:
-    item, own = step.wanted, dict(settings[step.name])
+def save_channel(client: Client, step: Step, there: int | None, _: Any, settings: Settings) -> int:
+    item, own = step.wanted, dict(settings[step.kind, step.name])
     quiet = item.quiet.model_dump() if item.quiet else None
     if there is None:
         there = int(client.create_channel({"kind": item.kind, "name": item.name, "settings": own})["id"])
@@ -70,11 +72,42 @@ def save_channel(client: Client, step: Step, there: int | None, _: Any, settings
             return there
         own = {}
     else:
-        touched = {change.path.removeprefix("settings.").partition("[")[0] for change in step.changes}
-        own = {key: value for key, value in own.items() if key in touched}
+        own = touched(step, own)
     change: dict[str, Any] = {"enabled": item.enabled, "quiet": quiet}
     client.change_channel(there, {**change, "settings": own} if own else change)
     return there
+
+
+def touched(step: Step, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a change is about."""
+    names = {change.path.removeprefix("settings.").partition("[")[0] for change in step.changes}
+    return {key: value for key, value in settings.items() if key in names}
+
+
+def save_audience(client: Client, step: Step, there: int | None, _: Any, __: Any) -> int:
+    item = step.wanted
+    given = item.model_dump(mode="json", exclude={"kind", "enabled"})
+    if there is None:  # the sizes are measured by a stream of the file, or not at all
+        there = int(client.create_audience({**given, "kind": item.kind, "watched": False})["id"])
+        if item.enabled:
+            return there
+    schedule = {"every_minutes": item.plain()["every_minutes"]}
+    client.change_audience(there, {**given, **schedule, "enabled": item.enabled})
+    return there
+
+
+def save_sync(
+    client: Client, step: Step, there: int | None, ids: Mapping[str, Mapping[str, int]], settings: Settings
+) -> int:
+    item, own = step.wanted, dict(settings[step.kind, step.name])
+    body = item.model_dump(mode="json", include={"mode", "per_second", "paused"})
+    if there is not None:
+        client.change_sync(there, {**body, "settings": touched(step, own) or None})
+        return there
+    if item.kind == "cliffwatch":
+        own["source"] = ids["sources"][own["source"]]
+    given = {"audience_id": ids["audiences"][item.audience], "name": item.name, "kind": item.kind, "settings": own}
+    return int(client.create_sync({**given, **body})["id"])
 
 
 def save_policy(client: Client, step: Step, there: int | None, ids: Mapping[str, Mapping[str, int]], _: Any) -> int:
@@ -129,6 +162,8 @@ def save_goal(client: Client, step: Step, there: int | None, ids: Mapping[str, M
 _SAVE: Mapping[str, Callable[..., int]] = {
     "channels": save_channel,
     "policies": save_policy,
+    "audiences": save_audience,
+    "syncs": save_sync,
     "streams": save_stream,
     "monitors": save_monitor,
     "goals": save_goal,
@@ -136,6 +171,8 @@ _SAVE: Mapping[str, Callable[..., int]] = {
 _DELETE: Mapping[str, Callable[[Client, int], None]] = {
     "channels": lambda client, id_: client.delete_channel(id_),
     "policies": lambda client, id_: client.delete_policy(id_),
+    "audiences": lambda client, id_: client.delete_audience(id_),
+    "syncs": lambda client, id_: client.delete_sync(id_),
     "streams": lambda client, id_: client.delete_stream(id_),
     "monitors": lambda client, id_: client.delete_monitor(id_),
     "goals": lambda client, id_: client.delete_goal(id_),

@@ -112,7 +112,9 @@ def show(found: Plan, client: Client) -> None:
 
 
 def consequence(client: Client, step: Step) -> str:
-    """What a changed stream computes again, as the server says."""
+    """What a changed stream computes again, as the server says, or a changed audience."""
+    if step.kind == "audiences" and {change.path for change in step.changes} & {"query", "anonymous"}:
+        return "everybody is looked at again; where it is sent, who differs is sent"
     if step.kind != "streams" or all(change.path == "paused" for change in step.changes):
         return ""
     stream = next((one for one in client.list_streams() if one["name"] == step.name), None)

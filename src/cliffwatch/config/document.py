@@ -6,14 +6,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from cliffwatch.api.audiences import AudienceShape
 from cliffwatch.api.channels import QuietGiven, SettingValue
 from cliffwatch.api.definitions import DefinitionBody
 from cliffwatch.api.goals import GoalShape
 from cliffwatch.api.routing import RuleGiven, StepGiven
 from cliffwatch.api.shapes import Body, Name, Text
+from cliffwatch.api.syncs import SyncShape
+from cliffwatch.engage import default_schedule
+from cliffwatch.engage.language import show
+from cliffwatch.engage.store import definition_of
 
 VERSION = 1
-KINDS = ("channels", "policies", "streams", "monitors", "goals")
+KINDS = ("channels", "policies", "audiences", "syncs", "streams", "monitors", "goals")
 """In the order in which they can be made: each refers to those before it alone."""
 
 
@@ -40,6 +45,28 @@ class PolicyItem(Body):
     name: Name
     steps: Annotated[list[StepItem], Field(min_length=1, max_length=10)]
     repeats: Annotated[int, Field(ge=0, le=9)] = 0
+
+
+class AudienceItem(AudienceShape):
+    """An audience or a computed trait."""
+
+    enabled: bool = True
+
+    def plain(self) -> dict[str, Any]:
+        """It in the one form in which audiences are compared: the query as it is printed, the schedule that it gets.
+        Raises InvalidInput."""
+        definition = definition_of(self.kind, self.query)
+        every = default_schedule(definition) if self.every_minutes is None else self.every_minutes
+        return self.model_dump(mode="json", exclude={"name"}) | {"query": show(definition), "every_minutes": every}
+
+
+class SyncItem(SyncShape):
+    """Where an audience or a trait is sent: the audience by name, and so the source of the kind `cliffwatch`. A secret
+    is given by reference, as in a channel."""
+
+    name: Name
+    audience: Name
+    settings: Annotated[dict[Text, Text], Field(max_length=10)]  # type: ignore[assignment]
 
 
 class StreamItem(DefinitionBody):
@@ -85,6 +112,8 @@ class Document(Body):
     version: Literal[1] = 1
     channels: Annotated[list[ChannelItem] | None, Field(max_length=500)] = None
     policies: Annotated[list[PolicyItem] | None, Field(max_length=500)] = None
+    audiences: Annotated[list[AudienceItem] | None, Field(max_length=500)] = None
+    syncs: Annotated[list[SyncItem] | None, Field(max_length=1_000)] = None
     streams: Annotated[list[StreamItem] | None, Field(max_length=2_000)] = None
     monitors: Annotated[list[MonitorItem] | None, Field(max_length=500)] = None
     goals: Annotated[list[GoalItem] | None, Field(max_length=500)] = None

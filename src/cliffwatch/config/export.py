@@ -43,5 +43,5 @@ def shown(item: Any) -> dict[str, Any]:
 
 def led(item: dict[str, Any]) -> dict[str, Any]:
     """With its name first."""
-    first = [key for key in ("name", "source", "kind", "stream") if key in item]
+    first = [key for key in ("name", "source", "audience", "kind", "stream") if key in item]
     return {key: item[key] for key in (*first, *(key for key in item if key not in first))}

@@ -9,7 +9,16 @@ from typing import Any
 
 from cliffwatch.api.channels import HIDDEN
 from cliffwatch.client import Client
-from cliffwatch.config.document import ChannelItem, Document, GoalItem, MonitorItem, PolicyItem, StreamItem
+from cliffwatch.config.document import (
+    AudienceItem,
+    ChannelItem,
+    Document,
+    GoalItem,
+    MonitorItem,
+    PolicyItem,
+    StreamItem,
+    SyncItem,
+)
 from cliffwatch.config.references import variable
 from cliffwatch.errors import InvalidInput
 
@@ -19,12 +28,12 @@ Ids = Mapping[str, int]
 @dataclass(frozen=True, slots=True)
 class Live:
     """A server's state. `ids` maps a kind and a name to an id, also for `sources` and `rotations`, which files name
-    but do not manage; `secrets` are (channel, field) whose values the server does not show; `fixed` are monitors that
-    can be switched off but not deleted."""
+    but do not manage; `secrets` are (kind, name, field) of what the server does not show; `fixed` are monitors that can
+    be switched off but not deleted."""
 
     document: Document
     ids: Mapping[str, Ids]
-    secrets: frozenset[tuple[str, str]] = frozenset()
+    secrets: frozenset[tuple[str, str, str]] = frozenset()
     fixed: frozenset[str] = frozenset()
 
 
@@ -33,13 +42,16 @@ def fetch(client: Client) -> Live:
     sources, rotations = named("source", client.list_sources()), named("rotation", client.list_rotations())
     channels, policies = named("channel", client.list_channels()), named("policy", client.list_policies())
     streams, monitors = named("stream", client.list_streams()), named("monitor", client.list_monitors())
+    audiences, syncs = named("audience", client.list_audiences()), named("sync", client.list_syncs())
     goals = named("goal", client.list_goals())
-    things = {"sources": sources, "rotations": rotations, "channels": channels}
+    things = {"sources": sources, "rotations": rotations, "channels": channels, "audiences": audiences, "syncs": syncs}
     things |= {"policies": policies, "streams": streams, "monitors": monitors, "goals": goals}
     names = {kind: {int(one["id"]): name for name, one in found.items()} for kind, found in things.items()}
     document = Document(
         channels=[channel_item(one) for one in channels.values()],
         policies=[policy_item(one, names) for one in policies.values()],
+        audiences=[audience_item(one) for one in audiences.values()],
+        syncs=[sync_item(one, names) for one in syncs.values()],
         streams=[stream_item(one, names) for one in streams.values()],
         monitors=[monitor_item(one, names) for one in monitors.values()],
         goals=[goal_item(one, names) for one in goals.values() if one["stream_id"] in names["streams"]],
@@ -48,8 +60,9 @@ def fetch(client: Client) -> Live:
         document,
         {kind: {name: int(one["id"]) for name, one in found.items()} for kind, found in things.items()},
         frozenset(
-            (name, field)
-            for name, one in channels.items()
+            (kind, name, field)
+            for kind in ("channels", "syncs")
+            for name, one in things[kind].items()
             for field, value in one["settings"].items()
             if value == HIDDEN
         ),
@@ -67,13 +80,30 @@ def named(kind: str, found: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any
 
 
 def channel_item(one: Mapping[str, Any]) -> ChannelItem:
-    settings = {
+    settings = settings_of(one)
+    shown = {key: one[key] for key in ("name", "kind", "enabled", "quiet")}
+    return ChannelItem.model_validate({**shown, "settings": settings})
+
+
+def settings_of(one: Mapping[str, Any]) -> dict[str, Any]:
+    """What is set, with references where the server shows no secret."""
+    return {
         field: variable(one["name"], field) if value == HIDDEN else value
         for field, value in one["settings"].items()
         if value not in ("", [])
     }
-    shown = {key: one[key] for key in ("name", "kind", "enabled", "quiet")}
-    return ChannelItem.model_validate({**shown, "settings": settings})
+
+
+def audience_item(one: Mapping[str, Any]) -> AudienceItem:
+    return AudienceItem.model_validate({field: one[field] for field in AudienceItem.model_fields})
+
+
+def sync_item(one: Mapping[str, Any], names: Mapping[str, Mapping[int, str]]) -> SyncItem:
+    settings = settings_of(one)
+    if "source" in settings:
+        settings["source"] = names["sources"].get(settings["source"], f"source {settings['source']}")
+    shown = {key: one[key] for key in ("name", "kind", "mode", "per_second", "paused")}
+    return SyncItem.model_validate({**shown, "settings": settings, "audience": names["audiences"][one["audience_id"]]})
 
 
 def policy_item(one: Mapping[str, Any], names: Mapping[str, Mapping[int, str]]) -> PolicyItem:

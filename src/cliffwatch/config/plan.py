@@ -10,14 +10,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cliffwatch.config.document import KINDS, Document, StreamItem
+from cliffwatch.config.document import KINDS, AudienceItem, Document, StreamItem
 from cliffwatch.config.live import Live
 from cliffwatch.config.read import Lines, Path, dotted, line_of
 from cliffwatch.config.references import is_reference
 from cliffwatch.errors import InvalidInput
 
 HIDDEN = "(secret)"
-SINGULAR = {"channels": "channel", "policies": "policy", "streams": "stream", "monitors": "monitor", "goals": "goal"}
+SINGULAR = {
+    "channels": "channel",
+    "policies": "policy",
+    "audiences": "audience",
+    "syncs": "sync",
+    "streams": "stream",
+    "monitors": "monitor",
+    "goals": "goal",
+}
+FIXED = (("streams", "source"), ("channels", "kind"), ("audiences", "kind"), ("syncs", "audience"), ("syncs", "kind"))
+"""What cannot change in a thing that is there."""
 
 
 class Action(enum.StrEnum):
@@ -97,7 +107,7 @@ def plan(
 
 
 def step_of(kind: str, item: Any, there: Any, live: Live, *, secrets: bool) -> Step:
-    hidden = {field for channel, field in live.secrets if kind == "channels" and channel == item.name}
+    hidden = {field for of, name, field in live.secrets if (of, name) == (kind, item.name)}
     after = plain(kind, item)
     if there is None:
         shown = {path: HIDDEN if is_reference(value) else value for path, value in flat(after)}
@@ -111,6 +121,8 @@ def plain(kind: str, item: Any) -> dict[str, Any]:
     """An item in the one form in which items are compared."""
     if isinstance(item, StreamItem):
         return {"source": item.source, "paused": item.paused, **item.definition()}
+    if isinstance(item, AudienceItem):
+        return item.plain()
     found: dict[str, Any] = item.model_dump(mode="json", exclude={"name"})
     if kind == "monitors":
         found["rule"] = {
@@ -170,18 +182,32 @@ def check(wanted: Document, live: Live, lines: Lines, name: str, *, prune: bool)
     for place, kind, referred in references(wanted):
         if referred not in known[kind]:
             raise wrong(place, f"“{referred}” is not among the {kind}.", offer(known[kind]))
-    for kind, fields in (("streams", "source"), ("channels", "kind")):
-        there = {item.name: getattr(item, fields) for item in live.document.items(kind) or ()}
-        for i, item in enumerate(wanted.items(kind) or ()):
-            had = there.get(item.name)
-            if had is not None and had != getattr(item, fields):
-                rule = f"cannot change from “{had}” to “{getattr(item, fields)}”."
-                raise wrong((kind, i, fields), rule, "Give the new one another name.")
+    for place, had, has in fixed(wanted, live):
+        if had is not None and had != has:
+            raise wrong(place, f"cannot change from “{had}” to “{has}”.", "Give the new one another name.")
     for i, stream in enumerate(wanted.streams or ()):
         try:
             stream.definition()
         except InvalidInput as error:
             raise wrong(("streams", i), f"{error.subject} {error.rule}", error.way_out) from error
+    for i, audience in enumerate(wanted.audiences or ()):
+        try:
+            audience.plain()
+        except InvalidInput as error:
+            raise wrong(("audiences", i, "query"), f"{error.subject} {error.rule}", error.way_out) from error
+
+
+def fixed(wanted: Document, live: Live) -> Iterator[tuple[Path, Any, Any]]:
+    """(place, value there or None, value wanted) of all that cannot change; also where a sync sends to."""
+    for kind, field in FIXED:
+        there = {item.name: getattr(item, field) for item in live.document.items(kind) or ()}
+        for i, item in enumerate(wanted.items(kind) or ()):
+            yield (kind, i, field), there.get(item.name), getattr(item, field)
+    settings = {sync.name: sync.settings for sync in live.document.syncs or ()}
+    for i, sync in enumerate(wanted.syncs or ()):
+        for field, value in sync.settings.items():
+            if ("syncs", sync.name, field) not in live.secrets:
+                yield ("syncs", i, "settings", field), settings.get(sync.name, {}).get(field), value
 
 
 def available(kind: str, wanted: Document, live: Live, *, prune: bool) -> set[str]:
@@ -201,6 +227,10 @@ def references(wanted: Document) -> Iterator[tuple[Path, str, str]]:
             for kind in ("channels", "rotations"):
                 for k, name in enumerate(getattr(step, kind)):
                     yield ("policies", i, "steps", j, kind, k), kind, name
+    for i, sync in enumerate(wanted.syncs or ()):
+        yield ("syncs", i, "audience"), "audiences", sync.audience
+        if sync.kind == "cliffwatch" and "source" in sync.settings:
+            yield ("syncs", i, "settings", "source"), "sources", sync.settings["source"]
     for i, stream in enumerate(wanted.streams or ()):
         yield ("streams", i, "source"), "sources", stream.source
     for i, monitor in enumerate(wanted.monitors or ()):

@@ -120,6 +120,7 @@ class SyncRow(Base):
 
     id: Mapped[Id]
     computation_id: Mapped[int] = mapped_column(reference("computations.id"), index=True)
+    name: Mapped[Short]
     kind: Mapped[str] = mapped_column(String(16))  # cliffwatch, segment, webhook
     settings: Mapped[Json]
     secret: Mapped[dict[str, Any]] = mapped_column(SecretDocument("computation_syncs.secret"))

@@ -9,7 +9,7 @@ identify and track calls at every transition, exactly once. Never looks into eve
 
 from cliffwatch.engage.language import InvalidQuery
 from cliffwatch.engage.model import Change, Computation, ComputationKind, Mode, Pass, Sync, SyncRun
-from cliffwatch.engage.service import Asked, Engage, Member, Preview, computation_kind
+from cliffwatch.engage.service import Asked, Engage, Member, Preview, computation_kind, default_schedule
 
 __all__ = [
     "Asked",
@@ -25,4 +25,5 @@ __all__ = [
     "Sync",
     "SyncRun",
     "computation_kind",
+    "default_schedule",
 ]

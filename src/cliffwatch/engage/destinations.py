@@ -51,7 +51,7 @@ class CliffwatchKind:
 
     def check(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         source = str(settings.get("source", ""))
-        if not source.isdigit():
+        if not (source.isascii() and source.isdigit() and len(source) < 19):
             raise InvalidInput("source", "is the source that the events enter.", "Choose one of the list.")
         return {"source": int(source)}
 

@@ -95,6 +95,7 @@ class Sync:
 
     id: int
     computation_id: int
+    name: str
     kind: str
     settings: Mapping[str, Any]
     mode: Mode

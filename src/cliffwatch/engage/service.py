@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import structlog
@@ -13,6 +15,7 @@ import structlog
 from cliffwatch.clock import Clock
 from cliffwatch.db import Database
 from cliffwatch.engage.blocks import BLOCK, TraitValue, unpack_mask, unpack_values
+from cliffwatch.engage.destinations import KINDS
 from cliffwatch.engage.language.model import And, Definition, Not, Or, Reduce, compares, reduces
 from cliffwatch.engage.model import DEFAULT_EVERY_MINUTES, Computation, ComputationKind, Mode, Sync, Told
 from cliffwatch.engage.passes import LEASE_MS, Passes
@@ -26,6 +29,7 @@ from cliffwatch.engage.syncs import Syncs
 from cliffwatch.errors import Conflict, InvalidInput, Unavailable
 from cliffwatch.ingest import Ingest, Sources
 from cliffwatch.loops import Loops
+from cliffwatch.names import MOST
 from cliffwatch.pipeline import Previews
 from cliffwatch.pipeline.preview import Tell
 from cliffwatch.store import EventStore
@@ -180,14 +184,23 @@ class Engage:
         mode: Mode,
         now: int,
         *,
+        name: str | None = None,
         per_second: int = 1_000,
+        paused: bool = False,
     ) -> Sync:
-        """Begin to send a computation somewhere: first everybody in it. Raises InvalidInput, NotFound."""
+        """Begin to send a computation somewhere: first everybody in it. Without a name it gets one that says what is
+        sent where. Raises InvalidInput, NotFound."""
         if kind == "cliffwatch":
-            source = str(settings.get("source", ""))
-            if source.isdigit():
-                self._sources.get(computation.workspace_id, int(source))
-        return self.syncs.create(computation.id, kind, settings, mode, now, per_second=per_second)
+            where = self._sources.get(computation.workspace_id, KINDS[kind].check(settings)["source"]).name
+        else:
+            where = urlsplit(str(settings.get("endpoint") or settings.get("url", ""))).netloc.rpartition("@")[2]
+        if name is None:
+            name = self._free_name(computation, f"{computation.name} to {where}")
+        return self.syncs.create(computation.id, name, kind, settings, mode, now, per_second=per_second, paused=paused)
+
+    def _free_name(self, computation: Computation, name: str) -> str:
+        taken, name = {sync.name for sync in self.syncs.of_workspace(computation.workspace_id)}, name[: MOST - 5]
+        return next(each for n in itertools.count(1) if (each := name if n == 1 else f"{name} {n}") not in taken)
 
     def preview(self, asked: Asked, tell: Tell) -> Preview:
         """Size and sample of a query that is not saved; `tell` hears how far the reading of events is, in thousandths.

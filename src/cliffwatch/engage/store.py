@@ -101,7 +101,7 @@ class Computations:
             raise Conflict(
                 f"name “{name}”",
                 f"gives the key {key}, which is used already.",
-                "Keys are never used again, also not those of deleted ones; choose another name.",
+                "Keys are never used again: bring a deleted one back, or choose another name.",
             ) from error
 
     def update(
@@ -158,6 +158,23 @@ class Computations:
         )
         with self._database.read() as session:
             return [_computation(row) for row in session.scalars(query)]
+
+    def deleted(self, workspace_id: int, now: int) -> Sequence[Computation]:
+        """Those that can be brought back, the last deleted first."""
+        query = (
+            select(ComputationRow)
+            .where(ComputationRow.workspace_id == workspace_id, ComputationRow.deleted_ms >= now - UNDO_MS)
+            .order_by(ComputationRow.deleted_ms.desc(), ComputationRow.id)
+        )
+        with self._database.read() as session:
+            return [_computation(row) for row in session.scalars(query)]
+
+    def there(self, workspace_id: int, computation_id: int) -> Computation:
+        """One that is not deleted. Raises NotFound."""
+        one = self.get(workspace_id, computation_id)
+        if one.deleted_ms is not None:
+            raise NotFound(f"“{one.name}”", "was deleted.", "It can be brought back for a week.")
+        return one
 
     def get(self, workspace_id: int, computation_id: int) -> Computation:
         """Deleted ones too. Raises NotFound."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import Select, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
@@ -20,8 +20,9 @@ from cliffwatch.engage.destinations import KINDS
 from cliffwatch.engage.messages import Item
 from cliffwatch.engage.model import Mode, Sync, SyncRun
 from cliffwatch.engage.store import put_blocks
-from cliffwatch.errors import InvalidInput, NotFound
+from cliffwatch.errors import Conflict, InvalidInput, NotFound
 from cliffwatch.jobs import LeaseLost
+from cliffwatch.names import checked
 
 MOST_PER_SECOND = 10_000
 
@@ -35,29 +36,27 @@ class Syncs:
     def create(
         self,
         computation_id: int,
+        name: str,
         kind: str,
         settings: Mapping[str, Any],
         mode: Mode,
         now: int,
         *,
         per_second: int = 1_000,
+        paused: bool = False,
     ) -> Sync:
         """Raises InvalidInput naming the setting."""
-        if kind not in KINDS:
-            raise InvalidInput("destination", f"is one of {', '.join(KINDS)}.")
-        if not 1 <= per_second <= MOST_PER_SECOND:
-            raise InvalidInput("rate", f"is 1 to {MOST_PER_SECOND:,} people a second.")
-        kept = dict(KINDS[kind].check(settings))
-        secret = {field.name: kept.pop(field.name) for field in KINDS[kind].fields if field.secret}
+        kept, secret = _checked(kind, settings)
         with self._database.write() as session:
             row = SyncRow(
                 computation_id=computation_id,
+                name=_named(name),
                 kind=kind,
                 settings=kept,
                 secret=secret,
                 mode=mode.value,
-                per_second=per_second,
-                paused=False,
+                per_second=_rate(per_second),
+                paused=paused,
                 created_ms=now,
                 first_done_ms=None,
                 told_pass=0,
@@ -83,22 +82,50 @@ class Syncs:
         with self._database.read() as session:
             return _sync(_row(session, computation_id, sync_id))
 
+    def of_workspace(self, workspace_id: int) -> Sequence[Sync]:
+        """Those of everything in a workspace that is not deleted."""
+        with self._database.read() as session:
+            return [_sync(row) for row in session.scalars(_in(workspace_id).order_by(SyncRow.id))]
+
+    def find(self, workspace_id: int, sync_id: int) -> Sync:
+        """One of those, whatever it sends. Raises NotFound."""
+        with self._database.read() as session:
+            row = session.scalar(_in(workspace_id).where(SyncRow.id == sync_id))
+            if row is None:
+                raise NotFound(f"sync {sync_id}", "does not exist.")
+            return _sync(row)
+
     def secret(self, sync_id: int) -> Mapping[str, Any]:
         with self._database.read() as session:
             return session.get_one(SyncRow, sync_id).secret
 
-    def pause(self, computation_id: int, sync_id: int, *, paused: bool) -> None:
-        """Stop after the chunk under way, or go on where it stopped."""
+    def change(
+        self,
+        computation_id: int,
+        sync_id: int,
+        *,
+        name: str | None = None,
+        per_second: int | None = None,
+        mode: Mode | None = None,
+        paused: bool | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Sync:
+        """Change what is given. `paused` stops after the chunk under way, or goes on where it stopped; of the settings,
+        secrets alone can change: what was told elsewhere was not told here. Raises InvalidInput, NotFound, Conflict."""
         with self._database.write() as session:
             row = _row(session, computation_id, sync_id)
-            row.paused, row.retry_ms, row.attempts = paused, 0, 0
-
-    def change(self, computation_id: int, sync_id: int, *, per_second: int) -> None:
-        with self._database.write() as session:
-            row = _row(session, computation_id, sync_id)
-            if not 1 <= per_second <= MOST_PER_SECOND:
-                raise InvalidInput("rate", f"is 1 to {MOST_PER_SECOND:,} people a second.")
-            row.per_second = per_second
+            if settings:
+                kept, secret = _checked(row.kind, {**row.settings, **row.secret, **settings})
+                if kept != row.settings:
+                    way_out = "Make another, and remove this one."
+                    raise Conflict(f"sync “{row.name}”", "cannot be sent elsewhere.", way_out)
+                row.secret, row.retry_ms, row.attempts = secret, 0, 0
+            if paused is not None:
+                row.paused, row.retry_ms, row.attempts = paused, 0, 0
+            row.name = row.name if name is None else _named(name)
+            row.per_second = row.per_second if per_second is None else _rate(per_second)
+            row.mode = row.mode if mode is None else mode.value
+            return _sync(row)
 
     def delete(self, computation_id: int, sync_id: int) -> None:
         """Nothing is sent there any more; what was sent stays there."""
@@ -189,6 +216,35 @@ class Syncs:
             row.last_error, row.attempts, row.retry_ms, row.lease_until_ms = error[:2000], attempts, retry_ms, 0
 
 
+def _checked(kind: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings as they are kept, and those of them that are secret."""
+    if kind not in KINDS:
+        raise InvalidInput("destination", f"is one of {', '.join(KINDS)}.")
+    names = [field.name for field in KINDS[kind].fields]
+    for unknown in settings.keys() - set(names):
+        raise InvalidInput(unknown, f"is no setting of {kind}.", f"It has {', '.join(names)}.")
+    kept = dict(KINDS[kind].check(settings))
+    return kept, {field.name: kept.pop(field.name) for field in KINDS[kind].fields if field.secret}
+
+
+def _named(name: str) -> str:
+    return checked("name", name, "Say what is sent where.")
+
+
+def _rate(per_second: int) -> int:
+    if not 1 <= per_second <= MOST_PER_SECOND:
+        raise InvalidInput("rate", f"is 1 to {MOST_PER_SECOND:,} people a second.")
+    return per_second
+
+
+def _in(workspace_id: int) -> Select[SyncRow]:
+    return (
+        select(SyncRow)
+        .join(ComputationRow, ComputationRow.id == SyncRow.computation_id)
+        .where(ComputationRow.workspace_id == workspace_id, ComputationRow.deleted_ms.is_(None))
+    )
+
+
 def _newest_pass() -> Any:
     return (
         select(func.coalesce(func.max(ComputationPassRow.id), 0))
@@ -220,6 +276,7 @@ def _sync(row: SyncRow) -> Sync:
     return Sync(
         id=row.id,
         computation_id=row.computation_id,
+        name=row.name,
         kind=row.kind,
         settings=row.settings,
         mode=Mode(row.mode),

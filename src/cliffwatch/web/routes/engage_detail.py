@@ -44,22 +44,21 @@ def live(visit: Reading, computation_id: int) -> Response:
 def send(visit: Administering, computation_id: int, posted: PostedForm) -> Response:
     one = _found(visit, computation_id)
     kind = posted.text("destination")
-    settings = {name: posted.text(name) for name in ("source", "endpoint", "write_key", "url", "secret")}
+    settings = {field.name: posted.text(field.name) for field in KINDS[kind].fields} if kind in KINDS else {}
     try:
         mode = Mode(posted.text("mode") or "identify")
         made = visit.services.engage.send_to(
-            one, kind, settings, mode, visit.now, per_second=posted.number("per_second") or 0
+            one,
+            kind,
+            settings,
+            mode,
+            visit.now,
+            name=posted.text("name") or None,
+            per_second=posted.number("per_second") or 0,
         )
     except (InvalidInput, NotFound) as error:
         typed = {name: posted.text(name) for name in posted.fields}
-        return _page(
-            visit,
-            one,
-            -1,
-            typed,
-            {error.subject.split("'")[1] if "'" in error.subject else error.subject: said(error)},
-            422,
-        )
+        return _page(visit, one, -1, typed, {_field(error): said(error)}, 422)
     visit.audit("audience.send", f"audience:{computation_id}", kind=kind, mode=mode.value, sync=made.id)
     return see_other(f"/audiences/{computation_id}#syncs", "The first sync begins: everybody who is in it is sent.")
 
@@ -67,7 +66,7 @@ def send(visit: Administering, computation_id: int, posted: PostedForm) -> Respo
 @router.post("/audiences/{computation_id}/syncs/{sync_id}/paused")
 def pause(visit: Administering, computation_id: int, sync_id: int, posted: PostedForm) -> Response:
     one, on = _found(visit, computation_id), posted.text("paused") == "yes"
-    visit.services.engage.syncs.pause(one.id, sync_id, paused=on)
+    visit.services.engage.syncs.change(one.id, sync_id, paused=on)
     visit.audit("audience.send", f"audience:{computation_id}", sync=sync_id, paused=on)
     told = "Paused. It goes on where it stopped." if on else "It goes on where it stopped."
     return see_other(f"/audiences/{computation_id}#syncs", told)
@@ -93,10 +92,7 @@ def stop(visit: Administering, computation_id: int, sync_id: int) -> Response:
 
 
 def _found(visit: Visit, computation_id: int) -> Computation:
-    one = visit.services.engage.computations.get(visit.workspace_id, computation_id)
-    if one.deleted_ms is not None:
-        raise NotFound(f"“{one.name}”", "was deleted.", "Bring it back from the list of audiences.")
-    return one
+    return visit.services.engage.computations.there(visit.workspace_id, computation_id)
 
 
 def _page(

@@ -72,6 +72,7 @@ class RunLine:
 class SyncCard:
     id: int
     name: str
+    kind: str
     where: str
     mode: str
     badge: Badge
@@ -157,6 +158,7 @@ def sync_card(sync: Sync, runs: Sequence[SyncRun], where: str, zone: tzinfo, now
         state = Badge("Up to date", "good", "check")
     return SyncCard(
         sync.id,
+        sync.name,
         KINDS[sync.kind].name,
         where,
         sync.mode.value,
