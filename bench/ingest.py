@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -253,7 +254,7 @@ def stages(streams: int) -> dict[str, float]:
 def renamed(ready: Events, turn: int) -> Events:
     """The same events as other messages, so that none of them is a repeat."""
     events = ready[:]
-    events.message_hash = [known + 7_919 * turn for known in ready.message_hash]
+    events.message_hash = array("q", [known + 7_919 * turn for known in ready.message_hash])
     return events
 
 

@@ -57,9 +57,9 @@ class Seen:
 
     def add(self, events: Events) -> None:
         """Note accepted events."""
-        received = np.array(events.received_at_ms, dtype=np.int64)
-        late = received - np.array(events.ts_ms, dtype=np.int64)
-        source = np.array(events.source_id, dtype=np.int64)
+        received = np.asarray(events.received_at_ms, dtype=np.int64)
+        late = received - np.asarray(events.ts_ms, dtype=np.int64)
+        source = np.asarray(events.source_id, dtype=np.int64)
         bucket = np.where(late < IMPORTED_MS, bucket_of(late), -1)
         # One number of all three sorts ten times as fast as three: 26 bits of minutes reach to 2097, a bucket has 7.
         keys = (source << 34) | (received // MINUTE_MS << 8) | (bucket + 1)

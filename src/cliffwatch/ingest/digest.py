@@ -6,6 +6,7 @@ management alone.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from itertools import groupby
@@ -58,7 +59,7 @@ class Digest:
         self.observed: Observed = {}
         self.seen = Seen()
         self.verdicts: Counter[tuple[int, int, Verdict, Sender]] = Counter()
-        self._hashes: list[int] = []
+        self._hashes = array("q")
         self._counted: list[tuple[tuple[int, int, Sender], int]] = []  # of the hashes in order: where, and how many
         self.spans: dict[int, tuple[int, int]] = {}
         self.tails: dict[int, deque[tuple[int, Event | Rejection]]] = defaultdict(lambda: deque(maxlen=KEPT))
@@ -106,7 +107,7 @@ class Digest:
 
     def count_accepted(self, stored_before: Ints | None) -> None:
         """Count the events, now that the store says which of them it had before (message hashes, None if unknown)."""
-        hashes = np.array(self._hashes, dtype=np.int64)
+        hashes = np.asarray(self._hashes, dtype=np.int64)
         repeated = np.zeros(len(hashes), dtype=np.bool_)
         ordered = np.sort(hashes)
         if np.any(ordered[1:] == ordered[:-1]):  # looked for first: it is rare, and the places cost four times as much
@@ -215,7 +216,7 @@ class Columns:
             [anonymous_id or "" for anonymous_id in events.anonymous_id],
             events.body,
         )
-        columns = tuple(np.array(column, dtype=np.int64) for column in numbers)
+        columns = tuple(np.asarray(column, dtype=np.int64) for column in numbers)
         self._parts.append((columns, tuple(arrow.texts(column) for column in texts)))
 
     def batch(self) -> ArchiveBatch | None:

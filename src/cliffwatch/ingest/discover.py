@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cliffwatch.spec.model import Event
+from cliffwatch.spec.remembered import remembered
 
 ROOTS = ("properties", "traits", "context")
 MAX_DEPTH = 5
@@ -101,6 +102,7 @@ def _walk(prefix: str, value: Mapping[str, object], depth: int) -> Iterator[tupl
             yield from _walk(path, inner, depth + 1)
 
 
+@remembered(most=4_096, longest=200)
 def escape_key(key: str) -> str:
     """A key as a path writes it: what is not a letter, digit, `_` or `-` is escaped with a backslash (FQL's rule)."""
     return key if _PLAIN_KEY.fullmatch(key) else _SPECIAL.sub(r"\\\1", key)
@@ -125,12 +127,18 @@ def merged_type(first: str, second: str) -> str:
     return second if first == "null" else "mixed"
 
 
+@remembered(most=4_096, longest=200)
+def is_private(key: str) -> bool:
+    """Whether a key of this name may hold what gives a person away."""
+    return _PRIVATE_KEY.search(key[:100]) is not None
+
+
 def mask(key: str, value: object) -> str:
     """An example that shows a value's shape and gives no person away."""
     if isinstance(value, bool):
         return "true" if value else "false"
     text = str(value)[: 2 * EXAMPLE_LENGTH]  # before any pattern looks at it: a client may send megabytes
-    if _PRIVATE_KEY.search(key[:100]) or _EMAIL.search(text):
+    if is_private(key) or _EMAIL.search(text):
         return "•••"
     if isinstance(value, str):
         text = _LONG_DIGITS.sub("•", text)

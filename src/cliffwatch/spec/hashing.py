@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from struct import Struct, unpack
+from struct import Struct
 
 from cliffwatch.spec.remembered import remembered
 
@@ -18,7 +19,7 @@ def message_hash(source_id: int, message_id: str) -> int:
     return message_hashes(source_id, [message_id])[0]
 
 
-def message_hashes(source_id: int, message_ids: Sequence[str]) -> list[int]:
+def message_hashes(source_id: int, message_ids: Sequence[str]) -> array[int]:
     """`message_hash` of many messages of one source."""
     begun = _begun_for(source_id)
     digests = []
@@ -26,7 +27,7 @@ def message_hashes(source_id: int, message_ids: Sequence[str]) -> list[int]:
         hashed = begun()
         hashed.update(message_id.encode())
         digests.append(hashed.digest())
-    return [*unpack(f"<{len(digests)}q", b"".join(digests))]
+    return array("q", b"".join(digests))
 
 
 @lru_cache(maxsize=1024)

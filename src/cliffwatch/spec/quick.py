@@ -8,6 +8,7 @@ ordinary, be it a field that is not known or a rule that is broken, is left to `
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -206,14 +207,14 @@ class _Quick:
         count, arrival = len(messages), self._arrival
         ids: list[Any] = [message.message_id for message in messages]
         return Events(
-            [arrival.source_id] * count,
+            array("q", [arrival.source_id]) * count,
             kinds,
             names,
-            times,
-            [arrival.received_ms] * count,
+            array("q", times),
+            array("q", [arrival.received_ms]) * count,
             ids,
             message_hashes(arrival.source_id, ids),
-            [*map(actor_hash, actors)],
+            array("q", map(actor_hash, actors)),
             users,
             visitors,
             [*map(_write, messages)],

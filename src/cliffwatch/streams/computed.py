@@ -11,7 +11,7 @@ from cliffwatch.spec.model import Kind
 from cliffwatch.store.identities import Key, external_ids
 
 KINDS = (Kind.IDENTIFY, Kind.TRACK)
-_MARK = "computation_class"
+_MARK = '"computation_class"'
 
 
 class _Personas(msgspec.Struct, gc=False):
@@ -32,13 +32,14 @@ _decode = msgspec.json.Decoder(_Message).decode
 
 def computed(bodies: Sequence[str | bytes]) -> dict[int, tuple[Key, ...]]:
     """The places of such messages among these, with the external ids of each."""
+    mark: Any = _MARK if bodies and isinstance(bodies[0], str) else _MARK.encode()
+    if mark not in mark[:0].join(bodies):  # most groups hold none; one search takes a third of the time of many
+        return {}
     found = {}
-    text, raw = f'"{_MARK}"', f'"{_MARK}"'.encode()
     for place, body in enumerate(bodies):
-        if (text in body) if isinstance(body, str) else (raw in body):
-            context = _context(body)
-            if context is not None:
-                found[place] = tuple(external_ids(context.external_ids))
+        context = _context(body) if mark in body else None
+        if context is not None:
+            found[place] = tuple(external_ids(context.external_ids))
     return found
 
 

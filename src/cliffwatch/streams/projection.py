@@ -335,7 +335,7 @@ class StreamProjector:
                 selected[selection] = [at]
             else:
                 numbers.append(at)
-        rows, actors, content = Rows(), [*events.actor_hash], events.body
+        rows, actors, content = Rows(), events.actor_hash[:], events.body
         for selection, numbers in selected.items():
             names, bodies = [events.name[at] for at in numbers], [content[at] for at in numbers]
             who = Who.did(events.at(numbers)) if selection.asks else None
