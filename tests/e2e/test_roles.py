@@ -142,7 +142,7 @@ def test_the_live_view_of_one_process_shows_what_came_in_through_another(
 def test_a_stream_that_another_process_makes_measures_the_next_event_and_no_more_when_it_is_paused(
     doors: Installation, deployment: Deployment, wait_for: WaitFor
 ) -> None:
-    deployment.send(doors)  # the streams of the installation are known by then
+    users = deployment.send(doors)  # the streams of the installation are known by then
     with (
         contextlib.closing(open_store(deployment.store_url)) as store,
         contextlib.closing(Database(deployment.metadata_url)) as database,
@@ -156,10 +156,11 @@ def test_a_stream_that_another_process_makes_measures_the_next_event_and_no_more
             return int(store.aggregate(span).values[0].sum())
 
         wait_for(lambda: measured() == len(taken) == 40)
+        wait_for(lambda: {*users, *taken} <= deployment.stored().keys())  # facts and events are two tables
         streams.pause(1, stream.id, system_clock())
         known = deployment.stored()
         users = deployment.send(doors)
-        wait_for(lambda: deployment.stored() - known == dict.fromkeys(users, 1))
+        wait_for(lambda: deployment.stored() - known == dict.fromkeys(users, 1), 60)
         assert measured() == 40
 
 

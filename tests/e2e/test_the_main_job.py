@@ -91,7 +91,7 @@ def send_history(
     orders_per_hour: int = ORDERS_PER_HOUR,
     broken: Callable[[str, str], bool] = broken_checkout,
 ) -> int:
-    """Weeks of orders by the SDK; in the last whole hours those that are `broken` are missing."""
+    """Weeks of orders by the SDK up to now; in the last whole hours, and since, those that are `broken` are missing."""
     rng = np.random.default_rng(5)
     failures: list[object] = []
     client = Client(
@@ -104,19 +104,20 @@ def send_history(
     )
     this_hour = now.replace(minute=0, second=0, microsecond=0)
     sent = 0
-    for back in range(weeks * 168, 0, -1):
+    for back in range(weeks * 168, -1, -1):
         start = this_hour - dt.timedelta(hours=back)
         busy = 1 + 0.3 * np.sin(start.hour / 24 * 2 * np.pi)
         for second in np.sort(rng.integers(0, 3600, rng.poisson(orders_per_hour * busy))).tolist():
             country = str(rng.choice(COUNTRIES, p=COUNTRY_SHARES))
             version = str(rng.choice(VERSIONS, p=VERSION_SHARES))
-            if back <= OUTAGE_HOURS and broken(country, version):
+            when = start + dt.timedelta(seconds=second)
+            if (back <= OUTAGE_HOURS and broken(country, version)) or when > now:
                 continue
             client.track(
                 f"user-{rng.integers(5_000)}",
                 "Order Completed",
                 {"revenue": 49.5, "country": country, "app_version": version},
-                timestamp=start + dt.timedelta(seconds=second),
+                timestamp=when,
             )
             sent += 1
     client.shutdown()

@@ -67,6 +67,9 @@ def cause(*slices: dict[str, str], sentence: str = "It comes from there.") -> Ca
     return Cause({"causes": [{"slice": slice_, "share": 0.9} for slice_ in slices]}, sentence)
 
 
+Because = Cause | Callable[[AnomalyReport], Cause | None] | None
+
+
 @dataclass
 class World:
     """An installation's incidents with a clock that the test moves."""
@@ -83,14 +86,11 @@ class World:
         *,
         end: int = T0 + HOUR,
         stream: int = REVENUE,
-        because: Cause | Callable[[AnomalyReport], Cause | None] | None = None,
+        because: Because = None,
         now: int | None = None,
         rescored: int | None = None,
     ) -> list[Transition]:
-        def explain(asked: AnomalyReport) -> Cause | None:
-            self.explained.append(asked)
-            return because(asked) if callable(because) else because
-
+        explain = self._explaining(because)
         with self.database.write() as session:
             return self.incidents.take(
                 session,
@@ -102,6 +102,25 @@ class World:
                 window_end_ms=end,
                 rescored_from_ms=rescored,
             )
+
+    def take_live(self, reports: Sequence[AnomalyReport], *, because: Because = None) -> list[Transition]:
+        now, explain = max(report.end_ms for report in reports), self._explaining(because)
+        with self.database.write() as session:
+            return self.incidents.take_live(
+                session,
+                self.workspace,  # type: ignore[arg-type]
+                reports,
+                explain,
+                now,
+                stream_id=REVENUE,
+            )
+
+    def _explaining(self, because: Because) -> Callable[[AnomalyReport], Cause | None]:
+        def explain(asked: AnomalyReport) -> Cause | None:
+            self.explained.append(asked)
+            return because(asked) if callable(because) else because
+
+        return explain
 
 
 def furnish(database: Database) -> None:

@@ -143,6 +143,22 @@ def test_a_cause_of_the_headlines_own_takes_the_place_of_a_witness(world: World)
     assert world.incidents.get(1, 1).cause == "Germany lost 92 % of it."
 
 
+def test_hours_that_join_a_silence_of_minutes_tell_the_cause_that_it_does_not_know(world: World) -> None:
+    silent = report(start_ms=T0 + HOUR, end_ms=T0 + HOUR + 30 * MINUTE, actual=0.0, kind="silence", provisional=True)
+    in_germany = report(slice=of(country="DE"), actual=100.0, expected=400.0)
+
+    def only_germany_knows(asked):
+        found = {"properties.country": "DE"} if asked.slice else None
+        return cause(found, sentence="All of it is Germany.") if found else cause(sentence="")
+
+    world.take_live([silent], because=only_germany_knows)
+    assert world.incidents.get(1, 1).cause == ""
+    (told,) = world.take([in_germany], because=only_germany_knows)
+    assert told.significant
+    incident = world.incidents.get(1, 1)
+    assert (incident.slice, incident.cause) == (TOTAL, "All of it is Germany.")
+
+
 def test_it_resolves_by_itself_once_a_window_is_back_in_band(world: World) -> None:
     world.take([report()])
     over = report(ongoing=False)

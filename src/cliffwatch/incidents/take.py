@@ -340,13 +340,16 @@ class Take:
         return after, None
 
     def _fresh_cause(self, before: Incident, after: Incident, members: Sequence[Anomaly]) -> Cause | None:
-        """A new explanation where the headline's series moved on in this run.
+        """A new explanation where the headline's series moved on in this run, or where the story has none yet.
 
         What was found is kept, under its measure's name, when nothing is found any more while the story goes on.
         """
-        if after.series == before.series and after.last_window_ms == before.last_window_ms:
-            return None
         said = [report for member in members if (report := self._reported.get(member.id)) is not None]
+        if after.series == before.series and after.last_window_ms == before.last_window_ms:
+            if before.id not in self._joined or Cause.kept(before.explanation).found:
+                return None
+            cause = self._cause_of(lead(said), said)  # minutes of silence know no reason; whole hours that join may
+            return cause if cause and cause.found else None
         for report in said:
             if report.series == after.series and report.end_ms == after.last_window_ms:
                 cause = self._cause_of(report, said)
