@@ -74,6 +74,16 @@ def test_an_anomaly_at_the_end_is_ongoing(shop, even_grid) -> None:
     assert found[-1].ongoing
 
 
+def test_an_anomaly_goes_on_while_windows_lean_its_way_and_ends_with_one_that_does_not(shop, even_grid) -> None:
+    values = shop(4, 1, 900)
+    values[0, 800:802] = 0
+    _, before = found_in(values, even_grid(900))
+    values[0, 802] = np.ceil(before.lower[0, 802])  # just within the usual range
+    found, scored = found_in(values, even_grid(900))
+    assert scored.flagged[0, 798:804].tolist() == [False, False, True, True, False, False]
+    assert [(f.start, f.end) for f in found if f.start >= 798] == [(800, 803)]
+
+
 def test_a_level_shift_is_told_once_and_then_adopted(shop, even_grid) -> None:
     values = shop(5, 6, 1500)
     values[:, 900:] = np.round(values[:, 900:] * 1.7)

@@ -20,6 +20,7 @@ from cliffwatch.detect.model import (
 )
 
 BRIDGE = 1  # windows between two flags of one direction that do not end an anomaly
+LEANING = 1.96  # standard-normal units (a chance of 5 %) from which a window still belongs to the anomaly before it
 
 
 def anomalies(
@@ -31,28 +32,35 @@ def anomalies(
 ) -> list[Found]:
     """The anomalies of a scored matrix, by series and time.
 
-    A single calm window between two flags of the same direction does not end an anomaly. An anomaly is `ongoing`
-    when it reaches the last window. With `minimum_windows`, it starts at its first surprising window, not at the
-    one where it was told.
+    What began goes on while windows lean the same way (a score of `LEANING` and more): they would not have been flagged
+    by themselves, and are not back to normal either. A single calm window between two of the same direction does not
+    end an anomaly. An anomaly is `ongoing` when it reaches the last window. With `minimum_windows`, it starts at its
+    first surprising window, not at the one where it was told.
     """
     matrix = np.asarray(values, np.float64)
     kinds = [measures] * len(matrix) if isinstance(measures, Measure) else list(measures)
     found = []
     for series in np.flatnonzero(scored.flagged.any(axis=1)).tolist():
         wish = sensitivity if isinstance(sensitivity, Sensitivity) else sensitivity[series]
-        for start, end in _runs(scored.flagged[series], np.sign(scored.score[series]), wish.minimum_windows):
+        for start, end in _runs(scored.flagged[series], scored.score[series], wish.minimum_windows):
             found.append(_describe(series, start, end, matrix[series], grid, scored, kinds[series]))
     return found
 
 
-def _runs(flagged: Bools, side: Floats, minimum: int) -> list[tuple[int, int]]:
-    """Half-open runs of flags of one side, bridged over short calm."""
+def _runs(flagged: Bools, score: Floats, minimum: int) -> list[tuple[int, int]]:
+    """Half-open runs of flags of one side, with what leans the same way after them, bridged over short calm."""
+    side, leaning = np.sign(score), np.abs(score) >= LEANING
     runs: list[tuple[int, int]] = []
     for at in np.flatnonzero(flagged).tolist():
+        if runs and at < runs[-1][1]:
+            continue
+        end = at + 1
+        while end < len(flagged) and side[end] == side[at] and (flagged[end] or leaning[end]):
+            end += 1
         if runs and at - runs[-1][1] <= BRIDGE and side[at] == side[runs[-1][1] - 1]:
-            runs[-1] = (runs[-1][0], at + 1)
+            runs[-1] = (runs[-1][0], end)
         else:
-            runs.append((at, at + 1))
+            runs.append((at, end))
     back = minimum - 1
     return [(max(0, start - back), end) for start, end in runs]
 
