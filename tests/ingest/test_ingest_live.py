@@ -16,7 +16,7 @@ from cliffwatch.db import Database
 from cliffwatch.db.together import LiveEventRow, LiveWatchRow
 from cliffwatch.ingest import Sources
 from cliffwatch.ingest.live import WATCH_MS, LiveEvents
-from cliffwatch.ingest.recent import KEPT, Recent
+from cliffwatch.ingest.recent import ALL_BYTES, KEPT, KEPT_BYTES, Recent
 from cliffwatch.spec.accept import Rejection
 from cliffwatch.spec.verdict import Verdict
 
@@ -127,3 +127,32 @@ def test_a_deleted_persons_messages_are_not_shown_any_more(house: House) -> None
     house.show(NOW)
     assert house.one.live.forget_person([house.source], ["u"], []) == 1
     assert house.one.sees(house.source) == []
+
+
+def test_a_source_of_large_messages_is_remembered_within_bytes_and_its_newest_stay() -> None:
+    ring = Recent()
+    properties = {f"p{key}": [key] for key in range(2_000)}  # 30 KB of JSON, and many times that when it is decoded
+    for number in range(300):
+        message = {"type": "track", "messageId": f"m{number}", "properties": properties}
+        ring.add(1, [(NOW, Rejection(Verdict.NO_USER_ANON_ID, message))])
+    kept = ring.list(1, KEPT)
+    assert KEPT_BYTES * 0.9 < ring.bytes <= KEPT_BYTES
+    assert [event.message_id for event in kept] == [f"m{number}" for number in range(299, 299 - len(kept), -1)]
+    assert kept[0].fields["properties"]["p7"] == [7]
+
+
+def test_a_message_larger_than_the_room_of_its_source_is_shown_alone() -> None:
+    ring = Recent()
+    ring.add(1, [(NOW, Rejection(Verdict.NO_USER_ANON_ID, {"messageId": "small"}))])
+    ring.add(1, [(NOW, Rejection(Verdict.NO_USER_ANON_ID, {"messageId": "huge", "text": "x" * KEPT_BYTES}))])
+    assert [event.message_id for event in ring.list(1)] == ["huge"]
+
+
+def test_many_sources_are_remembered_within_bytes_and_the_quietest_is_forgotten_first() -> None:
+    ring, text = Recent(), "x" * (KEPT_BYTES // 2)
+    sources = range(2 * ALL_BYTES // KEPT_BYTES + 5)
+    for source_id in sources:
+        ring.add(source_id, [(NOW, Rejection(Verdict.NO_USER_ANON_ID, {"messageId": str(source_id), "text": text}))])
+    assert ring.bytes <= ALL_BYTES
+    assert ring.list(sources[0]) == []
+    assert [event.message_id for event in ring.list(sources[-1])] == [str(sources[-1])]
