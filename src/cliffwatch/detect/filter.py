@@ -25,6 +25,7 @@ from cliffwatch.detect.slow import start
 from cliffwatch.detect.surprise import (
     against_bursts,
     against_tail,
+    as_if_known,
     evidence,
     follow,
     larger_by_prices,
@@ -179,9 +180,11 @@ def step(
     who = surprised.nonzero()[0]
     held = running if both is None else (incident | (both == 0)).nonzero()[0]
     now, at = far[who], who + len(far) * (side[who] <= 0)
+    known = family is Family.COUNT and not tune.bursts
+    if known and who.size:
+        now = as_if_known(x, now, who, q, tune)
     where_tails_begin(x, now, at, held, tune)
     if who.size:
-        known = family is Family.COUNT and not tune.bursts
         prices = larger_by_prices(x, who, own, tune) if family is Family.SUM and weight is not None else None
         against_tail(x, far, now, who, at, tune, known=known, upward=prices)
         if known:

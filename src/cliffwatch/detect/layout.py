@@ -105,6 +105,7 @@ class Tuning:
     today: bool  # windows so short that the drift has followed a day's level long before midnight
     keep_spread: float
     keep_recent: float
+    tail_begins: float  # where the tail of counts is taken to begin at first: normal scores, looked at jointly
     keep_hour: float = 0.985
     keep_short: float = 0.5
     keep_long: float = 0.8
@@ -179,6 +180,7 @@ def tuning(step_ms: int) -> Tuning:
         step_days=step_ms / DAY_MS,
         bursts=step_h < 1,
         today=step_h < 5 / 60,
+        tail_begins=2.35 if daily else 2.45 if step_h >= 1 else 2.3,
         keep_recent=0.8 if daily else 0.96 if step_h >= 0.5 else 0.995 ** (12 * step_h),
         keep_spread=1 - 1 / 150 if daily else 1 - 1 / 400,
     )

@@ -151,7 +151,7 @@ def outcomes(rows: Sequence[tuple[str, Tally]], *, labelled: bool) -> Table:
 
 
 def wish_words(wish: Sensitivity) -> str:
-    """A setting in words: `0.003 a week and series; at least 10 %, 2 windows`."""
+    """A setting in words: `0.002 a week and series; at least 10 %, 2 windows`."""
     parts = []
     if wish.minimum_effect:
         parts.append(f"at least {wish.minimum_effect:.0%}")

@@ -43,10 +43,12 @@ def start(x: Floats, who: Bools, family: Family, tune: Tuning) -> None:
     trust = np.full_like(mean, tune.prior_trust_free)
     if family is Family.COUNT:  # so many points of the series' own precision
         per_window = np.maximum(mean * tune.step_days * 24.0, 0.05)
-        trust = 2.0 * tune.prior_trust * (tune.noise_prior / (tune.noise_prior + 1.0 / per_window)) ** 2
+        usual = tune.noise_prior + tune.drift_prior + 1.0 / per_window
+        trust = 2.0 * tune.prior_trust * (tune.noise_prior / usual) ** 2
     x[Row.TRUST, who] = trust
     x[Row.TAIL_UP, who] = x[Row.TAIL_DOWN, who] = tune.tail_prior
-    x[Row.TAIL_FROM_UP, who] = x[Row.TAIL_FROM_DOWN, who] = tune.tail_from
+    begins = tune.tail_begins if family is Family.COUNT else tune.tail_from
+    x[Row.TAIL_FROM_UP, who] = x[Row.TAIL_FROM_DOWN, who] = begins
     x[Row.N_TAIL_UP, who] = x[Row.N_TAIL_DOWN, who] = tune.tail_points
     if tune.step_days * tune.warm <= 1.5:  # the first day has also been a day of its weekday
         x[Row.DAY_WEIGHT, who] = 1.0 / drift

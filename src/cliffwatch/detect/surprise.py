@@ -185,6 +185,27 @@ def against_tail(
         tails[at] = past + (np.minimum(excess[teaches], tune.tail_cap * past) - past) / many
 
 
+def as_if_known(x: Floats, far: Floats, who: Ints, variance: Floats, tune: Tuning) -> Floats:
+    """The surprises `far` of the counts `who` as they were if their relative `variance` were known and not learned.
+
+    A score by a variance that was learned from n points follows Student's t with n degrees of freedom, whose tail is
+    longer (West & Harrison, section 4.5); Wallace's approximation (1959) makes it normal. Old points fade, so up to
+    twice as many stand behind a number as `Row.TRUST` weighs; and no variance is less than that of chance, so where
+    noise is a small part of it, little can be wrong.
+    """
+    noise, _, trust = x[Row.NOISE : Row.TRUST + 1].take(who, axis=1)
+    q = variance[who]
+    n = q * (math.sqrt(0.5) / tune.noise_prior)
+    n *= n
+    n *= trust
+    n *= 1.0 + n * (1.0 - tune.keep_spread)
+    share = at_least(noise, tune.noise_prior) / q
+    doubt = np.minimum(0.5 * share * share, 1.0 / n)
+    result: Floats = np.sqrt(np.log1p(doubt * far * far) / doubt)
+    result *= 1.0 - 0.25 * doubt
+    return result
+
+
 def as_a_single_look(far: Floats, begin: Floats, tune: Tuning) -> Floats:
     """The normal score as rare as `far` is where the tail begins at `begin` instead of at `tail_from`.
 
