@@ -10,6 +10,8 @@ from typing import Any
 from cliffwatch.engage.blocks import TraitValue
 
 MINUTE_MS = 60_000
+RETRY_MS = 60_000
+"""After a computation that failed."""
 DEFAULT_EVERY_MINUTES = 120
 """How often what needs a schedule is computed, unless a person says otherwise."""
 
@@ -56,6 +58,10 @@ class Computation:
     @property
     def is_audience(self) -> bool:
         return self.kind is ComputationKind.AUDIENCE
+
+    def is_due(self, now: int) -> bool:
+        """Also when that is further ahead than it is ever put: the clock stepped back since."""
+        return self.next_due_ms <= now or self.next_due_ms > now + self.every_minutes * MINUTE_MS + RETRY_MS
 
     @property
     def status(self) -> str:

@@ -27,7 +27,7 @@ from cliffwatch.engage.blocks import (
 )
 from cliffwatch.engage.evaluate import Evaluator, changed
 from cliffwatch.engage.language.model import Definition, Reduce, traits
-from cliffwatch.engage.model import MINUTE_MS, Computation, Pass
+from cliffwatch.engage.model import MINUTE_MS, RETRY_MS, Computation, Pass
 from cliffwatch.engage.plan import Planner, edges, is_incremental
 from cliffwatch.engage.space import Layout, Report, Spaces
 from cliffwatch.engage.store import Computations, definition_of
@@ -42,7 +42,6 @@ log = structlog.get_logger(__name__)
 LEASE_MS = 180_000
 SOON_MS = 20_000
 """How often what follows events is looked at."""
-RETRY_MS = 60_000
 QUIET_MS = 600_000
 """An evaluation in which nothing changed is noted this often."""
 COMPLETE_EVERY_MS = 86_400_000
@@ -82,7 +81,7 @@ class Passes:
             return False
         try:
             active = [one for one in self._computations.list(workspace_id) if one.enabled]
-            due = [one for one in active if one.next_due_ms <= now]
+            due = [one for one in active if one.is_due(now)]
             self._evaluate_all(workspace_id, fence, active, due, now)
             self._computations.renew(workspace_id, fence, 0)
         except LeaseLost:
@@ -182,6 +181,7 @@ class Passes:
         now, started = evaluator.planner.now, time.perf_counter()
         among: Ints | None = None
         complete = one.complete_ms is None or now - one.complete_ms >= COMPLETE_EVERY_MS
+        complete = complete or now < (one.computed_ms or 0)  # the clock stepped back: ends of windows are ahead again
         if not complete and is_incremental(definition, keys) and one.computed_ms is not None:
             among = changed(self._trails, layout.trails, definition, one.pass_number, one.computed_ms, now)
         if one.state == "preparing":

@@ -55,9 +55,10 @@ class Sender:
         self._clock = clock
         self._allow_private = allow_private
 
-    def step(self) -> bool:
-        """One chunk of the sync that has waited longest; whether there was one."""
-        claimed = self._syncs.claim(self._clock(), LEASE_MS)
+    def step(self, *, failing: bool | None = None) -> bool:
+        """One chunk of the sync that has waited longest; whether there was one. `failing` takes only those whose last
+        attempt was in vain, or only others: a server that hangs keeps the thread that waits for it."""
+        claimed = self._syncs.claim(self._clock(), LEASE_MS, failing=failing)
         if claimed is None:
             return False
         sync, fence = claimed

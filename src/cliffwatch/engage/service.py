@@ -1,11 +1,12 @@
-"""The room's service: audiences and computed traits over the services below, and the two threads that keep them."""
+"""The room's service: audiences and computed traits over the services below, and the threads that keep them."""
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,6 +43,8 @@ log = structlog.get_logger(__name__)
 IDLE_SECONDS = 1.0
 TIDY_MS = 3_600_000
 SAMPLE = 8
+LANES = 3
+"""Syncs at once; one more thread is for those whose last attempt was in vain."""
 PREVIEW_PATIENCE_SECONDS = 600.0
 """How long a preview waits while audiences are being computed, unless it is given up before."""
 
@@ -113,7 +116,12 @@ class Engage:
         self.passes = Passes(self.computations, self.spaces, store.trails, sources, clock)
         self.sender = Sender(self.computations, self.syncs, store.trails, ingest, clock, allow_private=allow_private)
         self.sizes = Sizes(database, self.computations, sources, streams, ingest)
-        self._loops = Loops({"compute": self.compute, "sync": self.sender.step}, IDLE_SECONDS, "engage_pass_failed")
+        sending = partial(self.sender.step, failing=False)
+        self.lanes: Mapping[str, Callable[[], bool]] = {
+            **{f"sync-{n}": sending for n in range(1, LANES + 1)},
+            "sync-again": partial(self.sender.step, failing=True),
+        }
+        self._loops = Loops({"compute": self.compute, **self.lanes}, IDLE_SECONDS, "engage_pass_failed")
         self._tidied_ms = 0
         self.previews = Previews(self.preview, clock)
 

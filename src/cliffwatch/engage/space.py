@@ -66,7 +66,7 @@ class Spaces:
         sources = tuple(source_ids)
         trails = {key: _trail(row, sources) for key, row in ready.items()}
         new = {key: _trail(row, sources) for key, row in missing.items()}
-        start = max(mark - OVERLAP_MS, 0)
+        start = max(min(mark, now) - OVERLAP_MS, 0)  # what comes after the clock stepped back arrives before the mark
         fresh = self._trails.arrivals(sources, start)
         old = self._trails.arrivals(sources, 0) if new else []
         end = max([mark, *(newest + 1 for _, _, newest in fresh)])
@@ -85,7 +85,7 @@ class Spaces:
         trails |= new
         with self._database.write() as session:
             space = held(session, workspace_id, fence)
-            space.identified_ms, space.pass_number = end, number
+            space.identified_ms, space.pass_number = min(end, now), number
             if space.learn_ms is not None and space.learn_ms <= now:
                 space.learn_ms = None
             kept = [trail.id for trail in trails.values()]

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import BigInteger, cast, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -25,7 +25,7 @@ from cliffwatch.db.engage import (
 )
 from cliffwatch.engage.language import parse_audience, parse_trait
 from cliffwatch.engage.language.model import Definition
-from cliffwatch.engage.model import Change, Computation, ComputationKind, Pass
+from cliffwatch.engage.model import MINUTE_MS, RETRY_MS, Change, Computation, ComputationKind, Pass
 from cliffwatch.engage.retention import UNDO_MS
 from cliffwatch.errors import Conflict, InvalidInput, NotFound
 from cliffwatch.jobs import LeaseLost
@@ -188,8 +188,10 @@ class Computations:
 
     def workspaces_due(self, now: int) -> Sequence[int]:
         """Workspaces with a computation that is due, or with ids to be learnt; ascending."""
+        at = ComputationRow.next_due_ms
+        stepped_back = at > now + RETRY_MS + MINUTE_MS * cast(ComputationRow.every_minutes, BigInteger)
         due = select(ComputationRow.workspace_id).where(
-            ComputationRow.enabled, ComputationRow.deleted_ms.is_(None), ComputationRow.next_due_ms <= now
+            ComputationRow.enabled, ComputationRow.deleted_ms.is_(None), (at <= now) | stepped_back
         )
         learning = select(EngageSpaceRow.workspace_id).where(EngageSpaceRow.learn_ms <= now)
         with self._database.read() as session:

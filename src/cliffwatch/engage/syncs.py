@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Select, delete, func, or_, select
 from sqlalchemy.orm import Session
 
+from cliffwatch.connections.delivery.decide import LONGEST_RETRY_MS
 from cliffwatch.db import Database
 from cliffwatch.db.engage import ComputationBlockRow, ComputationPassRow, ComputationRow, SyncRow, SyncRunRow
 from cliffwatch.engage.destinations import KINDS
@@ -25,6 +26,8 @@ from cliffwatch.jobs import LeaseLost
 from cliffwatch.names import checked
 
 MOST_PER_SECOND = 10_000
+LONGEST_REST_MS = 60_000
+"""Between two chunks; it is a second at most."""
 
 
 class Syncs:
@@ -139,19 +142,26 @@ class Syncs:
         with self._database.read() as session:
             return [_run(row) for row in session.scalars(query)]
 
-    def claim(self, now: int, lease_ms: int) -> tuple[Sync, int] | None:
-        """A sync with something to do, and a fencing number; the one that has waited longest."""
+    def claim(self, now: int, lease_ms: int, *, failing: bool | None = None) -> tuple[Sync, int] | None:
+        """A sync with something to do, and a fencing number; the one that has waited longest. `failing` asks
+        for one whose last attempt was in vain, or was not."""
         newest = _newest_pass()
+        lane = () if failing is None else (SyncRow.attempts > 0 if failing else SyncRow.attempts == 0,)
         query = (
             select(SyncRow)
             .join(ComputationRow, ComputationRow.id == SyncRow.computation_id)
             .where(
                 ~SyncRow.paused,
                 SyncRow.lease_until_ms <= now,
-                SyncRow.retry_ms <= now,
+                or_(
+                    SyncRow.retry_ms <= now,
+                    SyncRow.retry_ms > now + LONGEST_RETRY_MS,  # the clock stepped back
+                    (SyncRow.attempts == 0) & (SyncRow.retry_ms > now + LONGEST_REST_MS),
+                ),
                 ComputationRow.deleted_ms.is_(None),
                 ComputationRow.enabled,
                 or_(SyncRow.pending.is_not(None), SyncRow.told_pass < newest),
+                *lane,
             )
             .order_by(SyncRow.retry_ms, SyncRow.id)
             .limit(1)

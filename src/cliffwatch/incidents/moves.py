@@ -136,6 +136,8 @@ class Moves:
                 f"is itself part of #{to.incident.merged_into} now.",
                 "Take that back first.",
             )
+        if row.kind == MERGE and not row.before:
+            raise Conflict("This merge", "does not say what was before it.", "Take series out with a split instead.")
         row.undone_ms = now
         if row.kind == SPLIT:
             return self._merge(session, zone, to, from_, person, now)

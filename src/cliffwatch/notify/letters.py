@@ -192,11 +192,13 @@ class Letters:
         of it is dropped; where they heard only of this one, its thread goes on with the news of the other.
         """
         gone = step.incident
-        target_id = session.scalars(
+        target_id = session.scalar(
             select(IncidentRow.id).where(
                 IncidentRow.workspace_id == gone.workspace_id, IncidentRow.number == gone.merged_into
             )
-        ).one()
+        )
+        if target_id is None:
+            raise NotFound(f"incident {gone.merged_into}", "does not exist.")
         workspace = session.get_one(WorkspaceRow, gone.workspace_id)
         both = {(row.channel_id, row.target) for row in _lines(session, target_id)}
         last: dict[tuple[int, str], Row[Any]] = {}
