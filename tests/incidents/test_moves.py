@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 from tests.incidents.conftest import CHECKOUT, HOUR, T0, World, cause, of, report
 
+from cliffwatch.db.incidents import IncidentMoveRow
 from cliffwatch.errors import Conflict, InvalidInput
 from cliffwatch.incidents import AnomalyReport, Incident, IncidentState, Moves, Transition, TransitionKind
 
@@ -130,6 +132,15 @@ def test_a_merge_is_undone_once(two: World) -> None:
     undo(two, 1)
     with pytest.raises(Conflict, match="taken back already"):
         undo(two, 1)
+
+
+def test_a_merge_that_does_not_say_what_was_before_is_left_as_it_is(two: World) -> None:
+    merge(two)
+    with two.database.write() as session:
+        session.execute(update(IncidentMoveRow).values(before={}))
+    with pytest.raises(Conflict, match="does not say what was before it"):
+        undo(two, 1)
+    assert two.incidents.get(1, 2).merged_into == 1
 
 
 def test_an_incident_that_goes_on_is_not_merged_into_a_closed_one(two: World) -> None:

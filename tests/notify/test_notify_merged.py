@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select
 from tests.notify.conftest import HOUR, T0, Desk, dip
 
 from cliffwatch.db.incidents import DeliveryRow, IncidentRow
-from cliffwatch.incidents import AnomalyReport, Moves
+from cliffwatch.errors import NotFound
+from cliffwatch.incidents import AnomalyReport, Moves, Transition, TransitionKind
 from cliffwatch.notify import Inbox, Outbox
 
 NOW = T0 + HOUR
@@ -153,3 +156,10 @@ def routed(desk: Desk, channel_id: int) -> None:
     with desk.database.write() as session:
         row = session.scalars(select(IncidentRow).where(IncidentRow.number == 2)).one()
         session.add(EscalationRow(incident_id=row.id, policy_id=policy.id, step=0, due_ms=NOW + 60_000))
+
+
+def test_an_incident_that_is_part_of_one_that_is_gone_names_it(desk: Desk, outbox: Outbox) -> None:
+    gone = replace(desk.incidents.get(1, 2), merged_into=99)
+    step = Transition(TransitionKind.MERGED, gone, significant=True)
+    with pytest.raises(NotFound, match="incident 99"), desk.database.write() as session:
+        outbox.enqueue(session, [step], NOW)
