@@ -117,8 +117,10 @@ class Alarms:
         return alarm.address
 
     def told(self) -> Counter[str]:
-        """How many mails that begin a thread came to each address; one that came again under its id is one more."""
-        return Counter(str(mail["To"]) for mail in list(self.mailbox.messages) if mail["In-Reply-To"] is None)
+        """How many mails that begin an incident's thread came to each address; one that came again under its id is one
+        more. That a store is away is told, too, in a thread of its own."""
+        mails = [mail for mail in list(self.mailbox.messages) if mail["In-Reply-To"] is None]
+        return Counter(str(mail["To"]) for mail in mails if " #1)" in str(mail["Subject"]))
 
     def are_told(self) -> bool:
         return self.rung.keys() <= self.told().keys()

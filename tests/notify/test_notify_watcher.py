@@ -137,16 +137,30 @@ def test_two_watchers_tell_once(tower: Tower) -> None:
     assert tower.letters().count(("Team", "trouble")) == 2  # delivery and live, once each
 
 
-def test_a_store_that_fails_is_told_with_what_it_says(tower: Tower) -> None:
-    def broken() -> None:
-        raise Unavailable("event store", "has no room on its disk.")
+def broken() -> None:
+    raise Unavailable("event store", "has no room on its disk.")
 
+
+def test_a_store_that_fails_for_a_minute_is_told_with_what_it_says(tower: Tower) -> None:
     tower.look()
     tower.store = broken
+    tower.look(1)
     assert tower.look(1) == ["store"]
     assert "no room on its disk" in tower.watcher.outages(1)[0].text
     tower.store = lambda: 0
     assert tower.look(1) == []
+
+
+def test_a_store_that_is_away_for_less_than_a_minute_is_told_to_nobody(tower: Tower) -> None:
+    tower.look()
+    tower.store = broken
+    assert tower.look(0.25) == ["store"]
+    assert tower.look(0.5) == ["store"]
+    tower.store = lambda: 0
+    assert tower.look(0.4) == []
+    tower.store = broken
+    assert tower.look(0.25) == ["store"]
+    assert tower.letters() == []
 
 
 def test_a_store_that_hangs_does_not_hang_the_watcher(tower: Tower) -> None:

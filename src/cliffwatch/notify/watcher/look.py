@@ -102,22 +102,31 @@ class StoreProbe:
         self._ask = ask
         self._seconds = seconds
         self._thread = ThreadPoolExecutor(1, "cliffwatch-probe")
-        self._pending: tuple[Future[object], int] | None = None
+        self._pending: Future[object] | None = None
+        self._failing_ms: int | None = None
 
     def look(self, now: int) -> list[Trouble]:
-        """Trouble when it raises or does not answer; a question that hangs is not asked again until it is answered."""
+        """Trouble when it raises or does not answer, since when it did not; a question that hangs is not asked again
+        until it is answered."""
+        text = self._look()
+        if not text:
+            self._failing_ms = None
+            return []
+        self._failing_ms = now if self._failing_ms is None else self._failing_ms
+        return [Trouble(OutageKind.STORE, text, self._failing_ms)]
+
+    def _look(self) -> str:
         if self._pending is None:
-            self._pending = self._thread.submit(self._ask), now
-        future, since = self._pending
+            self._pending = self._thread.submit(self._ask)
         try:
-            future.result(self._seconds)
+            self._pending.result(self._seconds)
         except TookTooLong:
-            return [Trouble(OutageKind.STORE, "The event store does not answer.", since)]
+            return "The event store does not answer."
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, people have to hear that it is
             self._pending = None
-            return [Trouble(OutageKind.STORE, f"The event store fails: {str(error)[:300]}", now)]
+            return f"The event store fails: {str(error)[:300]}"
         self._pending = None
-        return []
+        return ""
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

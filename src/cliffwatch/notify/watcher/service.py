@@ -43,6 +43,8 @@ SETTLE_MS = 10 * 60_000
 """A process that has just begun has to catch up first: late runs are no news in its first minutes."""
 STOPPED_MS = 10 * 60_000
 """Whoever restarts it or brings a new version is back sooner."""
+AWAY_MS = 60_000
+"""A store that is restarted is back sooner, and nothing is lost meanwhile: two letters about it would be noise."""
 SHOWN_OUTAGES = 20
 
 
@@ -132,7 +134,7 @@ class Watcher:
         with self._database.read() as session:
             lasting = store.lasting(session)
         current = {trouble.key: trouble for trouble in found}
-        fresh = [trouble for key, trouble in current.items() if key not in lasting]
+        fresh = [trouble for key, trouble in current.items() if key not in lasting and _lasts(trouble, now)]
         over = [outage for key, outage in lasting.items() if key not in current]
         if self._settling(now):  # whether they still last is not known yet
             over = [outage for outage in over if outage.kind is not OutageKind.RUNS_LATE]
@@ -203,3 +205,7 @@ class Watcher:
                 if own.enabled and own.id not in failing:
                     found.append(channel_of(own))
         return found
+
+
+def _lasts(trouble: Trouble, now: int) -> bool:
+    return trouble.kind is not OutageKind.STORE or now - trouble.since_ms >= AWAY_MS
