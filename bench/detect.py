@@ -36,8 +36,8 @@ from detect_slices import slices
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 MANY_BLOCK = 4_096  # series that are held at once when there are many
-BUDGETS = (0.01, 0.03, 0.3)
-BATCH = 200  # quiet series that are in memory together
+BUDGETS = (0.002, 0.01, 0.03, 0.3)
+BATCH = 1_000  # quiet series that are in memory together
 LEVELS = {"low (4)": 4.0, "middle (200)": 200.0, "high (20,000)": 20_000.0}
 Series = tuple[str, Any, Any]
 
