@@ -86,3 +86,11 @@ def test_revenue_that_drops_by_half_is_mostly_found_within_two_hours_and_nearly_
     flagged = score(revenue, Grid(start, start + HOUR), Measure.SUM, weights=count).flagged
     assert flagged[:, -3:-1].any(axis=1).mean() > 0.85
     assert flagged[:, -3:].any(axis=1).mean() > 0.93
+
+
+def test_averages_of_known_weight_are_not_quieter_than_promised() -> None:
+    rng, budget, more = np.random.default_rng(14), 0.03, 20
+    events = np.maximum(rng.poisson(8.0, (more * SERIES, WEEKS * 168)), 1).astype(float)
+    average = 50 + 20 * rng.normal(size=events.shape) / np.sqrt(events)
+    told = alerts_per_series_week(average, events, Measure.MEAN, budget) / more
+    assert told / budget == pytest.approx(1.0, abs=0.2)

@@ -28,6 +28,7 @@ from cliffwatch.detect.surprise import (
     as_if_known,
     evidence,
     follow,
+    how_normal,
     larger_by_prices,
     one_sided,
     unskewed,
@@ -186,7 +187,8 @@ def step(
     where_tails_begin(x, now, at, held, tune)
     if who.size:
         prices = larger_by_prices(x, who, own, tune) if family is Family.SUM and weight is not None else None
-        against_tail(x, far, now, who, at, tune, known=known, upward=prices)
+        normal = 1.0 if known else how_normal(x, who, family, tune) if weight is not None else 0.0
+        against_tail(x, far, now, who, at, tune, normal=normal, upward=prices)
         if known:
             one_sided(far, side, who, rare, dispersion, q, tune)
         if tune.bursts and not linear:

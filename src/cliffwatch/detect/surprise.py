@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from cliffwatch.detect.bounds import at_least, at_most
-from cliffwatch.detect.layout import Row, Tuning
+from cliffwatch.detect.layout import Family, Row, Tuning
 from cliffwatch.detect.model import Bools, Floats, Ints
 from cliffwatch.detect.slow import adopt
 from cliffwatch.detect.tails import relative_score
@@ -154,14 +154,14 @@ def against_tail(
     at: Ints,
     tune: Tuning,
     *,
-    known: bool = False,
+    normal: Floats | float = 0.0,
     upward: Floats | None = None,
 ) -> None:
     """Measure the surprises `now` of the series `who` by the series' own past ones of that side, into `far`.
 
     Above `tail_from` the logarithm of a score counts by its mean excess (B. M. Hill, 1975), which is known for normal
     scores and learned for others, and by how often it comes so far: heavy tails shrink. Only the first point of an
-    incident teaches, and no single one much. `known` says that single scores are normal: only the looks are paid for.
+    incident teaches, and no single one much. As far as single scores are `normal` (0 to 1) only the looks are paid for.
     `at` is where these series' sides lie among the two tails of all.
     `upward` is the least mean excess of upward surprises, where it is known to be more than that of normal scores.
     """
@@ -175,7 +175,11 @@ def against_tail(
     if upward is not None:
         np.maximum(usual, upward, out=usual, where=at < series)
     over = excess > 0
-    base = as_a_single_look(now, begin, tune) / tune.tail_from if known else now / begin
+    base = now / begin
+    if not isinstance(normal, float):
+        base *= (as_a_single_look(now, begin, tune) / (tune.tail_from * base)) ** normal
+    elif normal:
+        base = as_a_single_look(now, begin, tune) / tune.tail_from
     far[who] = tune.tail_from * base ** np.where(over, tune.tail_prior / usual, x.dtype.type(1.0))
     teaches = (over & (x[Row.RUN][who] == 0)).nonzero()[0]
     if teaches.size:
@@ -203,6 +207,16 @@ def as_if_known(x: Floats, far: Floats, who: Ints, variance: Floats, tune: Tunin
     doubt = np.minimum(0.5 * share * share, 1.0 / n)
     result: Floats = np.sqrt(np.log1p(doubt * far * far) / doubt)
     result *= 1.0 - 0.25 * doubt
+    return result
+
+
+def how_normal(x: Floats, who: Ints, family: Family, tune: Tuning) -> Floats | float:
+    """How far (0 to 1) single scores of the series `who` are known to be normal: those of averages and shares of known
+    weight are, as far as the series' own are not skewed; those of sums and of windows of minutes are not."""
+    if tune.bursts or family is Family.SUM:
+        return 0.0
+    lean = x[Row.SKEW][who] * (1.0 / tune.skew_doubt)
+    result: Floats = 1.0 / (1.0 + lean * lean)
     return result
 
 
