@@ -219,15 +219,7 @@ def step(
     return ahead.parts
 
 
-def predict(
-    x: Floats,
-    cal: Calendar,
-    t: int,
-    tune: Tuning,
-    events: Felt = (),
-    *,
-    linear: bool,
-) -> Forecast:
+def predict(x: Floats, cal: Calendar, t: int, tune: Tuning, events: Felt = (), *, linear: bool) -> Forecast:
     """The forecast of window `t`, before its values are seen."""
     slow = x[Row.SLOW : Row.SLOW + SLOW]
     cov = x[Row.P_SLOW :].reshape(SLOW, SLOW, -1)
