@@ -169,6 +169,17 @@ def test_a_batch_of_4000_events_is_stored_whole(
     assert len(receiving.stored(source)) == 4_000
 
 
+def test_events_that_come_again_in_other_batches_count_once_each(
+    receiving: Any, connected: tuple[Source, DeliveryAddress], client: httpx2.Client
+) -> None:
+    source, address = connected
+    for batch in ("abc", "b", "cd"):  # Segment forms batches anew when it delivers them again
+        events = [{**TRACK, "messageId": f"m-{name}"} for name in batch]
+        assert client.post(address.path, json=events).status_code == 200
+    assert sorted(stored["messageId"] for stored in receiving.stored(source)) == ["m-a", "m-b", "m-c", "m-d"]
+    assert verdicts(receiving, source) == {"accepted": 4, "duplicate": 2}
+
+
 def test_bad_events_of_a_batch_cost_the_good_ones_nothing(
     receiving: Any, connected: tuple[Source, DeliveryAddress], client: httpx2.Client
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import socket
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -240,6 +241,17 @@ def test_a_body_in_many_parts_is_taken(server: Any, client: httpx2.Client, sourc
     assert len(server.stored(source)) == 50
 
 
+def test_a_client_that_asks_before_it_sends_a_body_is_told_to_go_on(server: Any, source: Source) -> None:
+    body = json.dumps({**TRACK, "writeKey": source.write_key}).encode()
+    head = f"POST /v1/track HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as careful:
+        careful.sendall(head.encode())
+        assert careful.recv(100).startswith(b"HTTP/1.1 100 Continue")
+        careful.sendall(body)
+        assert careful.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert len(server.stored(source)) == 1
+
+
 def test_values_that_json_does_not_know_cost_nothing_beside_them(
     server: Any, client: httpx2.Client, source: Source
 ) -> None:
@@ -256,6 +268,13 @@ def test_values_that_json_does_not_know_cost_nothing_beside_them(
         "B\ufffd": {"k\ufffd": "v\ufffd"},
         "C\ufffd": {"big": 1e21},
     }
+
+
+def test_whole_numbers_stay_exact_to_the_last_digit(server: Any, client: httpx2.Client, source: Source) -> None:
+    numbers = {"beyond a float": 2**53 + 1, "beyond 64 bits": 2**64 + 1, "negative": -(2**63) - 1}
+    batch = {"batch": [{**TRACK, "properties": numbers}, {**TRACK, "properties": numbers, "unheard": 1}]}
+    assert post(client, "/v1/batch", json.dumps(batch).encode(), source).json() == SUCCESS
+    assert [stored["properties"] for stored in server.stored(source)] == [numbers] * 2
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'"x"', b"null", b'{"batch": 5}', b"[" * 50_000, b"\x1f\x8b"])
