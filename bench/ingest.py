@@ -223,12 +223,8 @@ def stages(streams: int) -> dict[str, float]:
     projector.refresh()
 
     def accepted() -> Events:
-        events = Events()
-        for body in raw:
-            outcomes = accept_quickly(body, arrival)
-            assert isinstance(outcomes, Events)
-            events.extend(outcomes)
-        return events
+        parts = [accept_quickly(body, arrival) for body in raw]
+        return Events.joined([part for part in parts if isinstance(part, Events)])
 
     def archive_of(found: Events) -> Any:
         columns = Columns()
@@ -258,18 +254,17 @@ def renamed(ready: Events, turn: int) -> Events:
     return events
 
 
-def write_cost(ready: Events, projector: Any) -> float:
+def write_cost(ready: Any, projector: Any) -> float:
     """What the store takes for a group of 30,000 events, its checkpoints and background work included."""
     from cliffwatch.ingest.digest import Columns
+    from cliffwatch.spec import Events
     from cliffwatch.store import open_store
 
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder) / "write.duckdb")
         used, events = 0.0, 0
         for group in range(6):
-            many = ready[:0]
-            for turn in range(15):
-                many.extend(renamed(ready, 15 * group + turn))
+            many = Events.joined([renamed(ready, 15 * group + turn) for turn in range(15)])
             columns, facts = Columns(), projector.project(many)
             columns.add(many)
             began = time.process_time()

@@ -26,12 +26,10 @@ def test_a_part_holds_the_same_rows(rows: list[Event]) -> None:
     assert [*events.at([3, 0])] == [rows[3], rows[0]]
 
 
-def test_what_is_added_stands_behind_and_leaves_parts_alone(rows: list[Event]) -> None:
-    events = Events.of(rows[:2])
-    part = events[:1]
-    part.extend(Events.of(rows[2:]))
-    assert [*part] == [rows[0], *rows[2:]]
-    assert [*events] == rows[:2]
+def test_parts_are_joined_in_their_order(rows: list[Event]) -> None:
+    parts = [Events.of(rows[:1]), Events.of([]), Events.of(rows[1:])]
+    assert [*Events.joined(parts)] == rows
+    assert len(Events.joined([])) == 0
 
 
 def test_each_body_is_json_whether_or_not_its_message_is_decoded(rows: list[Event]) -> None:

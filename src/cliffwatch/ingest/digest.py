@@ -76,24 +76,25 @@ class Digest:
 
     def take(self, journal_name: str, records: Sequence[tuple[int, bytes]]) -> None:
         """Judge and project the messages of journal records (offset, payload)."""
-        events = Events()
-        newest = newest_of(records)
+        parts: list[Events] = []
+        count, newest = 0, newest_of(records)
         for offset, payload in records:
             record = unpack(payload)
             outcomes = self._screen.screened(record, judge(record, f"{journal_name}-{offset}"))
             accepted = outcomes if isinstance(outcomes, Events) else _accepted(outcomes)
             if accepted:
-                events.extend(accepted)
+                parts.append(accepted)
+                count += len(accepted)
                 self._count(record, accepted)
             if len(accepted) < len(outcomes):
                 self._reject(record, [outcome for outcome in outcomes if isinstance(outcome, Rejection)])
             if offset in newest:
                 tail = [(record.received_ms, _shown(item)) for item in outcomes[-KEPT:]]
                 self.tails[record.source_id].extend(tail)
-            if len(events) >= SLICE:
-                self._digest(events)
-                events = Events()
-        self._digest(events)
+            if count >= SLICE:
+                self._digest(Events.joined(parts))
+                parts, count = [], 0
+        self._digest(Events.joined(parts))
 
     def _count(self, record: Record, accepted: Events) -> None:
         source_id, received_ms = record.source_id, record.received_ms

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 from typing import Any, overload
 
@@ -12,41 +14,44 @@ import msgspec
 from cliffwatch.spec.model import Event, JsonValue, Kind
 from cliffwatch.spec.sender import Sender
 
-_columns = attrgetter(*Event.__struct_fields__)
+_FIELDS = Event.__struct_fields__
 _NUMBERS = {"source_id", "ts_ms", "received_at_ms", "message_hash", "actor_hash"}
+_columns = attrgetter(*_FIELDS)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Events(Sequence[Event]):
-    """N events: for each field of `Event` a column of that name. Rows are made when they are asked for.
+    """N events: for each field of `Event` a column of that name, in the same order. Rows are made when asked for.
 
     Making and reading columns takes half the time of rows, and each room reads only those that it needs. Numbers lie as
-    64 bits each (`array("q")`), which NumPy reads where they are: as long as such a view lives, `extend` is refused.
+    64 bits each (`array("q")`), which NumPy reads where they are.
     """
 
-    __slots__ = Event.__struct_fields__
-
     source_id: array[int]
-    kind: list[Kind]
-    name: list[str]
+    kind: Sequence[Kind]
+    name: Sequence[str]
     ts_ms: array[int]
     received_at_ms: array[int]
-    message_id: list[str]
+    message_id: Sequence[str]
     message_hash: array[int]
     actor_hash: array[int]
-    user_id: list[str | None]
-    anonymous_id: list[str | None]
-    content: list[Mapping[str, JsonValue] | bytes]
-    sender: list[Sender]
-
-    def __init__(self, *columns: Any) -> None:
-        """The columns, of one length and in the order of the fields; without any, no events."""
-        for name, column in zip(self.__slots__, columns or map(_column, self.__slots__), strict=True):
-            setattr(self, name, column)
+    user_id: Sequence[str | None]
+    anonymous_id: Sequence[str | None]
+    content: Sequence[Mapping[str, JsonValue] | bytes]
+    sender: Sequence[Sender]
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Events:
         """These events, in their order."""
-        return cls(*map(_column, cls.__slots__, zip(*map(_columns, events), strict=True)))
+        rows = [*map(_columns, events)]
+        return cls(*map(_column, _FIELDS, zip(*rows, strict=True) if rows else [()] * len(_FIELDS)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Events]) -> Events:
+        """The events of all parts, one part after the other."""
+        if not parts:
+            return cls.of(())
+        return cls(*map(_joined, _FIELDS, zip(*map(_columns, parts), strict=True)))
 
     def __len__(self) -> int:
         return len(self.source_id)
@@ -65,12 +70,7 @@ class Events(Sequence[Event]):
     def at(self, places: Iterable[int]) -> Events:
         """The events at these places, in this order."""
         chosen = [*places]
-        rows = (map(column.__getitem__, chosen) for column in _columns(self))
-        return Events(*map(_column, self.__slots__, rows))
-
-    def extend(self, others: Events) -> None:
-        for column, more in zip(_columns(self), _columns(others), strict=True):
-            column.extend(more)
+        return Events(*map(_column, _FIELDS, (map(column.__getitem__, chosen) for column in _columns(self))))
 
     @property
     def body(self) -> list[bytes]:
@@ -79,5 +79,9 @@ class Events(Sequence[Event]):
         return [content if isinstance(content, bytes) else encode(content) for content in self.content]
 
 
-def _column(name: str, values: Iterable[Any] = ()) -> list[Any] | array[int]:
+def _column(name: str, values: Iterable[Any]) -> Any:
     return array("q", values) if name in _NUMBERS else [*values]
+
+
+def _joined(name: str, parts: Iterable[Any]) -> Any:
+    return array("q", b"".join(parts)) if name in _NUMBERS else [*chain.from_iterable(parts)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -28,6 +28,7 @@ from cliffwatch.spec.decode import decode_json
 from cliffwatch.spec.events import Events
 from cliffwatch.spec.hashing import actor_hash, message_hashes
 from cliffwatch.spec.model import Event, Kind
+from cliffwatch.spec.remembered import remembered
 from cliffwatch.spec.sender import Sender, sender_of
 from cliffwatch.spec.times import corrected_time, format_time, parse_text, parse_time
 
@@ -163,9 +164,7 @@ class _Quick:
         self._shift = None if self._sent_ms is None else arrival.received_ms - self._sent_ms
         self._received_at = format_time(arrival.received_ms)
         self._begins: dict[str, int] = {}  # `2026-11-23T11:21:00.` -> when that was by the server's clock
-        self._told: dict[bytes, tuple[str, Sender]] = {}  # context -> channel and sender; messages share contexts
         self._type = str(arrival.spec_type) if arrival.spec_type is not None and not batch else None
-        self._careful = Request(Envelope([], sent_at=sent_at, batch=batch), arrival)
 
     def outcomes(
         self, first: int, messages: Sequence[_Message], pieces: Sequence[_Message | Raw]
@@ -178,7 +177,8 @@ class _Quick:
         if events is not None:
             return events
         if len(messages) == 1:
-            return [self._careful.accept(first, decode_json(_write(pieces[0])))]
+            request = Request(Envelope([], sent_at=self._sent_at, batch=self._batch), self._arrival)
+            return [request.accept(first, decode_json(_write(pieces[0])))]
         half = len(messages) // 2
         before = self.outcomes(first, messages[:half], pieces[:half])
         return [*before, *self.outcomes(first + half, messages[half:], pieces[half:])]
@@ -192,18 +192,21 @@ class _Quick:
         if not all(kinds) or not all(actors):
             return None
         try:
-            names = [
+            names: list[Any] = [
                 (message.event or None) if kind is _TRACK else _name(kind, message)
                 for kind, message in zip(kinds, messages, strict=True)
             ]
-            told = self._tell([bytes(message.context) for message in messages])
+            contexts = [bytes(message.context) for message in messages]
+            told = {context: _told(context) for context in {*contexts}}  # messages of a batch share contexts
         except _ODD:
             return None
         if None in names or not {bytes(message.properties)[:1] for message in messages} <= _OBJECT:
             return None
 
         # Every rule is kept; from here on the messages are completed.
-        times = self._complete(first, messages, [channel for channel, _ in told])
+        on_device = self._arrival.from_browser
+        channels = ["client" if on_device or told[context].on_device else "server" for context in contexts]
+        times = self._complete(first, messages, channels)
         count, arrival = len(messages), self._arrival
         ids: list[Any] = [message.message_id for message in messages]
         return Events(
@@ -218,22 +221,8 @@ class _Quick:
             users,
             visitors,
             [*map(_write, messages)],
-            [sender for _, sender in told],
+            [told[context].sender for context in contexts],
         )
-
-    def _tell(self, contexts: Sequence[bytes]) -> list[tuple[str, Sender]]:
-        """Channel and sender of each context. Raises one of _ODD."""
-        for context in {*contexts}.difference(self._told):
-            self._told[context] = self._read(context)
-        return [*map(self._told.__getitem__, contexts)]
-
-    def _read(self, context: bytes) -> tuple[str, Sender]:
-        found = _read_context(context) if context else None
-        library, app = (found.library, found.app) if found is not None else (None, None)
-        name, version = (library.name, library.version) if library is not None else (None, None)
-        on_device = self._arrival.from_browser or name in CLIENT_LIBRARIES
-        told = {"library": {"name": name, "version": version}, "app": {"version": app.version if app else None}}
-        return "client" if on_device else "server", sender_of(told)
 
     def _complete(self, first: int, messages: Sequence[_Message], channels: Sequence[str]) -> list[int]:
         """Fill in what Segment's servers add, and apply the clock rule, as `accept` does; gives each message's time."""
@@ -277,6 +266,23 @@ class _Quick:
         if begin_ms is not None and 0 < begin_ms + shift < _FAR_MS - 1000:
             self._begins[second] = begin_ms + shift
         return original_ms + shift
+
+
+class _Told(NamedTuple):
+    """What a message's context says of its sender."""
+
+    on_device: bool
+    sender: Sender
+
+
+@remembered(most=1_024, longest=2_000)
+def _told(context: bytes) -> _Told:
+    """What a context says, from its JSON ("" when there is none). Raises one of _ODD."""
+    found = _read_context(context) if context else None
+    library, app = (found.library, found.app) if found is not None else (None, None)
+    name, version = (library.name, library.version) if library is not None else (None, None)
+    told = {"library": {"name": name, "version": version}, "app": {"version": app.version if app else None}}
+    return _Told(name in CLIENT_LIBRARIES, sender_of(told))
 
 
 def _typed(piece: Raw) -> _Message:
