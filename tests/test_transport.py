@@ -6,12 +6,9 @@ import datetime
 import ipaddress
 import json
 import os
-import re
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -20,36 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-OWNER = {
-    "name": "Robin",
-    "email": "robin@shop.example",
-    "password": "seven wet umbrellas",
-    "workspace": "Shop",
-    "time_zone": "UTC",
-    "country": "",
-}
-
-
-@contextmanager
-def served(folder: Path, **settings: str) -> Iterator[str]:
-    """`cliffwatch serve` with these settings; gives its address."""
-    names = {f"CLIFFWATCH_{name.upper()}": value for name, value in settings.items()}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cliffwatch.cli", "serve", "--data-dir", str(folder), "--port", "0"],
-        env=os.environ | names | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        line = next(line for line in process.stdout if "is ready" in line)
-        found = re.search(r"https?://\S+", line)
-        assert found
-        yield found[0]
-    finally:
-        process.terminate()
-        process.wait(30)
+from tests.served import OWNER, served
 
 
 def certificate(folder: Path) -> Path:
@@ -84,7 +52,8 @@ def addresses_of(client: httpx2.Client) -> set[str]:
 
 def test_the_server_speaks_tls_and_keeps_browsers_and_cookies_on_it(tmp_path: Path) -> None:
     file = certificate(tmp_path)
-    with served(tmp_path / "data", tls_certificate=str(file)) as address:
+    with served(tmp_path / "data", tls_certificate=str(file)) as server:
+        address = server.address
         assert address.startswith("https://")
         trusted = ssl.create_default_context(cafile=str(file))
         with httpx2.Client(base_url=address, verify=trusted) as client:
@@ -98,7 +67,8 @@ def test_the_server_speaks_tls_and_keeps_browsers_and_cookies_on_it(tmp_path: Pa
 
 
 def test_a_trusted_proxy_says_where_a_request_comes_from_and_that_it_was_tls(tmp_path: Path) -> None:
-    with served(tmp_path / "data", trusted_proxies="127.0.0.0/8") as address:
+    with served(tmp_path / "data", trusted_proxies="127.0.0.0/8") as server:
+        address = server.address
         # The visitor may have put the first one there; the proxy added the last one.
         headers = {"x-forwarded-for": "198.51.100.1, 203.0.113.7", "x-forwarded-proto": "https"}
         with httpx2.Client(base_url=address, headers=headers) as client:

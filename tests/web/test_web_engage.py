@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.web.conftest import NOW, VIEWER, House
+from tests.web.conftest import NOW, VIEWER, Browse, Heard, House
+from tests.web.test_web_journeys import tab_to
+from tests.web.test_web_pages import violations
 
 from cliffwatch.engage import ComputationKind
 from cliffwatch.engage.language import parse_audience, parse_trait, show
@@ -172,6 +174,74 @@ def test_an_error_in_the_text_is_shown_at_its_very_place(house: House, browse: C
     page.get_by_label("Query", exact=True).press("Tab")
     expect(page.locator("#preview mark")).to_have_text("counts", timeout=30_000)
     expect(page.locator("#preview")).to_contain_text("At character 12")
+
+
+@pytest.mark.browser
+def test_an_audience_is_made_sent_and_paused_with_the_keyboard_alone(house: House, browse: Browse) -> None:
+    page, name = browse(), _name()
+    heard = Heard(page)
+    page.goto(f"{house.address}/audiences")
+    tab_to(page, "New audience")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    page.keyboard.type(name)
+    tab_to(page, "Event of condition 1")
+    page.keyboard.type("Order Completed")
+    tab_to(page, "Days of condition 1")
+    page.keyboard.type("3000")
+    tab_to(page, "What came after, condition 1")
+    page.keyboard.type("and then did not")
+    tab_to(page, "Event after, condition 1")
+    page.keyboard.type("Order Cancelled")
+    tab_to(page, "Add a condition")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Shift+Tab")
+    tab_to(page, "Remove condition 2")
+    page.keyboard.press("Enter")
+    tab_to(page, "Query")
+    expect(page.get_by_label("Query", exact=True)).to_have_value(
+        re.compile(r"event\('Order Cancelled'\)\.within\(parent: 7 days\)"), timeout=30_000
+    )
+    tab_to(page, "Count anonymous people too")
+    page.keyboard.press("Space")
+    expect(page.locator("#preview dd").first).to_have_text(re.compile(r"^[1-9][\d,]*$"), timeout=30_000)
+    tab_to(page, "Create audience")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(name, timeout=30_000)
+    tab_to(page, "Source")
+    tab_to(page, "Begin to send")
+    page.keyboard.press("Enter")
+    expect(page.locator("#syncs")).to_contain_text(f"{name} to Website", timeout=30_000)
+    tab_to(page, "Pause")
+    page.keyboard.press("Enter")
+    expect(page.locator("#syncs")).to_contain_text("Paused", timeout=30_000)
+    assert violations(page) == []
+    assert heard.complaints == []
+
+
+@pytest.mark.browser
+def test_a_computed_trait_is_made_with_the_keyboard_alone(house: House, browse: Browse) -> None:
+    page, name = browse(), _name()
+    heard = Heard(page)
+    page.goto(f"{house.address}/audiences")
+    tab_to(page, "New computed trait")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    page.keyboard.type(name)
+    tab_to(page, "What is computed")
+    page.keyboard.type("Sum of")
+    tab_to(page, "Property to compute with")
+    page.keyboard.type("revenue")
+    tab_to(page, "Event")
+    page.keyboard.type("Order Completed")
+    tab_to(page, "Query")
+    expect(page.get_by_label("Query", exact=True)).to_have_value(
+        "event('Order Completed').sum(property('revenue'))", timeout=30_000
+    )
+    tab_to(page, "Create computed trait")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(name, timeout=30_000)
+    assert heard.complaints == []
 
 
 def test_a_preview_that_takes_longer_shows_how_far_it_is_and_then_who_that_is(house: House) -> None:

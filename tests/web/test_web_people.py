@@ -13,8 +13,9 @@ from playwright.sync_api import Browser, Page
 from starlette.testclient import TestClient
 from tests.owners import set_up_owner
 from tests.web.conftest import NOW, PASSWORD, Heard, House, running
+from tests.web.test_web_pages import sideways, violations
 
-from cliffwatch.accounts import FRESH_MS, SESSION_COOKIE, Role, totp
+from cliffwatch.accounts import FRESH_MS, SESSION_COOKIE, Identity, Role, totp
 from cliffwatch.web.qr import modules, qr_code
 
 ROBIN, KIM, NEW = "robin@people.example", "kim@people.example", "ada@people.example"
@@ -272,6 +273,38 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield house
 
 
+def whole(page: Page) -> bool:
+    """Whether the page has nothing that axe-core finds and no scrolling to the side, in light, dark and on a phone."""
+    before = page.viewport_size
+    for theme, width in (("light", 1440), ("dark", 390)):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        assert violations(page) == []
+        assert sideways(page) == 0
+    assert before is not None
+    page.set_viewport_size(before)
+    return True
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("email", [NEW, "kim@people.example"])
+def test_the_page_of_an_invitation_is_whole_for_newcomers_and_for_those_with_an_account(
+    shop: House, chromium: Browser, email: str
+) -> None:
+    accounts = shop.services.accounts
+    person = accounts.members(1)[0].person
+    bakery = accounts.create_workspace(name="Bakery", time_zone="UTC", country=None, owner_id=person.id, now=NOW)
+    robin = Identity(person, bakery, Role.OWNER, "session", person.name)
+    _, token = accounts.team.invite(robin, email, Role.EDITOR, NOW, address="")
+    page = chromium.new_page()
+    heard = Heard(page)
+    page.goto(f"{shop.address}/join/{token}")
+    assert "Bakery" in page.locator("main").inner_text()
+    assert whole(page)
+    assert heard.complaints == []
+    page.context.close()
+
+
 @pytest.mark.browser
 def test_a_browser_signs_in_sets_up_the_second_factor_and_signs_in_with_it(shop: House, chromium: Browser) -> None:
     page = chromium.new_page()
@@ -285,6 +318,7 @@ def test_a_browser_signs_in_sets_up_the_second_factor_and_signs_in_with_it(shop:
     page.click("button.primary")
     codes = page.locator("#recovery-codes").inner_text().split()
     assert len(codes) == totp.RECOVERY_CODES
+    assert whole(page)
     page.click("text=I have kept them")
     page.locator(".person summary").click()
     page.click("text=Sign out >> visible=true")
