@@ -34,7 +34,7 @@ class Target:
         held = b""
         with socket.create_connection(self.netloc, timeout=30) as wire:
             wire.sendall(request)
-            wire.settimeout(2)
+            wire.settimeout(60)
             try:
                 while part := wire.recv(65_536):
                     held += part
@@ -44,7 +44,7 @@ class Target:
 
     def asked(self, method: str, path: str, **headers: str) -> httpx2.Response:
         own = {"cookie": self.cookie, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        return httpx2.request(method, f"{self.server.address}{path}", headers=own, content=b"name=Taken+over")
+        return httpx2.request(method, f"{self.server.address}{path}", headers=own, content=b"name=Taken+over", timeout=60)
 
     def memory(self) -> int:
         """Bytes in memory."""
@@ -54,7 +54,7 @@ class Target:
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     with served(tmp_path_factory.mktemp("attacked") / "data", log_level="debug") as server:
-        answer = httpx2.post(f"{server.address}/welcome", data=OWNER)
+        answer = httpx2.post(f"{server.address}/welcome", data=OWNER, timeout=60)
         assert answer.status_code == 303
         yield Target(server, answer.headers["set-cookie"].partition(";")[0])
 
@@ -179,10 +179,10 @@ def test_a_flood_of_broken_requests_leaves_memory_as_it_was_and_no_secret_in_the
     flood(60)
     before = target.memory()
     flood(300)
-    assert httpx2.get(f"{target.server.address}/healthz").status_code == 200
+    assert httpx2.get(f"{target.server.address}/healthz", timeout=60).status_code == 200
     assert target.memory() - before < 30_000_000
     wrong = {"email": OWNER["email"], "password": "a password of somebody"}
-    httpx2.post(f"{target.server.address}/sign-in", data=wrong)
+    httpx2.post(f"{target.server.address}/sign-in", data=wrong, timeout=60)
     said = target.server.log.read_text()
     assert "is ready" in said
     assert [secret for secret in (*secrets, wrong["password"]) if secret in said] == []
