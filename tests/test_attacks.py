@@ -44,7 +44,9 @@ class Target:
 
     def asked(self, method: str, path: str, **headers: str) -> httpx2.Response:
         own = {"cookie": self.cookie, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        return httpx2.request(method, f"{self.server.address}{path}", headers=own, content=b"name=Taken+over", timeout=60)
+        return httpx2.request(
+            method, f"{self.server.address}{path}", headers=own, content=b"name=Taken+over", timeout=60
+        )
 
     def memory(self) -> int:
         """Bytes in memory."""

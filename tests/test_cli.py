@@ -12,6 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+
+from cliffwatch.cli import main
+from cliffwatch.detect import Sensitivity
 
 
 def cliffwatch(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -165,3 +169,14 @@ def test_the_demo_never_empties_a_folder_that_is_not_its_own(tmp_path: Path) -> 
     assert done.returncode == 1
     assert "not a demo's" in done.stderr
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_help_of_detect_says_the_default_that_holds() -> None:
+    said = CliRunner().invoke(main, ["detect", "--help"]).output
+    assert f"[default: {Sensitivity().false_alerts_per_series_week:g}" in " ".join(said.split())
+
+
+def test_no_line_of_the_list_of_commands_is_cut_off() -> None:
+    _, _, listed = CliRunner().invoke(main, ["--help"], terminal_width=80).output.partition("Commands:")
+    assert "explain " in listed
+    assert "..." not in listed

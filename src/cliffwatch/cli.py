@@ -25,11 +25,15 @@ def main() -> None:
     """Cliffwatch watches the metrics in your Segment events, and tells you what changed and why."""
 
 
-@main.command()
+@main.command(short_help="Run the service.")
 @DATA_DIR
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 chooses a free one.  [default: 8420]")
-@click.option("--role", type=click.Choice(["all", "ingest", "web", "worker"]), help="What it does.  [default: all]")
+@click.option(
+    "--role",
+    type=click.Choice(["all", "ingest", "web", "worker"]),
+    help="What these processes do; each role may be run apart.  [default: all]",
+)
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes of this role on the address.  [default: 1]")
 @clear_errors
 def serve(data_dir: Path | None, host: str | None, port: int | None, role: str | None, workers: int | None) -> None:
@@ -56,11 +60,21 @@ def _say_ready(address: str, is_set_up: bool) -> None:
     click.echo("Press Ctrl+C to stop.")
 
 
-@main.command()
+@main.command(short_help="Start with a shop's history and a problem.")
 @click.option(
-    "--data-dir", type=click.Path(path_type=Path), default=Path("data/demo"), show_default=True, help="Folder."
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=Path("data/demo"),
+    show_default=True,
+    help="Folder of the demo; emptied first.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8420, show_default=True, help="Port; 0 chooses one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8420,
+    show_default=True,
+    help="Port to listen on; 0 chooses a free one.",
+)
 @click.option("--keep", is_flag=True, help="Go on with the demo that the folder holds instead of starting afresh.")
 @click.option("--weeks", type=click.IntRange(3, 20), default=10, show_default=True, help="Weeks of history.")
 @clear_errors
@@ -166,7 +180,7 @@ def token() -> None:
     """Tokens for the HTTP API."""
 
 
-@token.command("create")
+@token.command("create", epilog="Example: cliffwatch token create --name 'nightly report' --scope read")
 @DATA_DIR
 @click.option("--name", required=True, help="What the token is for.")
 @click.option("--scope", type=click.Choice(["read", "write", "admin"]), default="read", show_default=True)
@@ -193,12 +207,17 @@ def token_create(data_dir: Path | None, name: str, scope: str, email: str | None
         click.echo(plain)
 
 
-@main.command()
+@main.command(
+    short_help="Forecast and score series in a CSV file.",
+    epilog="Example: cliffwatch detect orders.csv --out scored.csv --alerts 0.05",
+)
 @click.argument("input_csv", metavar="INPUT.csv", type=EXISTING_FILE)
 @click.option("--out", "output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
 @click.option("--explain", "why", is_flag=True, help="Add columns that say what each expectation is made of and why.")
 @click.option(
-    "--alerts", type=click.FloatRange(min=0, min_open=True), help="False alerts per series and week that you accept."
+    "--alerts",
+    type=click.FloatRange(min=0, min_open=True),
+    help="False alerts per series and week that you accept.  [default: 0.002]",
 )
 @clear_errors
 def detect(input_csv: Path, output: Path, why: bool, alerts: float | None) -> None:
@@ -222,7 +241,10 @@ def detect(input_csv: Path, output: Path, why: bool, alerts: float | None) -> No
     click.echo(f"{judged.summary} Written to {output}.")
 
 
-@main.command()
+@main.command(
+    short_help="Say what settings would have sent over a history.",
+    epilog="Example: cliffwatch backtest orders.csv --alerts 0.2 --alerts 1 --least-change 5",
+)
 @click.argument("input_csv", metavar="INPUT.csv", type=EXISTING_FILE, required=False)
 @click.option("--label", default="label", show_default=True, help="Column that says which rows were an anomaly.")
 @click.option("--complete", is_flag=True, help="What has no label was no anomaly.")
@@ -232,16 +254,44 @@ def detect(input_csv: Path, output: Path, why: bool, alerts: float | None) -> No
     multiple=True,
     help="False alerts a week: per series of a file, of a whole stream. May be given again, to compare.",
 )
-@click.option("--least-change", type=click.FloatRange(min=0), default=0.0, help="In percent of what was expected.")
-@click.option("--least-amount", type=click.FloatRange(min=0), default=0.0, help="In the unit of the values.")
-@click.option("--direction", type=click.Choice(["both", "up", "down"]), default="both", show_default=True)
-@click.option("--windows", type=click.IntRange(1, 100), default=1, show_default=True, help="How long it must last.")
-@click.option("--time-zone", default="UTC", show_default=True, help="Of the file's times, for hours and weekdays.")
-@click.option("--country", help="Whose holidays to know, e.g. DE.")
-@click.option("--stream", type=click.IntRange(min=1), help="Instead of a file: a stream of a running installation.")
-@click.option("--weeks", type=click.IntRange(1, 52), default=8, show_default=True, help="How far back, with --stream.")
-@click.option("--address", default="http://127.0.0.1:8420", show_default=True, help="Where the installation answers.")
-@click.option("--token", envvar="CLIFFWATCH_TOKEN", help="API token of scope read, or CLIFFWATCH_TOKEN.")
+@click.option(
+    "--least-change",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Percent of what was expected that a change must reach to be told.  [default: 0]",
+)
+@click.option(
+    "--least-amount",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="The same in the unit of the values.  [default: 0]",
+)
+@click.option(
+    "--direction",
+    type=click.Choice(["both", "up", "down"]),
+    default="both",
+    show_default=True,
+    help="Changes that are told.",
+)
+@click.option("--windows", type=click.IntRange(1, 100), default=1, show_default=True, help="Windows that it must last.")
+@click.option(
+    "--time-zone", default="UTC", show_default=True, help="Time zone whose hours and weekdays the file's values follow."
+)
+@click.option("--country", help="Country whose holidays to know, e.g. DE.  [default: none]")
+@click.option("--stream", type=click.IntRange(min=1), help="Instead of a file: number of a stream of a running server.")
+@click.option("--weeks", type=click.IntRange(1, 52), default=8, show_default=True, help="Weeks of a stream's history.")
+@click.option(
+    "--url",
+    "--address",
+    "address",
+    envvar="CLIFFWATCH_URL",
+    default="http://127.0.0.1:8420",
+    show_default=True,
+    help="Address of the server, with --stream; also CLIFFWATCH_URL.",
+)
+@click.option(
+    "--token", envvar="CLIFFWATCH_TOKEN", help="An API token of scope read, with --stream; better in CLIFFWATCH_TOKEN."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @clear_errors
 def backtest(input_csv: Path | None, as_json: bool, **options: Any) -> None:
@@ -255,7 +305,7 @@ def backtest(input_csv: Path | None, as_json: bool, **options: Any) -> None:
     show(outcomes, as_json=as_json)
 
 
-@main.command()
+@main.command(epilog="Example: cliffwatch explain leaves.csv --actual revenue --expected usual --name Revenue")
 @click.argument("leaves_csv", metavar="LEAVES.csv", type=EXISTING_FILE)
 @click.option("--actual", help="Column with what was measured.")
 @click.option("--expected", help="Column with what was expected.")
@@ -264,7 +314,12 @@ def backtest(input_csv: Path | None, as_json: bool, **options: Any) -> None:
 @click.option("--expected-numerator", help="For a ratio: column with its expected numerator.")
 @click.option("--expected-denominator", help="For a ratio: column with its expected denominator.")
 @click.option("--name", default="It", show_default=False, help="What the measure is called in the sentence.")
-@click.option("--min-share", type=click.FloatRange(0, 1), default=0.0, help="Leave out causes of less of the change.")
+@click.option(
+    "--min-share",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Leave out causes of less than this share of the change.  [default: 0]",
+)
 @click.option("--max-causes", type=click.IntRange(1, 100), default=12, show_default=True, help="The most causes named.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @clear_errors
@@ -331,11 +386,15 @@ def of_server(command: Callable[..., None]) -> Callable[..., None]:
     return url(token(command))
 
 
-PRUNE = click.option("--prune", is_flag=True, help="Delete what the file's sections do not name.")
+PRUNE = click.option("--prune", is_flag=True, help="Also delete what the file's sections do not name.")
 SECRETS = click.option("--secrets", is_flag=True, help="Set secrets again: the server does not show them to compare.")
 
 
-@main.command("export")
+@main.command(
+    "export",
+    short_help="Write the workspace's configuration as YAML.",
+    epilog="Example: cliffwatch export -o cliffwatch.yaml",
+)
 @of_server
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A file instead of the screen.")
 @click.option("--schema", "as_schema", is_flag=True, help="Write the JSON Schema of such a file instead.")
@@ -351,12 +410,16 @@ def export_config(url: str, token: str, output: Path | None, as_schema: bool) ->
         run_export(client, output, as_schema=as_schema)
 
 
-@main.command("plan")
+@main.command(
+    "plan",
+    short_help="Show what differs; nothing is changed.",
+    epilog="Example: cliffwatch plan cliffwatch.yaml --exit-code",
+)
 @of_server
 @click.argument("file", type=EXISTING_FILE)
 @PRUNE
 @SECRETS
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.option("--exit-code", is_flag=True, help="Exit with 2 when something differs.")
 @clear_errors
 def plan_config(url: str, token: str, file: Path, **options: bool) -> None:
@@ -368,12 +431,14 @@ def plan_config(url: str, token: str, file: Path, **options: bool) -> None:
         run_plan(client, file, **options)
 
 
-@main.command("apply")
+@main.command(
+    "apply", short_help="Make the server as a file says.", epilog="Example: cliffwatch apply cliffwatch.yaml --yes"
+)
 @of_server
 @click.argument("file", type=EXISTING_FILE)
 @PRUNE
 @SECRETS
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Make the changes without asking.")
 @clear_errors
 def apply_config(url: str, token: str, file: Path, **options: bool) -> None:
     """Make the server as a file says, after showing what that changes."""
@@ -384,7 +449,7 @@ def apply_config(url: str, token: str, file: Path, **options: bool) -> None:
         run_apply(client, file, **options)
 
 
-@main.command("mcp")
+@main.command("mcp", short_help="Serve an assistant over MCP.")
 @of_server
 @clear_errors
 def mcp_server(url: str, token: str) -> None:

@@ -31,7 +31,7 @@ KEY_FILE = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Copy an installation, also while it runs.")
 @click.argument("folder", type=PATH)
 @DATA_DIR
 @clear_errors
@@ -54,7 +54,7 @@ def backup(folder: Path, data_dir: Path | None) -> None:
     click.echo(f"Keep the key that its secrets are sealed with somewhere else: {where}")
 
 
-@click.command()
+@click.command(short_help="Make a backup the data folder.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @DATA_DIR
 @KEY_FILE
@@ -73,7 +73,7 @@ def restore(folder: Path, data_dir: Path | None, key_file: Path | None) -> None:
     click.echo(f"Start it: cliffwatch serve --data-dir {settings.data_dir}")
 
 
-@click.command()
+@click.command(short_help="Say whether a backup is sound.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
 @DATA_DIR
 @KEY_FILE

@@ -28,7 +28,7 @@ ABSORB_SECONDS = 600
 SNAPSHOT = "move.snapshot"
 
 
-@click.command()
+@click.command(short_help="Move an installation to servers.")
 @click.option(
     "--to", "store", default="", help="ClickHouse, for events: clickhouse://host:9000/cliffwatch?cluster=name."
 )
