@@ -33,6 +33,8 @@ FALSE_ALERTS_PER_WEEK = 0.002
 LOOKS_PER_WEEK = 10_080
 SCATTER = 0.15
 """The rate of a stretch is never known better than to this share."""
+LASTS_MS = 16 * MINUTE_MS
+"""For so long a rate is taken to stay high or low."""
 BURSTS = 0.3
 """Upwards even less: ordinary traffic has bursts, it has no holes."""
 FALLS_TO, FALLS_TO_LASTING = 0.3, 0.5
@@ -91,7 +93,8 @@ def breaks(counts: Counts, series_of_stream: Floats | int) -> list[Break]:
         enough = watched & (np.nan_to_num(expected) >= 1)
         scatter = np.where(enough, np.nansum(np.where(np.isfinite(excess), excess, 0.0), axis=0), 0.0)
         known = np.maximum(days, 1)[:, None]
-        dispersion = np.maximum(scatter / known * (1 + 8 / known), SCATTER**2 * (1 + 2 / known))
+        dispersion = np.maximum(scatter / known * (1 + 8 / known), _within(then, of_day, there) * (1 + 2 / known))
+        dispersion = np.maximum(dispersion, SCATTER**2 * (1 + 2 / known))
         dispersion += 1 / np.maximum(counts.base, 1)[:, None] + 1 / np.maximum(usual, 1)
         mean = np.where(watched, expected, 1.0)
         ratio = counts.now / mean
@@ -120,6 +123,22 @@ def breaks(counts: Counts, series_of_stream: Floats | int) -> list[Break]:
             )
         )
     return found
+
+
+def _within(then: Floats, of_day: Floats, there: Bools) -> Floats:
+    """(S, H): the scatter of the rate within the longest stretch, as each stretch has it.
+
+    Six earlier days say little of how much one stretch scatters, and one in hundreds says far too little. The pieces
+    between one stretch's beginning and the next one's, of all days, are ten times as many. A bunch of events lasts some
+    minutes (`LASTS_MS`): what is longer has several, and their mean scatters less.
+    """
+    pieces = then - np.append(then[..., 1:], np.zeros_like(then[..., :1]), axis=-1)
+    of_piece = of_day - np.append(of_day[..., 1:], np.zeros_like(of_day[..., :1]), axis=-1)
+    known = there & np.isfinite(of_piece)
+    excess = np.where(known, (pieces - of_piece) ** 2 - of_piece, 0.0).sum(axis=(0, 2))
+    square = np.where(known, of_piece, 0.0) ** 2
+    share: Floats = np.maximum(excess, 0.0) / np.maximum(square.sum(axis=(0, 2)), 1.0)
+    return share[:, None] * np.minimum(LASTS_MS / np.array(STRETCHES_MS), 1.0)
 
 
 def _limit(series_of_stream: Floats | int) -> Floats:
