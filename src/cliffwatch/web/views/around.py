@@ -16,7 +16,7 @@ from cliffwatch.web.views.links import series_href
 from cliffwatch.web.views.why import short_change
 
 _TONES = {
-    Finding.TRACKING: ("signal-zero", "bad"),
+    Finding.TRACKING: ("unplug", "bad"),
     Finding.BUSINESS: ("trending-down", "warn"),
     Finding.UNCLEAR: ("circle-help", ""),
 }
