@@ -19,13 +19,13 @@ import structlog
 from cliffwatch.errors import Unavailable
 from cliffwatch.ingest.arrivals import Seen
 from cliffwatch.ingest.catalogue import Observed
-from cliffwatch.ingest.judge import judge
+from cliffwatch.ingest.judge import judge_all
 from cliffwatch.ingest.model import Projector
 from cliffwatch.ingest.quarantine import Rejected
 from cliffwatch.ingest.recent import KEPT
 from cliffwatch.ingest.record import Record, source_of, unpack
 from cliffwatch.ingest.screen import Screen
-from cliffwatch.ingest.tally import minute_of
+from cliffwatch.ingest.tally import MINUTE_MS, minute_of
 from cliffwatch.spec.accept import Rejection
 from cliffwatch.spec.events import Events
 from cliffwatch.spec.model import Event
@@ -77,34 +77,40 @@ class Digest:
     def take(self, journal_name: str, records: Sequence[tuple[int, bytes]]) -> None:
         """Judge and project the messages of journal records (offset, payload)."""
         parts: list[Events] = []
-        count, newest = 0, newest_of(records)
-        for offset, payload in records:
-            record = unpack(payload)
-            outcomes = self._screen.screened(record, judge(record, f"{journal_name}-{offset}"))
+        count, place, newest = 0, 0, newest_of(records)
+        requests = ((unpack(payload), f"{journal_name}-{offset}") for offset, payload in records)
+        for judged, found in judge_all(requests):
+            outcomes = self._screen.screened(judged[0], found)
             accepted = outcomes if isinstance(outcomes, Events) else _accepted(outcomes)
             if accepted:
                 parts.append(accepted)
                 count += len(accepted)
-                self._count(record, accepted)
+            of = judged if len(judged) == len(outcomes) else [judged[0]] * len(outcomes)  # the record of each
             if len(accepted) < len(outcomes):
-                self._reject(record, [outcome for outcome in outcomes if isinstance(outcome, Rejection)])
-            if offset in newest:
-                tail = [(record.received_ms, _shown(item)) for item in outcomes[-KEPT:]]
-                self.tails[record.source_id].extend(tail)
+                self._reject(of, outcomes)
+            offsets = [offset for offset, _ in records[place : place + len(judged)]]
+            place += len(judged)
+            if offsets[-1] in newest:
+                shown = KEPT if len(judged) == 1 else sum(offset in newest for offset in offsets)
+                tail = zip(of[-shown:], outcomes[-shown:], strict=True)
+                self.tails[judged[0].source_id].extend((record.received_ms, _shown(item)) for record, item in tail)
             if count >= SLICE:
                 self._digest(Events.joined(parts))
                 parts, count = [], 0
         self._digest(Events.joined(parts))
 
-    def _count(self, record: Record, accepted: Events) -> None:
-        source_id, received_ms = record.source_id, record.received_ms
-        minute = minute_of(received_ms)
-        self.events += len(accepted)
-        self._hashes += accepted.message_hash
-        for sender, same in groupby(accepted.sender):
-            self._counted.append(((source_id, minute, sender), len([*same])))
-        first_ms, last_ms = self.spans.get(source_id, (received_ms, received_ms))
-        self.spans[source_id] = min(first_ms, received_ms), max(last_ms, received_ms)
+    def _count(self, events: Events) -> None:
+        self.events += len(events)
+        self._hashes += events.message_hash
+        source, received = (np.asarray(column, dtype=np.int64) for column in (events.source_id, events.received_at_ms))
+        minutes = (received - received % MINUTE_MS).tolist()
+        for place, same in groupby(zip(events.source_id, minutes, events.sender, strict=True)):
+            self._counted.append((place, len([*same])))
+        for source_id in {*events.source_id}:
+            its = received[source == source_id]
+            first_ms, last_ms = int(its.min()), int(its.max())
+            known = self.spans.get(source_id, (first_ms, last_ms))
+            self.spans[source_id] = min(known[0], first_ms), max(known[1], last_ms)
 
     def count_accepted(self, stored_before: Ints | None) -> None:
         """Count the events, now that the store says which of them it had before (message hashes, None if unknown)."""
@@ -129,10 +135,11 @@ class Digest:
             if count:
                 self.verdicts[source_id, minute, Verdict.ACCEPTED, sender] += count
 
-    def _reject(self, record: Record, rejections: Sequence[Rejection]) -> None:
-        for rejection in rejections:
-            body = _rejected_body(record, rejection)
-            self._keep(record.source_id, record.received_ms, rejection.verdict, rejection.sender, body)
+    def _reject(self, records: Sequence[Record], outcomes: Sequence[Event | Rejection]) -> None:
+        for record, outcome in zip(records, outcomes, strict=True):
+            if isinstance(outcome, Rejection):
+                body = _rejected_body(record, outcome)
+                self._keep(record.source_id, record.received_ms, outcome.verdict, outcome.sender, body)
 
     def _keep(self, source_id: int, received_ms: int, verdict: Verdict, sender: Sender, body: bytes) -> None:
         self.verdicts[source_id, minute_of(received_ms), verdict, sender] += 1
@@ -143,6 +150,7 @@ class Digest:
     def _digest(self, events: Events) -> None:
         if not events:
             return
+        self._count(events)
         self._columns.add(self._screen.archived(events))
         self._parts += self._project(events)
         self._screen.observe(events, self.observed)

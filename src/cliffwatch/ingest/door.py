@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -158,7 +158,7 @@ class Door:
         plan = self._rules.plan(records[0].source_id)
         if plan is not None:
             records = [
-                replace(record, body=plan.clean(record.body), ip=record.ip if plan.keeps_ip else "")
+                msgspec.structs.replace(record, body=plan.clean(record.body), ip=record.ip if plan.keeps_ip else "")
                 for record in records
             ]
         try:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from cliffwatch.spec.hashing import actor_hash, message_hash
 from cliffwatch.spec.model import Event, Kind, SpecType
 from cliffwatch.spec.sender import Sender, sender_of
@@ -42,8 +44,7 @@ CLIENT_LIBRARIES = frozenset(
 KINDS: dict[str, Kind] = {str(spec_type): spec_type.kind for spec_type in SpecType}
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """What the server knows of a request beside its body."""
 
     source_id: int

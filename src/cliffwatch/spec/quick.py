@@ -119,15 +119,45 @@ def accept_quickly(body: bytes, arrival: Arrival) -> Sequence[Event | Rejection]
 
     The body is a batch, or one message. Raises nothing that `accept` does not.
     """
-    if arrival.delivered or arrival.ip or not _is_plain(body):
+    if not _is_quick(body, arrival):
         return None
     found = read(body)
     if isinstance(found, _Message):
-        return _Quick(arrival, found.sent_at or None, batch=False).outcomes(0, [found], [found])
+        return accept_calls([_call(found, arrival)])
     if found is None or found.context or found.integrations or not 0 < len(found.batch) <= BATCH_COUNT_LIMIT:
         return None
     messages = found.batch if isinstance(found, _Batch) else [*map(_typed, found.batch)]
-    return _Quick(arrival, found.sent_at or None, batch=True).outcomes(0, messages, found.batch)
+    common = _Common(arrival, found.sent_at or None, batch=True)
+    return _outcomes([common] * len(messages), range(len(messages)), messages, found.batch)
+
+
+class Call(NamedTuple):
+    """A request of one message that is read and not judged yet."""
+
+    common: _Common
+    message: _Message
+
+
+def read_call(body: bytes, arrival: Arrival) -> Call | None:
+    """A request of one message; None for a batch, and for what only `accept` can judge."""
+    if b'"batch"' in body or not _is_quick(body, arrival):  # spelt otherwise, it is no field of a message
+        return None
+    try:
+        return _call(_read_message(body), arrival)
+    except _ODD:
+        return None
+
+
+def _call(message: _Message, arrival: Arrival) -> Call:
+    if arrival.spec_type is not None:
+        message.type = str(arrival.spec_type)
+    return Call(_Common(arrival, message.sent_at or None, batch=False), message)
+
+
+def accept_calls(calls: Sequence[Call]) -> Sequence[Event | Rejection]:
+    """Each call's event or rejection, in order; `Events` when all are good. All are of one source."""
+    requests, messages = zip(*calls, strict=True)
+    return _outcomes(requests, [0] * len(calls), messages, messages)
 
 
 def read(body: bytes) -> _Batch | _Message | _Pieces | None:
@@ -140,8 +170,11 @@ def read(body: bytes) -> _Batch | _Message | _Pieces | None:
     return None
 
 
-def _is_plain(body: bytes) -> bool:
-    """Whether all texts are sound: UTF-8 without NUL. Broken escapes are found when the body is read."""
+def _is_quick(body: bytes, arrival: Arrival) -> bool:
+    """Whether no more than the rules is asked for, and all texts are sound: UTF-8 without NUL. Broken escapes are found
+    when the body is read."""
+    if arrival.delivered or arrival.ip:
+        return False
     if b"\\" in body and b"\\u0000" in body:
         return False
     if body.isascii():
@@ -153,119 +186,125 @@ def _is_plain(body: bytes) -> bool:
     return True
 
 
-class _Quick:
-    """One request's common part, worked out once for all of its messages; they are judged and completed in columns."""
+class _Common:
+    """One request's common part, worked out once for all of its messages."""
+
+    __slots__ = ("arrival", "batch", "begins", "received_at", "received_ms", "sent_at", "sent_ms", "shift", "stamp")
 
     def __init__(self, arrival: Arrival, sent_at: str | None, batch: bool) -> None:
-        self._arrival = arrival
-        self._sent_at = sent_at
-        self._batch = batch
-        self._sent_ms = parse_time(sent_at)
-        self._shift = None if self._sent_ms is None else arrival.received_ms - self._sent_ms
-        self._received_at = format_time(arrival.received_ms)
-        self._begins: dict[str, int] = {}  # `2026-11-23T11:21:00.` -> when that was by the server's clock
-        self._type = str(arrival.spec_type) if arrival.spec_type is not None and not batch else None
+        self.arrival = arrival
+        self.sent_at = sent_at
+        self.batch = batch
+        self.received_ms = received_ms = arrival.received_ms
+        self.sent_ms = sent_ms = None if sent_at is None else parse_text(sent_at)
+        self.shift = None if sent_ms is None else received_ms - sent_ms
+        self.stamp = (
+            sent_at if batch and sent_ms is not None else None
+        )  # what each message of a batch is said to be sent at
+        self.received_at = format_time(received_ms)
+        self.begins: dict[str, int] = {}  # `2026-11-23T11:21:00.` -> when that was by the server's clock
 
-    def outcomes(
-        self, first: int, messages: Sequence[_Message], pieces: Sequence[_Message | Raw]
-    ) -> Sequence[Event | Rejection]:
-        """What becomes of messages, the first of which has the number `first`; `pieces` are they as they came.
-
-        Where one needs care, they are halved until it stands alone, and the others stay in columns.
-        """
-        events = self._events(first, messages)
-        if events is not None:
-            return events
-        if len(messages) == 1:
-            request = Request(Envelope([], sent_at=self._sent_at, batch=self._batch), self._arrival)
-            return [request.accept(first, decode_json(_write(pieces[0])))]
-        half = len(messages) // 2
-        before = self.outcomes(first, messages[:half], pieces[:half])
-        return [*before, *self.outcomes(first + half, messages[half:], pieces[half:])]
-
-    def _events(self, first: int, messages: Sequence[_Message]) -> Events | None:
-        """The events of messages; None, and the messages as they were, when one of them needs care."""
-        kinds: list[Any] = [KINDS.get(self._type or message.type) for message in messages]  # type: ignore[arg-type]
-        users = [message.user_id or None for message in messages]
-        visitors = [message.anonymous_id or None for message in messages]
-        actors = [user or visitor for user, visitor in zip(users, visitors, strict=True)]
-        if not all(kinds) or not all(actors):
-            return None
-        try:
-            names: list[Any] = [
-                (message.event or None) if kind is _TRACK else _name(kind, message)
-                for kind, message in zip(kinds, messages, strict=True)
-            ]
-            contexts = [bytes(message.context) for message in messages]
-            told = {context: _told(context) for context in {*contexts}}  # messages of a batch share contexts
-        except _ODD:
-            return None
-        if None in names or not {bytes(message.properties)[:1] for message in messages} <= _OBJECT:
-            return None
-
-        # Every rule is kept; from here on the messages are completed.
-        on_device = self._arrival.from_browser
-        channels = ["client" if on_device or told[context].on_device else "server" for context in contexts]
-        times = self._complete(first, messages, channels)
-        count, arrival = len(messages), self._arrival
-        ids: list[Any] = [message.message_id for message in messages]
-        return Events(
-            array("q", [arrival.source_id]) * count,
-            kinds,
-            names,
-            array("q", times),
-            array("q", [arrival.received_ms]) * count,
-            ids,
-            message_hashes(arrival.source_id, ids),
-            array("q", map(actor_hash, actors)),
-            users,
-            visitors,
-            [*map(_write, messages)],
-            [told[context].sender for context in contexts],
-        )
-
-    def _complete(self, first: int, messages: Sequence[_Message], channels: Sequence[str]) -> list[int]:
-        """Fill in what Segment's servers add, and apply the clock rule, as `accept` does; gives each message's time."""
-        type_, sent_at = self._type or UNSET, self._sent_at if self._batch and self._sent_ms is not None else None
-        received_ms, received_at, begins = self._arrival.received_ms, self._received_at, self._begins
-        times = []
-        for number, (message, channel) in enumerate(zip(messages, channels, strict=True), first):
-            if type_ is not UNSET:
-                message.type = type_
-            if not message.message_id:
-                message.message_id = f"{self._arrival.id_stem}-{number}"
-            if sent_at is not None:
-                message.sent_at = sent_at
-            message.channel = channel
-            message.version = 2
-            message.write_key = UNSET
-            message.received_at = received_at
-            original = message.timestamp
-            if original is None or original is UNSET:
-                original = message.original_timestamp
-            if original is None or original is UNSET:
-                message.timestamp = received_at
-                times.append(received_ms)
-                continue
-            # What JavaScript writes: the messages of a batch are of few seconds, and each is put right once.
-            begin, rest = begins.get(original[:_TO_SECOND]), _REST_MS.get(original[_TO_SECOND:])
-            ts_ms = begin + rest if begin is not None and rest is not None else self._corrected(original, message)
-            message.original_timestamp = original
-            message.timestamp = format_time(ts_ms)
-            times.append(ts_ms)
-        return times
-
-    def _corrected(self, original: str, message: _Message) -> int:
+    def corrected(self, original: str, message: _Message) -> int:
         """The clock rule at length; its second is remembered, where the whole of it is moved by as much."""
-        original_ms, shift = parse_text(original), self._shift
+        original_ms, shift = parse_text(original), self.shift
         if original_ms is None or shift is None or not 0 < original_ms + shift < _FAR_MS:
-            sent_ms = parse_time(message.sent_at) if self._batch and self._sent_ms is None else self._sent_ms
-            return corrected_time(received_ms=self._arrival.received_ms, sent_ms=sent_ms, original_ms=original_ms)
+            sent_ms = parse_time(message.sent_at) if self.batch and self.sent_ms is None else self.sent_ms
+            return corrected_time(received_ms=self.received_ms, sent_ms=sent_ms, original_ms=original_ms)
         second, rest = original[:_TO_SECOND], _REST_MS.get(original[_TO_SECOND:])
         begin_ms = parse_text(f"{second}000Z") if rest is not None and second.endswith(".") else None
         if begin_ms is not None and 0 < begin_ms + shift < _FAR_MS - 1000:
-            self._begins[second] = begin_ms + shift
+            self.begins[second] = begin_ms + shift
         return original_ms + shift
+
+
+def _outcomes(
+    requests: Sequence[_Common], numbers: Sequence[int], messages: Sequence[_Message], pieces: Sequence[_Message | Raw]
+) -> Sequence[Event | Rejection]:
+    """What becomes of messages of one source: each with its request, its number in that, and the piece that it came as.
+
+    Where one needs care, they are halved until it stands alone, and the others stay in columns.
+    """
+    events = _events(requests, numbers, messages)
+    if events is not None:
+        return events
+    if len(messages) == 1:
+        common = requests[0]
+        request = Request(Envelope([], sent_at=common.sent_at, batch=common.batch), common.arrival)
+        return [request.accept(numbers[0], decode_json(_write(pieces[0])))]
+    half = len(messages) // 2
+    before = _outcomes(requests[:half], numbers[:half], messages[:half], pieces[:half])
+    return [*before, *_outcomes(requests[half:], numbers[half:], messages[half:], pieces[half:])]
+
+
+def _events(requests: Sequence[_Common], numbers: Sequence[int], messages: Sequence[_Message]) -> Events | None:
+    """The events of messages; None, and the messages as they were, when one of them needs care."""
+    kinds: list[Any] = [KINDS.get(message.type) for message in messages]  # type: ignore[arg-type]
+    users = [message.user_id or None for message in messages]
+    visitors = [message.anonymous_id or None for message in messages]
+    actors = [user or visitor for user, visitor in zip(users, visitors, strict=True)]
+    if not all(kinds) or not all(actors):
+        return None
+    try:
+        names: list[Any] = [
+            (message.event or None) if kind is _TRACK else _name(kind, message)
+            for kind, message in zip(kinds, messages, strict=True)
+        ]
+        contexts = [bytes(message.context) for message in messages]
+        told = {context: _told(context) for context in {*contexts}}  # messages of a batch share contexts
+    except _ODD:
+        return None
+    if None in names or not {bytes(message.properties)[:1] for message in messages} <= _OBJECT:
+        return None
+
+    # Every rule is kept; from here on the messages are completed.
+    speakers = [told[context] for context in contexts]
+    times = _complete(requests, numbers, messages, speakers)
+    source_id = requests[0].arrival.source_id
+    ids: list[Any] = [message.message_id for message in messages]
+    return Events(
+        array("q", [source_id]) * len(messages),
+        kinds,
+        names,
+        array("q", times),
+        array("q", [request.received_ms for request in requests]),
+        ids,
+        message_hashes(source_id, ids),
+        array("q", map(actor_hash, actors)),
+        users,
+        visitors,
+        [*map(_write, messages)],
+        [speaker.sender for speaker in speakers],
+    )
+
+
+def _complete(
+    requests: Sequence[_Common], numbers: Sequence[int], messages: Sequence[_Message], speakers: Sequence[_Told]
+) -> list[int]:
+    """Fill in what Segment's servers add, and apply the clock rule, as `accept` does; gives each message's time."""
+    times = []
+    for request, number, message, speaker in zip(requests, numbers, messages, speakers, strict=True):
+        if not message.message_id:
+            message.message_id = f"{request.arrival.id_stem}-{number}"
+        if request.stamp is not None:
+            message.sent_at = request.stamp
+        message.channel = "client" if speaker.on_device or request.arrival.from_browser else "server"
+        message.version = 2
+        message.write_key = UNSET
+        message.received_at = received_at = request.received_at
+        original = message.timestamp
+        if original is None or original is UNSET:
+            original = message.original_timestamp
+        if original is None or original is UNSET:
+            message.timestamp = received_at
+            times.append(request.received_ms)
+            continue
+        # What JavaScript writes: the messages of a batch are of few seconds, and each is put right once.
+        begin, rest = request.begins.get(original[:_TO_SECOND]), _REST_MS.get(original[_TO_SECOND:])
+        ts_ms = begin + rest if begin is not None and rest is not None else request.corrected(original, message)
+        message.original_timestamp = original
+        message.timestamp = format_time(ts_ms)
+        times.append(ts_ms)
+    return times
 
 
 class _Told(NamedTuple):
