@@ -361,11 +361,14 @@ class StreamProjector:
         return spans
 
     def _note(self, facts: FactBatch) -> None:
-        ids, place = np.unique(facts.stream_id, return_inverse=True)
+        # Facts in columns lie stream by stream: the few runs of one stream are looked at instead of all facts.
+        changes = np.flatnonzero(facts.stream_id[1:] != facts.stream_id[:-1]) + 1
+        begins = np.concatenate((np.zeros(1, dtype=np.int64), changes))
+        ids, place = np.unique(facts.stream_id[begins], return_inverse=True)
         first = np.full(len(ids), np.iinfo(np.int64).max)
         last = np.full(len(ids), np.iinfo(np.int64).min)
-        np.minimum.at(first, place, facts.ts_ms)
-        np.maximum.at(last, place, facts.ts_ms)
+        np.minimum.at(first, place, np.minimum.reduceat(facts.ts_ms, begins))
+        np.maximum.at(last, place, np.maximum.reduceat(facts.ts_ms, begins))
         with self._lock:
             for facts_id, low, high in zip(ids.tolist(), first.tolist(), last.tolist(), strict=True):
                 _widen(self._coming, self._stream_ids[facts_id], (low, high))
@@ -381,8 +384,17 @@ class StreamProjector:
                 named[stream.source_id, kind, name].append(stream)
             if not stream.definition.events:
                 unnamed[stream.source_id, kind].append(stream)
-        self._named = {key: Selection([*own, *unnamed.get(key[:2], ())], self.labels) for key, own in named.items()}
-        self._unnamed = {key: Selection(own, self.labels) for key, own in unnamed.items()}
+        made: dict[tuple[int, ...], Selection] = {}
+
+        def selection(own: Sequence[Stream]) -> Selection:
+            """One for all names that the same streams select: their events are taken together."""
+            ids = tuple(stream.id for stream in own)
+            if ids not in made:
+                made[ids] = Selection(own, self.labels)
+            return made[ids]
+
+        self._named = {key: selection([*own, *unnamed.get(key[:2], ())]) for key, own in named.items()}
+        self._unnamed = {key: selection(own) for key, own in unnamed.items()}
         self._stream_ids = {stream.facts_id: stream.id for stream in streams}
         self._version = version
 
