@@ -87,6 +87,16 @@ def test_updates_stay_in_the_thread_of_the_first_mail(desk: Desk, inbox: Inbox) 
     assert len({opened.message_id, updated.message_id, resolved.message_id}) == 3
 
 
+def test_a_thread_goes_on_when_the_installation_has_another_address(desk: Desk, inbox: Inbox) -> None:
+    desk.channels.create(1, "email", "Team", {"to": "a@x.example"}, 0)
+    for outbox, step in ((desk.outbox(), desk.open), (desk.outbox(base_url="https://moved.example"), desk.resolve)):
+        step(outbox)
+        outbox.deliver_due(T0 + 4 * HOUR)
+    resolved, opened = inbox.list()
+    assert resolved.references == opened.message_id
+    assert resolved.subject == f"Re: {opened.subject}"
+
+
 def test_one_channel_that_fails_repeats_no_other(desk: Desk, inbox: Inbox, receiver) -> None:
     broken, fine = receiver(), receiver()
     broken.answers = [(500, {}, "out of order"), (200, {}, "")]

@@ -175,10 +175,10 @@ class Letters:
         for one in told:
             channel = channels[one.channel_id]
             for target in kind_named(channel.kind).targets(channel.settings):
-                own = _token(self._base_url, incident.id, incident.opened_ms, channel.id, target)
                 key = f"{incident.id}:{incident.revision}:{channel.id}:{target}{suffix}"
-                thread, subject = threads.of(channel.id, target, own)
-                begins = thread not in threads.known
+                fresh = _token(self._base_url, incident.id, incident.opened_ms, channel.id, target), None
+                thread, subject = threads.of(channel.id, target) or fresh
+                begins = (channel.id, target) not in threads.known
                 actions = self._actions(session, incident, channel, target, now)
                 slip = Slip(key, target, thread, begins, incident.id, one.not_before_ms, one.urgent, actions)
                 said = replace(message, subject=subject or message.subject)
@@ -303,26 +303,28 @@ class Threads:
 
     subject: str | None
     verdict: str  # that was told last
-    known: frozenset[str]
-    merged: Mapping[tuple[int, str], tuple[str, str]]  # by channel and target: thread and subject of what it took on
+    known: Mapping[tuple[int, str], tuple[str, str | None]]  # by channel and target: see `of`
 
-    def of(self, channel_id: int, target: str, own: str) -> tuple[str, str | None]:
-        """A channel's thread: its own, else one that it took on, with that one's subject."""
-        if own not in self.known and (channel_id, target) in self.merged:
-            return self.merged[channel_id, target]
-        return own, None
+    def of(self, channel_id: int, target: str) -> tuple[str, str | None] | None:
+        """A channel's thread, else one that the incident took on, with that one's subject. None: it knows of none.
+
+        The thread is the one that was begun, not one that could be worked out: its name holds the address of the
+        installation, which may be another one by now, or another process may have none.
+        """
+        return self.known.get((channel_id, target))
 
 
 def _threads(session: Session, incident_id: int) -> Threads:
     rows = _lines(session, incident_id)
     own = [row for row in rows if row.key.startswith(f"{incident_id}:")]
-    merged: dict[tuple[int, str], tuple[str, str]] = {}
+    known: dict[tuple[int, str], tuple[str, str | None]] = {}
+    for row in own:
+        known.setdefault((row.channel_id, row.target), (row.thread, None))
     for row in rows:
-        if row not in own:
-            merged.setdefault((row.channel_id, row.target), (row.thread, row.subject))
+        known.setdefault((row.channel_id, row.target), (row.thread, row.subject))
     subject = own[0].subject if own else None
     verdict = (rows[-1].verdict or "") if rows else ""
-    return Threads(subject, verdict, frozenset(row.thread for row in rows), merged)
+    return Threads(subject, verdict, known)
 
 
 def _lines(session: Session, incident_id: int) -> Sequence[Row[Any]]:
