@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from tests.databases import Backend, PostgreSQL, Sqlite, postgresql_server
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def chromium() -> Iterator[Browser]:
     """
     assert Path(CHROMIUM).exists(), f"{CHROMIUM} is not there; script/test installs it (apt install chromium)"
     with sync_playwright() as playwright:
+        expect.set_options(timeout=20_000)  # a busy machine takes longer than the usual five seconds
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
@@ -80,9 +81,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.fixture
 def wait_for() -> Callable[..., object]:
-    """`wait_for(probe, seconds=20)`: the first truthy answer of `probe`; fails with its name when none comes."""
+    """`wait_for(probe, seconds=60)`: the first truthy answer of `probe`; fails with its name when none comes."""
 
-    def wait(probe: Callable[[], T], seconds: float = 20) -> T:
+    def wait(probe: Callable[[], T], seconds: float = 60) -> T:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if answer := probe():
