@@ -49,13 +49,13 @@ def anomalies(
 
 def _runs(flagged: Bools, score: Floats, minimum: int) -> list[tuple[int, int]]:
     """Half-open runs of flags of one side, with what leans the same way after them, bridged over short calm."""
-    side, leaning = np.sign(score), np.abs(score) >= LEANING
+    side, goes_on = np.sign(score), flagged | (np.abs(score) >= LEANING)
     runs: list[tuple[int, int]] = []
     for at in np.flatnonzero(flagged).tolist():
         if runs and at < runs[-1][1]:
             continue
         end = at + 1
-        while end < len(flagged) and side[end] == side[at] and (flagged[end] or leaning[end]):
+        while end < len(flagged) and goes_on[end] and side[end] == side[at]:
             end += 1
         if runs and at - runs[-1][1] <= BRIDGE and side[at] == side[runs[-1][1] - 1]:
             runs[-1] = (runs[-1][0], end)

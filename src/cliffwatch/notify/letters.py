@@ -176,11 +176,11 @@ class Letters:
             channel = channels[one.channel_id]
             for target in kind_named(channel.kind).targets(channel.settings):
                 key = f"{incident.id}:{incident.revision}:{channel.id}:{target}{suffix}"
+                begun = threads.begun.get((channel.id, target))
                 fresh = _token(self._base_url, incident.id, incident.opened_ms, channel.id, target), None
-                thread, subject = threads.of(channel.id, target) or fresh
-                begins = (channel.id, target) not in threads.known
+                thread, subject = begun or fresh
                 actions = self._actions(session, incident, channel, target, now)
-                slip = Slip(key, target, thread, begins, incident.id, one.not_before_ms, one.urgent, actions)
+                slip = Slip(key, target, thread, begun is None, incident.id, one.not_before_ms, one.urgent, actions)
                 said = replace(message, subject=subject or message.subject)
                 written += self._write(session, channel, said, slip, now)
         return written
@@ -299,32 +299,29 @@ def _skip_held(session: Session, incident_id: int, now: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """Where an incident was told. `subject` is what it was first told under: mail programs keep a thread by it."""
+    """Where an incident was told. `subject` is what it was first told under: mail programs keep a thread by it.
+
+    `begun` has the thread of each channel and target: its own, else one that the incident took on, with that one's
+    subject. It is the one that was begun, not one that could be worked out: its name holds the address of the
+    installation, which may be another one by now, or that of another process.
+    """
 
     subject: str | None
     verdict: str  # that was told last
-    known: Mapping[tuple[int, str], tuple[str, str | None]]  # by channel and target: see `of`
-
-    def of(self, channel_id: int, target: str) -> tuple[str, str | None] | None:
-        """A channel's thread, else one that the incident took on, with that one's subject. None: it knows of none.
-
-        The thread is the one that was begun, not one that could be worked out: its name holds the address of the
-        installation, which may be another one by now, or another process may have none.
-        """
-        return self.known.get((channel_id, target))
+    begun: Mapping[tuple[int, str], tuple[str, str | None]]
 
 
 def _threads(session: Session, incident_id: int) -> Threads:
     rows = _lines(session, incident_id)
     own = [row for row in rows if row.key.startswith(f"{incident_id}:")]
-    known: dict[tuple[int, str], tuple[str, str | None]] = {}
+    begun: dict[tuple[int, str], tuple[str, str | None]] = {}
     for row in own:
-        known.setdefault((row.channel_id, row.target), (row.thread, None))
+        begun.setdefault((row.channel_id, row.target), (row.thread, None))
     for row in rows:
-        known.setdefault((row.channel_id, row.target), (row.thread, row.subject))
+        begun.setdefault((row.channel_id, row.target), (row.thread, row.subject))
     subject = own[0].subject if own else None
     verdict = (rows[-1].verdict or "") if rows else ""
-    return Threads(subject, verdict, known)
+    return Threads(subject, verdict, begun)
 
 
 def _lines(session: Session, incident_id: int) -> Sequence[Row[Any]]:

@@ -93,8 +93,8 @@ def breaks(counts: Counts, series_of_stream: Floats | int) -> list[Break]:
         enough = watched & (np.nan_to_num(expected) >= 1)
         scatter = np.where(enough, np.nansum(np.where(np.isfinite(excess), excess, 0.0), axis=0), 0.0)
         known = np.maximum(days, 1)[:, None]
-        dispersion = np.maximum(scatter / known * (1 + 8 / known), _within(then, of_day, there) * (1 + 2 / known))
-        dispersion = np.maximum(dispersion, SCATTER**2 * (1 + 2 / known))
+        least = np.maximum(_within(then, of_day, there), SCATTER**2) * (1 + 2 / known)
+        dispersion = np.maximum(scatter / known * (1 + 8 / known), least)
         dispersion += 1 / np.maximum(counts.base, 1)[:, None] + 1 / np.maximum(usual, 1)
         mean = np.where(watched, expected, 1.0)
         ratio = counts.now / mean
@@ -132,8 +132,7 @@ def _within(then: Floats, of_day: Floats, there: Bools) -> Floats:
     between one stretch's beginning and the next one's, of all days, are ten times as many. A bunch of events lasts some
     minutes (`LASTS_MS`): what is longer has several, and their mean scatters less.
     """
-    pieces = then - np.append(then[..., 1:], np.zeros_like(then[..., :1]), axis=-1)
-    of_piece = of_day - np.append(of_day[..., 1:], np.zeros_like(of_day[..., :1]), axis=-1)
+    pieces, of_piece = (-np.diff(counts, axis=-1, append=0.0) for counts in (then, of_day))
     known = there & np.isfinite(of_piece)
     excess = np.where(known, (pieces - of_piece) ** 2 - of_piece, 0.0).sum(axis=(0, 2))
     square = np.where(known, of_piece, 0.0) ** 2

@@ -422,9 +422,7 @@ class PageProjector:
                 if user or anonymous:
                     hashes[who] = actor
             actors.append(actor)
-        for place, actor in self._selection.actors(
-            page.body, lambda place: (page.user_id[place], page.anonymous_id[place])
-        ):
+        for place, actor in self._selection.actors(page.body, ids.__getitem__):
             actors[place] = actor
         return rows.batch(page.ts_ms, page.message_hash, actors)
 
