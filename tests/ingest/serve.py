@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import structlog
 import uvicorn
 from sqlalchemy import select
 
@@ -44,6 +45,7 @@ async def _no_page(scope: Any, receive: Any, send: Any) -> None:
 
 
 def main(folder: Path, options: dict[str, Any]) -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout says port and key alone
     patience.HEAD_SECONDS = options.pop("head_seconds", patience.HEAD_SECONDS)
     database = Database(f"sqlite:///{folder / 'metadata.db'}")
     database.migrate()
