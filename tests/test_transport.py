@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -77,6 +78,22 @@ def test_a_trusted_proxy_says_where_a_request_comes_from_and_that_it_was_tls(tmp
             cookie = answer.headers["set-cookie"].partition(";")[0]
             client.headers["cookie"] = cookie
             assert addresses_of(client) == {"203.0.113.7"}
+
+
+def test_a_socket_for_both_kinds_of_address_tells_a_proxy_and_a_caller_by_the_address_that_people_know(
+    tmp_path: Path,
+) -> None:
+    # Behind it, 127.0.0.1 is ::ffff:127.0.0.1; and a proxy with such a socket writes its callers so.
+    with served(tmp_path / "data", host="::ffff:127.0.0.1", trusted_proxies="127.0.0.1") as server:
+        parts = urlsplit(server.address)
+        assert parts.netloc == f"[::ffff:127.0.0.1]:{parts.port}"
+        with httpx2.Client(base_url=f"http://127.0.0.1:{parts.port}") as client:
+            answer = client.post("/welcome", data=OWNER)
+            client.headers["cookie"] = answer.headers["set-cookie"].partition(";")[0]
+            for told in ("::ffff:203.0.113.9", "[::ffff:203.0.113.10]:4711", "203.0.113.11:4711", "[2001:DB8::1]"):
+                client.get("/settings/audit/export.csv", headers={"x-forwarded-for": told})
+            assert addresses_of(client) == {"127.0.0.1", *(f"203.0.113.{n}" for n in (9, 10, 11)), "2001:db8::1"}
+            assert client.get("/metrics").status_code == 200  # from this machine
 
 
 @pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])

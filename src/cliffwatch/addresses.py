@@ -1,4 +1,4 @@
-"""Which addresses lie on the public internet. Pure; needs nothing but the standard library."""
+"""Addresses: how one is written, and which lie on the public internet. Pure; needs nothing but the standard library."""
 
 from __future__ import annotations
 
@@ -20,3 +20,14 @@ def is_public(address: Ip) -> bool:
     if inner is not None:
         return is_public(inner)
     return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def plain(text: str) -> str:
+    """An address as people know it: an IPv4 address that a socket for both kinds writes as `::ffff:203.0.113.9`
+    without that, and any other in its shortest form; what is no address stays."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    inner = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(inner or address)

@@ -149,4 +149,5 @@ class Settings(BaseSettings):
     @property
     def effective_base_url(self) -> str:
         scheme = "https" if self.tls_certificate is not None else "http"
-        return (self.base_url or f"{scheme}://{self.host}:{self.port}").rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.base_url or f"{scheme}://{host}:{self.port}").rstrip("/")

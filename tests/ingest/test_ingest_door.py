@@ -222,6 +222,9 @@ def test_the_content_type_does_not_matter(
         (gzip.compress, ""),  # known by its first bytes
         (lambda data: gzip.compress(data[:9]) + gzip.compress(b"") + gzip.compress(data[9:]), "gzip"),
         (lambda data: data, "gzip"),  # a proxy unpacked it and left the header
+        (lambda data: data, "deflate"),
+        (lambda data: data, "br"),
+        (lambda data: data, "utf-8"),  # somebody wrote the charset there
         (zlib.compress, "deflate"),
         (lambda data: zlib.compress(data)[2:-4], "deflate"),
     ],
@@ -232,6 +235,17 @@ def test_packed_bodies_are_unpacked(
     answer = post(client, "/v1/track", pack(json.dumps(TRACK).encode()), source, headers={"Content-Encoding": encoding})
     assert answer.status_code == 200
     assert len(server.stored(source)) == 1
+
+
+@pytest.mark.parametrize("code", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("path", ["/v1/track", "/v1/batch"])
+def test_text_is_read_in_any_of_its_encodings_with_its_mark_or_without(
+    server: Any, client: httpx2.Client, source: Source, path: str, code: str
+) -> None:
+    message = {**TRACK, "event": "Café ☕"}
+    body = message if path == "/v1/track" else {"batch": [message]}
+    answer = post(client, path, json.dumps(body, ensure_ascii=False).encode(code), source)
+    assert (answer.status_code, [event["event"] for event in server.stored(source)]) == (200, ["Café ☕"])
 
 
 def test_a_body_in_many_parts_is_taken(server: Any, client: httpx2.Client, source: Source) -> None:

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cliffwatch.accounts import SESSION_COOKIE, Forbidden, Identity, Permission, Person
+from cliffwatch.addresses import plain
 from cliffwatch.api.problems import RateLimited, Unauthenticated, problem, problem_of
 from cliffwatch.errors import CliffwatchError
 from cliffwatch.limits import Limiter, Rate
@@ -146,4 +147,4 @@ def limited(receive: Receive) -> Receive:
 
 def address_of(request: Request) -> str:
     """Where the request comes from, for limits and the audit log."""
-    return request.client.host if request.client is not None else ""
+    return plain(request.client.host) if request.client is not None else ""

@@ -20,6 +20,8 @@ BODY_SECONDS = 30
 MEMBERS = 100
 """gzip members of a body; each costs a copy of what follows it."""
 _GZIP = b"\x1f\x8b"
+_PLAIN = (b"{", b"[")
+"""How a body begins that is not packed. Deflated JSON never does; if br or zstd do, what follows is no JSON."""
 
 
 class Refused(Exception):
@@ -108,12 +110,12 @@ def _check_size(size: int, limit: int) -> None:
 
 
 def unpack(data: bytes, encoding: bytes, limit: int = BATCH_LIMIT) -> bytes:
-    """The body after its Content-Encoding, at most `limit` bytes. gzip is also known by its first bytes, and a
-    body that only claims to be packed (a proxy unpacked it) is taken as it is."""
+    """The body after its Content-Encoding, at most `limit` bytes. gzip is also known by its first bytes, and a body
+    that only claims to be packed is taken as it is: a proxy unpacked it, or somebody wrote a charset there."""
     encoding = encoding.strip().lower()
     if data[:2] == _GZIP:
         return _inflate(data, 31, limit)
-    if encoding in (b"", b"identity", b"gzip", b"x-gzip"):
+    if encoding in (b"", b"identity", b"gzip", b"x-gzip") or data[:1] in _PLAIN:
         return data
     if encoding == b"deflate":
         try:
@@ -123,7 +125,7 @@ def unpack(data: bytes, encoding: bytes, limit: int = BATCH_LIMIT) -> bytes:
                 raise
             return _inflate(data, -15, limit)
     name = encoding.decode("latin-1")[:40]
-    raise Refused(Verdict.BODY_UNREADABLE, f"Content-Encoding {name} is not supported; use gzip or none.")
+    raise Refused(Verdict.BODY_UNREADABLE, f"Content-Encoding {name} is not supported; use gzip, deflate or none.")
 
 
 def _inflate(data: bytes, window_bits: int, limit: int) -> bytes:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from cliffwatch.accounts import SESSION_COOKIE, Identity, Permission, Person, TooManyAttempts
+from cliffwatch.addresses import plain
 from cliffwatch.errors import InvalidInput
 from cliffwatch.services import Services
 from cliffwatch.web import formats
@@ -109,7 +110,7 @@ class Visit:
 
 
 def client_address(request: Request) -> str:
-    return request.client.host if request.client else ""
+    return plain(request.client.host) if request.client else ""
 
 
 LONGEST_ID = 15
