@@ -6,12 +6,14 @@ import datetime
 import ipaddress
 import json
 import os
+import sqlite3
 import ssl
 import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import duckdb
 import httpx2
 import pytest
 from cryptography import x509
@@ -94,6 +96,44 @@ def test_a_socket_for_both_kinds_of_address_tells_a_proxy_and_a_caller_by_the_ad
                 client.get("/settings/audit/export.csv", headers={"x-forwarded-for": told})
             assert addresses_of(client) == {"127.0.0.1", *(f"203.0.113.{n}" for n in (9, 10, 11)), "2001:db8::1"}
             assert client.get("/metrics").status_code == 200  # from this machine
+
+
+TOLD = {
+    "203.0.113.9": "203.0.113.9",
+    "::ffff:203.0.113.9": "203.0.113.9",
+    "[::ffff:203.0.113.9]:4711": "203.0.113.9",
+    "203.0.113.9:4711": "203.0.113.9",
+    "198.51.100.1, 203.0.113.9": "203.0.113.9",
+    "203.0.113.9, 127.0.0.1": "203.0.113.9",
+    "2001:db8::1": None,  # Segment keeps IPv4 alone
+    "[2001:db8::1]:4711": None,
+    "unknown": None,
+    "203.0.113.999": None,
+    "<script>": None,
+    "": "127.0.0.1",
+}
+"""What a proxy says of its caller -> what is kept."""
+
+
+def test_a_source_that_keeps_addresses_keeps_the_ipv4_address_of_the_person_whatever_the_proxy_writes(
+    tmp_path: Path,
+) -> None:
+    with served(tmp_path / "data", host="::ffff:127.0.0.1", trusted_proxies="127.0.0.1") as server:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{urlsplit(server.address).port}") as client:
+            client.headers["cookie"] = client.post("/welcome", data=OWNER).headers["set-cookie"].partition(";")[0]
+            client.post("/sources", data={"name": "Website"})
+            client.post("/sources/1/address", data={"keep_ip": "yes"})
+            with sqlite3.connect(tmp_path / "data" / "metadata.db") as metadata:
+                (key,) = metadata.execute("SELECT key FROM write_keys").fetchone()
+        with httpx2.Client(base_url=f"http://127.0.0.1:{urlsplit(server.address).port}", auth=(key, "")) as sdk:
+            for told in TOLD:
+                message = {"event": f"told {told}", "anonymousId": "a"}
+                from_page = {"x-forwarded-for": told, "origin": "https://shop.example"}
+                assert sdk.post("/v1/t", json=message, headers=from_page).status_code == 200
+            sdk.post("/v1/t", json={"event": "of a server", "anonymousId": "a"})
+    with duckdb.connect(str(tmp_path / "data" / "events.duckdb"), read_only=True) as store:
+        found = store.execute("SELECT name, json_extract_string(body, '$.context.ip') FROM archive").fetchall()
+    assert dict(found) == {f"told {told}": kept for told, kept in TOLD.items()} | {"of a server": None}
 
 
 @pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])

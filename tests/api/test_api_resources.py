@@ -69,6 +69,13 @@ def test_allowed_origins_are_set_normalised_and_refused_by_name(world: World) ->
     assert world.ask("GET", path).json() == changed.json()
 
 
+def test_a_source_keeps_addresses_only_once_that_is_switched_on(world: World) -> None:
+    path = f"/sources/{world.home.source.id}"
+    assert world.ask("GET", path).json()["keep_ip"] is False
+    assert world.ask("PATCH", path, json={"keep_ip": True}).json()["keep_ip"] is True
+    assert world.ask("PATCH", path, json={"name": "Shop"}).json()["keep_ip"] is True
+
+
 def test_a_stream_is_created_as_it_is_given_and_starts_its_backfill(world: World) -> None:
     given = {"source_id": world.home.source.id, "name": "Orders", "definition": DEFINITION}
     answer = world.ask("POST", "/streams", json=given)

@@ -449,12 +449,11 @@ def test_a_source_without_an_archive_keeps_no_whole_event(server: Any, client: h
     assert server.counted(source) == 1
 
 
-def test_the_address_of_a_caller_is_kept_only_where_that_is_switched_on(own_server: Callable[..., Any]) -> None:
+def test_the_address_of_a_caller_is_kept_only_where_that_is_switched_on(server: Any, client: httpx2.Client) -> None:
     for keep, expected in ((False, {}), (True, {"ip": "127.0.0.1"})):
-        server = own_server(keep_ip=keep)
         source = server.new_source()
-        with httpx2.Client(base_url=server.url) as client:
-            post(client, "/v1/t", TRACK, source, headers={"Origin": ORIGIN})
+        server.sources.update(source.workspace_id, source.id, keep_ip=keep)
+        post(client, "/v1/t", TRACK, source, headers={"Origin": ORIGIN})
         assert server.stored(source)[0].get("context", {}) == expected
 
 

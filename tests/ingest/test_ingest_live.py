@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast, func, select
 from tests.databases import Backend
 from tests.owners import owned
 
 from cliffwatch.db import Database
 from cliffwatch.db.together import LiveEventRow, LiveWatchRow
-from cliffwatch.ingest import Sources
-from cliffwatch.ingest.live import WATCH_MS, LiveEvents
+from cliffwatch.ingest import Sources, live
+from cliffwatch.ingest.live import MOST_BYTES_AT_ONCE, WATCH_MS, LiveEvents
 from cliffwatch.ingest.recent import ALL_BYTES, KEPT, KEPT_BYTES, Recent
 from cliffwatch.spec.accept import Rejection
 from cliffwatch.spec.verdict import Verdict
 
 NOW = 1_795_953_600_000
+TEXT = "x" * 30_000
 
 
 @dataclass
@@ -33,6 +34,11 @@ class Process:
     def takes(self, source_id: int, *names: str, at: int = NOW) -> None:
         messages = [{"type": "track", "event": name, "messageId": name, "odd\u0000": "\ud800"} for name in names]
         self.ring.add(source_id, [(at, Rejection(Verdict.NO_USER_ANON_ID, message)) for message in messages])
+
+    def takes_large(self, source_id: int, second: int, *, count: int, text: str = "") -> None:
+        for number in range(count):
+            message = {"type": "track", "event": f"{second}-{number}", "text": text or TEXT}
+            self.ring.add(source_id, [(NOW + second, Rejection(Verdict.NO_USER_ANON_ID, message))])
 
     def sees(self, source_id: int, after: int = 0) -> list[str]:
         return [event.name for event in self.live.list(source_id, KEPT, after)]
@@ -53,6 +59,12 @@ class House:
     def rows(self) -> int:
         with self.database.read() as session:
             return session.scalar(select(func.count()).select_from(LiveEventRow)) or 0
+
+    def bytes(self) -> int:
+        """What PostgreSQL holds of shown messages, as JSON."""
+        with self.database.read() as session:
+            size = func.octet_length(cast(LiveEventRow.shown, Text))
+            return int(session.scalar(select(func.coalesce(func.sum(size), 0))) or 0)
 
 
 @pytest.fixture
@@ -119,6 +131,44 @@ def test_a_source_keeps_its_newest_rows_however_much_comes(house: House) -> None
         house.one.live.show(NOW + second)
     assert house.rows() == KEPT
     assert house.one.sees(house.source)[0] == f"{2 * KEPT // 100 - 1}-99"
+
+
+def test_a_source_of_large_messages_is_shown_within_bytes_and_its_newest_stay(house: House) -> None:
+    house.one.live.watch(house.source, NOW)
+    for second in range(8):
+        house.one.takes_large(house.source, second, count=200)  # 6 MB a second
+        before = house.bytes()
+        house.one.live.show(NOW + second)
+        assert house.bytes() <= min(before + MOST_BYTES_AT_ONCE, KEPT_BYTES)
+    assert house.bytes() > KEPT_BYTES * 0.9
+    seen = house.other.sees(house.source)
+    assert seen[:2] == ["7-199", "7-198"]
+    assert house.other.live.list(house.source, 1, 0)[0].fields["text"] == TEXT
+
+
+def test_a_message_larger_than_the_room_of_its_source_is_shown_alone_to_all(house: House) -> None:
+    house.one.live.watch(house.source, NOW)
+    house.one.takes(house.source, "small")
+    house.one.live.show(NOW)
+    house.one.takes_large(house.source, 0, count=1, text="x" * KEPT_BYTES)
+    house.one.live.show(NOW + 1_000)
+    assert house.other.sees(house.source) == ["0-0"]
+
+
+def test_all_sources_that_are_watched_are_shown_within_bytes_and_the_quietest_goes_first(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "ALL_BYTES", 100_000)
+    sources = [house.quiet, house.source]
+    for source_id in sources:
+        house.one.live.watch(source_id, NOW)
+    house.one.takes_large(house.quiet, 0, count=3)  # 90 KB
+    house.show(NOW)
+    assert house.one.sees(house.quiet) == ["0-2", "0-1", "0-0"]
+    house.other.takes_large(house.source, 1, count=2)
+    house.show(NOW + 1_000)
+    assert [house.one.sees(source_id) for source_id in sources] == [[], ["1-1", "1-0"]]
+    assert house.bytes() <= 100_000
 
 
 def test_a_deleted_persons_messages_are_not_shown_any_more(house: House) -> None:

@@ -363,6 +363,17 @@ def test_origins_are_saved_and_a_wrong_one_is_named(house: House, source: Source
     assert house.client(VIEWER).post(path, data={"origins": ""}).status_code == 403
 
 
+def test_addresses_of_people_are_kept_and_not_kept_any_more(house: House, source: Source) -> None:
+    client, path = house.client(), f"/sources/{source.id}/address"
+    for given, kept in (({"keep_ip": "yes"}, True), ({}, False)):
+        client.post(path, data=given)
+        assert house.services.sources.get(source.workspace_id, source.id).keep_ip is kept
+        box = re.search(r'<input[^>]*name="keep_ip"[^>]*>', client.get(f"/sources/{source.id}?tab=settings").text)
+        assert box is not None
+        assert (" checked" in box[0]) is kept
+    assert house.client(VIEWER).post(path, data={"keep_ip": "yes"}).status_code == 403
+
+
 def test_fewer_days_say_how_many_events_go_before_they_are_saved(house: House, source: Source) -> None:
     send(house, source, TRACK, {**TRACK, "timestamp": "2026-10-01T00:00:00Z", "messageId": "old"})
     client, path = house.client(), f"/sources/{source.id}/retention"

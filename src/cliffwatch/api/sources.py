@@ -33,6 +33,10 @@ AllowedOrigins = Annotated[
         examples=[["https://shop.example"]],
     ),
 ]
+KeepIp = Annotated[
+    bool,
+    Field(description="Whether events from people's own devices get the IPv4 address they came from, as `context.ip`."),
+]
 EventKind = Annotated[Kind | None, Query(description="Only events of this kind.")]
 
 
@@ -45,6 +49,7 @@ class SourceShown(Shown):
     kind: Annotated[str, Field(description="`built_in`: SDKs post to it. `connected`: Segment delivers to it.")]
     archive_days: Annotated[int, Field(examples=[395])]
     allowed_origins: AllowedOrigins
+    keep_ip: KeepIp
     enabled: Annotated[bool, Field(description="Whether it takes events.")]
     created_at: Annotated[Moment, Field(validation_alias="created_ms")]
     first_event_at: Annotated[Moment | None, Field(validation_alias="first_event_ms")]
@@ -70,6 +75,7 @@ class SourceChange(Body):
     name: Annotated[Name | None, Field(examples=["Web shop"])] = None
     archive_days: ArchiveDays | None = None
     allowed_origins: AllowedOrigins | None = None
+    keep_ip: KeepIp | None = None
     enabled: bool | None = None
 
 
@@ -139,6 +145,7 @@ def router(services: Services) -> APIRouter:
             archive_days=change.archive_days,
             enabled=change.enabled,
             allowed_origins=change.allowed_origins,
+            keep_ip=change.keep_ip,
         )
         note(services, request, who, "source.update", f"source:{source_id}", change.model_dump(exclude_unset=True))
         return SourceShown.model_validate(source)

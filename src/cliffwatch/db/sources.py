@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, Boolean, Integer, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Integer, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cliffwatch.db.base import Base, Id, Long, Ms, OptionalMs, Short, reference
@@ -23,6 +23,7 @@ class SourceRow(Base):
     archive_days: Mapped[int] = mapped_column(Integer)
     allowed_origins: Mapped[Long] = mapped_column(Text, server_default="")  # one a line; none is any
     enabled: Mapped[bool] = mapped_column(Boolean, default=True)
+    keep_ip: Mapped[bool] = mapped_column(Boolean, server_default=false())
     created_ms: Mapped[Ms]
     first_event_ms: Mapped[OptionalMs]
     last_event_ms: Mapped[OptionalMs]

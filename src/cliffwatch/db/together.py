@@ -49,4 +49,5 @@ class LiveEventRow(Base):
     id: Mapped[Id]
     source_id: Mapped[int] = mapped_column(reference("sources.id"), index=True)
     received_ms: Mapped[Ms]
+    bytes: Mapped[int] = mapped_column(Integer, server_default="0")  # of `shown` as JSON
     shown: Mapped[Json]  # verdict, kind, name, message_id, user, fields

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from cliffwatch.addresses import plain
 from cliffwatch.clock import Clock
 from cliffwatch.errors import CliffwatchError, Unavailable
 from cliffwatch.ingest import answers
@@ -43,7 +44,6 @@ Refuse = Callable[[int, int, Verdict, bytes], None]
 @dataclass(frozen=True, slots=True)
 class DoorOptions:
     strict_auth: bool = True
-    keep_ip: bool = False  # fill context.ip of client-side calls, as Segment does
     base_url: str = ""  # address that SDKs are told to send to; "" is the one they asked
 
 
@@ -150,7 +150,7 @@ class Door:
         if seen.oversized_item:
             marks |= Mark.OVERSIZED_ITEM
         agent = headers.get(b"user-agent", b"").decode("latin-1") if found.target is Target.PIXEL else ""
-        ip = _ipv4(scope) if self._options.keep_ip else ""
+        ip = _ipv4(scope) if source.keep_ip else ""
         await self._commit_all([Record(received_ms, source.id, found.spec_type, marks, ip, agent, seen.body)])
 
     async def _commit_all(self, records: Sequence[Record]) -> None:
@@ -281,14 +281,12 @@ class Door:
 
 
 def _ipv4(scope: Scope) -> str:
+    """The caller's address, "" when it has none of the kind that Segment keeps."""
     client = scope.get("client")
     try:
-        address = ipaddress.ip_address(client[0]) if client else None
+        return str(ipaddress.IPv4Address(plain(client[0]))) if client else ""
     except ValueError:
         return ""
-    if isinstance(address, ipaddress.IPv6Address):
-        address = address.ipv4_mapped
-    return str(address) if address else ""
 
 
 def no_door(app: App, role: str) -> App:

@@ -23,7 +23,8 @@ class WriteKey:
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where events come from. `archive_days` 0 keeps no whole events, only what streams measure. `allowed_origins` are
-    those of web pages that may send (see ingest.origins); empty is any."""
+    those of web pages that may send (see ingest.origins); empty is any. `keep_ip`: events from a person's own device
+    get the IPv4 address that they came from as `context.ip`, as Segment does it."""
 
     id: int
     workspace_id: int
@@ -37,6 +38,7 @@ class Source:
     last_event_ms: int | None
     write_keys: tuple[WriteKey, ...]
     allowed_origins: tuple[str, ...] = ()
+    keep_ip: bool = False
 
     @property
     def write_key(self) -> str:

@@ -52,6 +52,7 @@ class Sources:
                 archive_days=archive_days,
                 allowed_origins="",
                 enabled=True,
+                keep_ip=False,
                 created_ms=now,
                 first_event_ms=None,
                 last_event_ms=None,
@@ -90,6 +91,7 @@ class Sources:
         archive_days: int | None = None,
         enabled: bool | None = None,
         allowed_origins: Sequence[str] | None = None,
+        keep_ip: bool | None = None,
     ) -> Source:
         """Change what is given; the slug stays, because addresses carry it."""
         self.get(workspace_id, source_id)
@@ -103,6 +105,8 @@ class Sources:
             changes["enabled"] = enabled
         if allowed_origins is not None:
             changes["allowed_origins"] = "\n".join(checked_origins(allowed_origins))
+        if keep_ip is not None:
+            changes["keep_ip"] = keep_ip
         if changes:
             with self._database.write() as session:
                 session.execute(update(SourceRow).where(SourceRow.id == source_id).values(**changes))
@@ -192,6 +196,7 @@ def _load(session: Session, *conditions: Any) -> list[Source]:
             row.last_event_ms,
             tuple(keys[row.id]),
             tuple(row.allowed_origins.splitlines()),
+            row.keep_ip,
         )
         for row in rows
     ]

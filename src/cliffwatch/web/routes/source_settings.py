@@ -49,6 +49,16 @@ def set_origins(visit: Administering, source_id: int, posted: PostedForm) -> Res
     return _back(source_id, "Events of other pages are rejected from now on, and counted.")
 
 
+@router.post("/address")
+def set_address(visit: Administering, source_id: int, posted: PostedForm) -> Response:
+    keep = posted.text("keep_ip") == "yes"
+    visit.services.sources.update(visit.workspace_id, source_id, keep_ip=keep)
+    visit.audit("source.update", f"source:{source_id}", keep_ip=keep)
+    if keep:
+        return _back(source_id, "Events from people’s own devices get their address as context.ip from now on.")
+    return _back(source_id, "Addresses are not kept from now on.")
+
+
 @router.post("/retention")
 def set_retention(visit: Administering, source_id: int, posted: PostedForm) -> Response:
     """Save how long whole events stay. What would delete some says how many first, and asks."""

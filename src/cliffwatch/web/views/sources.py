@@ -55,6 +55,7 @@ class SourcePage:
     connected: bool
     archive_days: int
     allowed_origins: tuple[str, ...]
+    keep_ip: bool
 
 
 def page(source: Source) -> SourcePage:
@@ -68,6 +69,7 @@ def page(source: Source) -> SourcePage:
         source.kind == "connected",
         source.archive_days,
         source.allowed_origins,
+        source.keep_ip,
     )
 
 
