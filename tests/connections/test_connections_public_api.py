@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -146,6 +148,22 @@ def test_a_subscription_with_a_broken_trigger_is_refused_by_name(side: Side) -> 
     (error,) = answer.json()["errors"]
     assert (answer.status_code, error["field"]) == (422, "trigger")
     assert not side.services.connections.destinations.get(side.workspace, made.id).mappings
+
+
+def test_subscriptions_that_are_made_at_once_are_all_there_and_50_at_most(side: Side) -> None:
+    source = side.services.sources.create(side.workspace, "Shop", NOW)
+    destinations = side.services.connections.destinations
+    made = destinations.create(side.workspace, source.id, "webhook", "Hook", {}, NOW)
+    given = {"name": "All", "trigger": 'type = "track"', "settings": {"url": "https://hooks.example/x"}}
+    token = side.token()
+
+    def one(_: int) -> int:
+        return ask(side, f"/destinations/{made.id}/subscriptions", token=token, method="POST", json=given).status_code
+
+    with ThreadPoolExecutor(8) as several:
+        statuses = Counter(several.map(one, range(52)))
+    assert statuses == {200: 50, 422: 2}
+    assert len({mapping["id"] for mapping in destinations.get(side.workspace, made.id).mappings}) == 50
 
 
 def test_pages_follow_each_other_until_the_end(side: Side) -> None:

@@ -120,6 +120,13 @@ def test_a_good_key_in_the_body_stands_in_for_a_header_meant_for_a_proxy(client:
     assert client.post("/v1/track", json=body, auth=("proxy-user", "secret")).status_code == 200
 
 
+def test_of_two_good_keys_the_one_in_the_header_counts(server: Any, client: httpx2.Client, source: Source) -> None:
+    other = server.new_source()
+    body = {**TRACK, "writeKey": other.write_key}
+    assert client.post("/v1/track", json=body, auth=(source.write_key, "")).status_code == 200
+    assert (len(server.stored(source)), len(server.stored(other))) == (1, 0)
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "code"),
     [

@@ -151,6 +151,18 @@ class Destinations:
         self._wanted = None
         return changed
 
+    def edit_mappings(self, workspace_id: int, destination_id: int, edit: Callable[[Kept], Kept]) -> Destination:
+        """Keep what `edit` makes of the mappings: one after the other, so that two who add one at once have both.
+        Raises NotFound, and what `edit` raises."""
+        with self._database.write() as session:
+            row = owned(session, DestinationRow, workspace_id, destination_id)
+            session.refresh(row, with_for_update=True)
+            row.mappings = edit(row.mappings)
+            row.retry_ms, row.attempts = 0, 0
+            changed = destination_of(row)
+        self._wanted = None
+        return changed
+
     def delete(self, workspace_id: int, destination_id: int) -> None:
         """Raises NotFound."""
         with self._database.write() as session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cliffwatch.accounts import Workspace
@@ -148,9 +148,9 @@ def mapping(found: Destination, given: Mapping[str, Any], before: Mapping[str, A
     }
 
 
-def one_mapping(found: Destination, asked: Asked) -> Mapping[str, Any]:
+def one_mapping(mappings: Sequence[Mapping[str, Any]], asked: Asked) -> Mapping[str, Any]:
     """The subscription that the path names. Raises NotFound."""
-    for one in found.mappings:
+    for one in mappings:
         if str(one["id"]) == asked.path["subscription"]:
             return one
     raise NotFound(f"Subscription {asked.path['subscription']}", "does not exist on this destination.")

@@ -18,7 +18,7 @@ from cliffwatch.accounts import Accounts, Forbidden, Identity, Permission
 from cliffwatch.buckets import Buckets
 from cliffwatch.clock import Clock
 from cliffwatch.connections.delivery.kinds import KINDS, by_metadata_id
-from cliffwatch.connections.delivery.store import Destinations, next_id
+from cliffwatch.connections.delivery.store import Destinations, Kept, next_id
 from cliffwatch.connections.http import documents
 from cliffwatch.connections.http.asking import Asked, endpoint, json_answer
 from cliffwatch.errors import CliffwatchError, Conflict, InvalidInput, NotFound, Unavailable
@@ -243,34 +243,42 @@ class PublicApi:
     def create_subscription(self, asked: Asked) -> Response:
         who = self.may(asked, Permission.ADMIN)
         found = self._destinations.get(who.workspace.id, number(asked, "destination"))
-        if len(found.mappings) >= MOST_MAPPINGS:
-            raise InvalidInput("subscription", f"may be there {MOST_MAPPINGS} times at most.")
-        mapping = documents.mapping(found, asked.document(), {"id": next_id(found.id, found.mappings)})
-        self._destinations.update(who.workspace.id, found.id, mappings=[*found.mappings, mapping])
+
+        def add(kept: Kept) -> Kept:
+            if len(kept) >= MOST_MAPPINGS:
+                raise InvalidInput("subscription", f"may be there {MOST_MAPPINGS} times at most.")
+            return [*kept, documents.mapping(found, asked.document(), {"id": next_id(found.id, kept)})]
+
+        mapping = self._destinations.edit_mappings(who.workspace.id, found.id, add).mappings[-1]
         self.note(who, "destination.update", f"destination:{found.id}", subscription=mapping["id"])
         return data({"destinationSubscription": documents.subscription(found, mapping)})
 
     def subscription(self, asked: Asked) -> Response:
         who = self.may(asked, Permission.READ)
         found = self._destinations.get(who.workspace.id, number(asked, "destination"))
-        return data({"subscription": documents.subscription(found, documents.one_mapping(found, asked))})
+        return data({"subscription": documents.subscription(found, documents.one_mapping(found.mappings, asked))})
 
     def update_subscription(self, asked: Asked) -> Response:
         who = self.may(asked, Permission.ADMIN)
         found = self._destinations.get(who.workspace.id, number(asked, "destination"))
-        before = documents.one_mapping(found, asked)
         given = asked.document()
-        after = documents.mapping(found, given.get("input", given), before)
-        mappings = [after if one["id"] == before["id"] else one for one in found.mappings]
-        self._destinations.update(who.workspace.id, found.id, mappings=mappings)
-        return data({"subscription": documents.subscription(found, after)})
+
+        def change(kept: Kept) -> Kept:
+            before = documents.one_mapping(kept, asked)
+            after = documents.mapping(found, given.get("input", given), before)
+            return [after if one["id"] == before["id"] else one for one in kept]
+
+        changed = self._destinations.edit_mappings(who.workspace.id, found.id, change)
+        return data({"subscription": documents.subscription(changed, documents.one_mapping(changed.mappings, asked))})
 
     def delete_subscription(self, asked: Asked) -> Response:
         who = self.may(asked, Permission.ADMIN)
-        found = self._destinations.get(who.workspace.id, number(asked, "destination"))
-        gone = documents.one_mapping(found, asked)
-        left = [one for one in found.mappings if one["id"] != gone["id"]]
-        self._destinations.update(who.workspace.id, found.id, mappings=left)
+
+        def remove(kept: Kept) -> Kept:
+            gone = documents.one_mapping(kept, asked)
+            return [one for one in kept if one["id"] != gone["id"]]
+
+        self._destinations.edit_mappings(who.workspace.id, number(asked, "destination"), remove)
         return data({"status": "SUCCESS"})
 
     def note(self, who: Identity, action: str, subject: str, **detail: Any) -> None:
