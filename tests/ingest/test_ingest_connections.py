@@ -192,6 +192,42 @@ def test_a_large_body_over_a_slow_line_may_take_its_time(own_server: Callable[..
     assert len(names(server, source)) == 400
 
 
+def asks(server: Any, path: str, times: int, room: int) -> socket.socket:
+    """A client that asks for a document over and over, with so much room for answers that it did not read."""
+    wire = socket.socket()
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    wire.settimeout(30)
+    wire.connect(("127.0.0.1", server.port))
+    wire.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * times)
+    return wire
+
+
+def test_who_reads_no_answers_is_let_go_and_who_reads_them_gets_all(
+    own_server: Callable[..., Any], monkeypatch: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(patience, "ANSWER_SECONDS", 2.0)
+    server = own_server()
+    connections = server.uvicorn.server_state.connections
+    script = f"/analytics.js/v1/{server.new_source().write_key}/analytics.min.js"
+    with asks(server, script, times=60, room=4_096), asks(server, script, times=60, room=1_000_000) as reader:
+        assert soon(lambda: len(connections) == 2)
+        held = 0
+        while held < 60 * 100_000:
+            said = len(reader.recv(100_000))
+            assert said
+            held += said
+        assert soon(lambda: not connections)
+    assert "Exception in ASGI application" not in capfd.readouterr().err
+
+
+def soon(look: Callable[[], bool]) -> bool:
+    for _ in range(600):
+        if look():
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def test_who_says_nothing_but_line_breaks_after_an_answer_is_let_go(
     own_server: Callable[..., Any], monkeypatch: Any
 ) -> None:

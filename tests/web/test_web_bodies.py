@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from tests.web.conftest import House
 
+from cliffwatch.ingest import patience
+from cliffwatch.ingest.patience import PatientProtocol
 from cliffwatch.web.bodies import MAX_FORM_BYTES, SmallBodies
 from cliffwatch.web.forms import PostedForm
 
@@ -42,6 +47,33 @@ def app_with_little_patience() -> FastAPI:
         return posted.text("a")
 
     return app
+
+
+def test_a_form_that_drips_over_a_socket_is_told_so_and_its_connection_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "BODY_SECONDS", 1.0)
+    config = uvicorn.Config(app_with_little_patience(), http=PatientProtocol, lifespan="off", log_level="error")
+    server, listener = uvicorn.Server(config), socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    held = b""
+    with socket.create_connection(listener.getsockname(), timeout=0.1) as wire:
+        wire.sendall(b"POST /form HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n")
+        wire.sendall(b"Content-Length: 100000\r\n\r\na=")
+        for _ in range(600):
+            try:
+                if not (said := wire.recv(65_536)):
+                    break
+                held += said
+            except TimeoutError:
+                wire.sendall(b"1")
+            except ConnectionError:
+                break
+        else:
+            pytest.fail("the connection is still open")
+    server.should_exit = True
+    thread.join(20)
+    assert held.startswith(b"HTTP/1.1 408 ")
+    assert held.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize(("pause", "status"), [(0.0, 200), (5.0, 408)])

@@ -24,6 +24,8 @@ BODY_SECONDS = 60.0
 body that is answered, and files."""
 BODY_BYTES = 60_000
 """A body that brings so much in each `BODY_SECONDS` may go on: a large file over a slow line."""
+ANSWER_SECONDS = 600.0
+"""Of an answer something must be read in each; of 4 MB that the kernel takes over, that shows in steps of a third."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -47,6 +49,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._part = _Part.HEAD
         self._unread = 0  # bytes that are part of a head, or of what may follow a body, so far without an end
         self._came = 0  # bytes of a body since its time began
+        self._reader: asyncio.TimerHandle | None = None
+        self._answered: RequestResponseCycle | None = None  # the one that is under way; `cycle` is the newest
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -56,6 +60,10 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._answer_is_read()
+        if self._answered is not None:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -90,6 +98,34 @@ class PatientProtocol(HttpToolsProtocol):
         self._part = _Part.NOTHING
         self._stop_waiting()
         super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """More of an answer waits for the client to read it than is written ahead."""
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        self._answer_is_read()
+        super().resume_writing()
+
+    def _watch_reader(self) -> None:
+        held = self.transport.get_write_buffer_size()
+        self._reader = self.loop.call_later(ANSWER_SECONDS, self._look_at_reader, held)
+
+    def _answer_is_read(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            self._reader = None
+
+    def _look_at_reader(self, held: int) -> None:
+        if self.transport.get_write_buffer_size() < held:
+            self._watch_reader()
+        else:
+            self.transport.abort()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     @property
     def _is_answering(self) -> bool:
