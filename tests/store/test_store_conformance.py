@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -298,6 +299,34 @@ def test_pages_are_found_across_long_silences(store: EventStore) -> None:
         after = seen[-1], int(page.message_hash[-1])
     assert seen == sorted(received)
     assert sizes == [4] * 12 + [1]
+
+
+def test_parts_of_the_archive_hold_each_message_once_and_have_about_one_size(store: EventStore) -> None:
+    random = np.random.default_rng(4)
+    received = np.sort(T0 + random.integers(0, 100, 400) ** 3)  # most of it early
+    store.write(events((received - 5).tolist(), list(range(400)), received_at_ms=received.tolist()), None)
+    store.write(events([T0], [1], source=2), None)
+    cuts = store.archive_cuts(ArchiveQuery(1, *ALWAYS), 4)
+    assert cuts == sorted(set(cuts))
+    edges = [None, *cuts, None]
+    parts: list[list[int]] = []
+    for low, high in pairwise(edges):
+        after = None if low is None else (low - 1, (1 << 63) - 1)
+        part = replace(ArchiveQuery(1, *ALWAYS, after=after, before_ms=high), limit=7)
+        parts.append([])
+        while len(page := store.read_archive(part)):
+            parts[-1] += page.message_hash.tolist()
+            part = replace(part, after=(int(page.received_at_ms[-1]), int(page.message_hash[-1])))
+    assert sorted(message for part in parts for message in part) == list(range(400))
+    assert [50 < len(part) < 150 for part in parts] == [True] * 4
+    assert store.count_archive(ArchiveQuery(1, *ALWAYS, before_ms=cuts[1])) == len(parts[0]) + len(parts[1])
+
+
+def test_what_arrived_at_once_is_not_cut(store: EventStore) -> None:
+    assert store.archive_cuts(ArchiveQuery(1, *ALWAYS), 4) == []
+    store.write(events([T0] * 9, list(range(9))), None)
+    assert len(store.archive_cuts(ArchiveQuery(1, *ALWAYS), 4)) == 1
+    assert store.archive_cuts(ArchiveQuery(1, *ALWAYS), 1) == []
 
 
 def test_a_page_brings_back_whole_events(store: EventStore) -> None:

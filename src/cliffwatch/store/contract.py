@@ -267,8 +267,8 @@ class PointQuery:
 class ArchiveQuery:
     """A page of the archive in the order of (received_at_ms, message_hash), each message once.
 
-    `after` is the last row of the page before. `one_in` above 1 takes a sample: always the same messages, those whose
-    hash is a multiple of it.
+    `after` is the last row of the page before; only what was received before `before_ms` is there. `one_in` above 1
+    takes a sample: always the same messages, those whose hash is a multiple of it.
     """
 
     source_id: int
@@ -279,6 +279,7 @@ class ArchiveQuery:
     after: tuple[int, int] | None = None
     limit: int = 10_000
     one_in: int = 1
+    before_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +334,13 @@ class EventStore(Protocol):
 
     def count_archive(self, query: ArchiveQuery) -> int:
         """How many messages match, each counted once (`after` and `limit` are ignored)."""
+        ...
+
+    def archive_cuts(self, query: ArchiveQuery, parts: int) -> list[int]:
+        """Times of arrival that cut what matches into `parts` of about the same size (`after` and `limit` are ignored).
+
+        Ascending, each once, `parts` - 1 at most: fewer where much arrived in one millisecond, none of nothing.
+        """
         ...
 
     def aggregate(self, query: AggregateQuery) -> AggregateTable: ...

@@ -45,6 +45,7 @@ from cliffwatch.store.contract import (
 from cliffwatch.store.duckdb_chunks import DuckDBChunks
 from cliffwatch.store.duckdb_erase import erase_rows, overwrite_free
 from cliffwatch.store.duckdb_file import DuckDBFile, registered, run, table_of
+from cliffwatch.store.duckdb_pages import archive_filter, cuts, page_keys
 from cliffwatch.store.duckdb_snapshot import snapshot
 from cliffwatch.store.seen import Seen
 
@@ -120,10 +121,10 @@ class DuckDBStore(EventStore):
     def read_archive(self, query: ArchiveQuery) -> ArchiveBatch:
         # Bodies are wide: the page's rows are chosen by narrow columns first, then read by their range of received_at,
         # which lies in order on disk.
-        where, values = _archive_filter(query)
+        where, values = archive_filter(query)
         with self._file.reader() as reader:
             reader.begin()
-            chosen = _page_keys(reader, query)
+            chosen = page_keys(reader, query)
             received, hashes = arrow.ints(chosen["received_at"]), arrow.ints(chosen["message_hash"])
             low, high = (int(received[0]), int(received[-1])) if len(received) else (0, -1)
             last = int(hashes[-1]) if len(hashes) else 0
@@ -138,9 +139,13 @@ class DuckDBStore(EventStore):
         return arrow.archive_batch(page)
 
     def count_archive(self, query: ArchiveQuery) -> int:
-        where, values = _archive_filter(query, paging=False)
+        where, values = archive_filter(query, paging=False)
         with self._file.reader() as reader:
             return int(run(reader, f"SELECT count(*) FROM archive WHERE {where}", values)[0][0])  # noqa: S608
+
+    def archive_cuts(self, query: ArchiveQuery, parts: int) -> list[int]:
+        with self._file.reader() as reader:
+            return cuts(reader, query, plan.shares(parts))
 
     def aggregate(self, query: AggregateQuery) -> AggregateTable:
         plan.check(query)
@@ -455,41 +460,3 @@ def _column(aggregate: Aggregate) -> str:
         case function:
             column = f"{_AGGREGATES[function]}({number}){filtered}"
             return f"coalesce({column}, 0)" if function is Function.SUM else column
-
-
-def _page_keys(reader: duckdb.DuckDBPyConnection, query: ArchiveQuery) -> pa.Table:
-    """received_at and message_hash of a page's rows, in order.
-
-    Sorting all that is left of a large archive for each page would be most of a back-fill's work: the page is looked
-    for in as long a time as it probably takes, then in longer ones.
-    """
-    where, values = _archive_filter(query)
-    rows, first, last = run(reader, "SELECT count(*), min(received_at), max(received_at) FROM archive")[0]
-    start = query.after[0] if query.after is not None else first or 0
-    reach = 2 * query.limit * ((last or 0) - (first or 0)) // max(rows, 1) + 1
-    while True:
-        keys = table_of(
-            reader,
-            f"""SELECT received_at, message_hash FROM archive WHERE {where} AND received_at <= ?
-            ORDER BY received_at, message_hash LIMIT ?""",  # noqa: S608 - the filter is ours, values are bound
-            [*values, start + reach, query.limit],
-        )
-        if len(keys) == query.limit or start + reach >= (last or 0):
-            return keys
-        reach *= 8
-
-
-def _archive_filter(query: ArchiveQuery, *, paging: bool = True) -> tuple[str, list[Any]]:
-    where, values = ["source_id = ?", "ts >= ?", "ts < ?"], [query.source_id, query.start_ms, query.end_ms]
-    bound: list[Any] = list(values)
-    for column, wanted in (("kind", query.kinds), ("name", query.names)):
-        if wanted:
-            where.append(f"list_contains(?, {column})")
-            bound.append(list(wanted))
-    if query.one_in > 1:
-        where.append("message_hash % ? = 0")
-        bound.append(query.one_in)
-    if paging and query.after is not None:
-        where.append("received_at >= ? AND (received_at > ? OR message_hash > ?)")
-        bound += [query.after[0], query.after[0], query.after[1]]
-    return " AND ".join(where), bound

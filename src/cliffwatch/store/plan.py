@@ -50,6 +50,11 @@ def check(query: AggregateQuery) -> None:
     _check_dimensions([*query.group_by, *(index for index, _ in query.where)])
 
 
+def shares(parts: int) -> list[float]:
+    """Where a whole is cut into so many parts of one size."""
+    return [part / parts for part in range(1, parts)]
+
+
 def check_slices(query: SliceQuery) -> None:
     """Refuse a query that has no meaning. Raises InvalidInput."""
     _check_measures(query.edges_ms, query.aggregates)

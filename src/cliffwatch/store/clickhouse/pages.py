@@ -45,6 +45,8 @@ def _keys(link: Link, archive: str, query: ArchiveQuery) -> list[_Key]:
     where = sql.archive_filter(query)
     start = max(query.after[0], first) if query.after is not None else first
     reach = 2 * query.limit * (last - first) // rows + 1
+    if query.before_ms is not None:
+        last = min(last, query.before_ms - 1)
     while True:
         found = link.read(
             f"""SELECT received_at, message_hash, ts, row_id FROM {archive}

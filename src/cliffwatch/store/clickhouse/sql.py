@@ -131,6 +131,8 @@ def archive_filter(query: ArchiveQuery, *, paging: bool = True) -> str:
             where.append(one_of(column, list(wanted)))
     if query.one_in > 1:
         where.append(f"message_hash % {query.one_in} = 0")
+    if query.before_ms is not None:
+        where.append(f"received_at < {query.before_ms}")
     if paging and query.after is not None:
         received, message = query.after
         where.append(f"received_at >= {received} AND (received_at > {received} OR message_hash > {message})")

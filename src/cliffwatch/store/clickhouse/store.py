@@ -124,6 +124,16 @@ class ClickHouseStore(EventStore):
         rows = self._link.read(f"SELECT count() FROM {self._link.whole(ARCHIVE)} WHERE {where}")  # noqa: S608
         return int(rows[0][0]) if rows else 0
 
+    def archive_cuts(self, query: ArchiveQuery, parts: int) -> list[int]:
+        shares = ", ".join(map(str, plan.shares(parts)))
+        if not shares:
+            return []
+        where = sql.archive_filter(query, paging=False)  # copies are few: they move a cut by a little
+        found = self._link.read(
+            f"SELECT count(), quantiles({shares})(received_at) FROM {self._link.whole(ARCHIVE)} WHERE {where}"  # noqa: S608
+        )
+        return sorted({int(cut) for cut in found[1][0]}) if found and found[0][0] else []
+
     def aggregate(self, query: AggregateQuery) -> AggregateTable:
         plan.check(query)
         return plan.join([self._aggregate(query, stretch) for stretch in plan.stretches(query.edges_ms)], query)
