@@ -40,7 +40,7 @@ from cliffwatch.settings import Settings
 from cliffwatch.spec import Arrival, Envelope, Event, Events, accept_all, format_time
 from cliffwatch.store import ArchiveBatch, FactBatch
 from cliffwatch.streams import Runs, Schedule, Stream, StreamProjector, parse, windows
-from cliffwatch.streams.backfill import Cursor, fill
+from cliffwatch.streams.backfill import cut, fill, fill_again
 from cliffwatch.streams.history import load
 
 HOUR = 3_600_000
@@ -198,7 +198,13 @@ def backfill(table: Table, world: World, count: int) -> None:
             archive_of([e for e in accept_all(Envelope(messages), arrival) if isinstance(e, Event)]), None
         )
     stream = world.streams.create(world.workspace_id, world.source_id, "back-filled", parse(DEFINITION), NOW)
-    seconds = timed(lambda: fill(world.store, world.database, stream, Cursor(asked_ms=NOW), lambda _: None))
+
+    def filled() -> None:
+        (part,) = cut(world.store, stream, count, 1)
+        *_, part = fill(world.store, stream, part, NOW, count)
+        fill_again(world.store, stream, part.newest, NOW)
+
+    seconds = timed(filled)
     table.add_row("back-fill", f"{count / seconds:,.0f} events/s", f"{count:,} events")
     with world.database.write() as session:
         session.execute(delete(JobRow))

@@ -7,14 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from tests.databases import Backend, nothing
 
 from cliffwatch.db import Database
+from cliffwatch.db.streams import JobRow
 from cliffwatch.jobs import MAX_ATTEMPTS, Job, Jobs, LeaseLost
 
 WORKER = Path(__file__).with_name("jobs_worker.py")
@@ -119,8 +120,63 @@ def test_a_saved_place_is_where_the_next_worker_goes_on(database: Database, jobs
     put(database, jobs, "a")
     job = claim_one(jobs, 0)
     with database.write() as session:
-        jobs.save(session, job, {"of": "a", "page": 7})
-    assert claim_one(jobs, LEASE_MS).payload == {"of": "a", "page": 7}
+        jobs.save(session, job, {"of": "a", "page": 7}, LEASE_MS + 5)
+    assert jobs.claim(["work"], LEASE_MS, LEASE_MS) == []
+    assert claim_one(jobs, LEASE_MS + 5).payload == {"of": "a", "page": 7}
+
+
+def test_a_job_that_gives_way_comes_after_those_that_were_due_before(database: Database, jobs: Jobs) -> None:
+    put(database, jobs, "a", "b")
+    job = claim_one(jobs, 3)
+    with database.write() as session:
+        jobs.give_way(session, job, {"of": "a", "page": 1}, 3)
+    assert [claim_one(jobs, 3).payload for _ in range(2)] == [{"of": "b"}, {"of": "a", "page": 1}]
+
+
+def test_steps_that_get_somewhere_are_no_failed_attempts(database: Database, jobs: Jobs) -> None:
+    put(database, jobs, "a")
+    for page in range(2 * MAX_ATTEMPTS):
+        job = claim_one(jobs, 0)
+        with database.write() as session:
+            jobs.give_way(session, job, {"of": "a", "page": page}, 0)
+    assert claim_one(jobs, 0).attempts == 1
+
+
+def test_a_job_that_waits_can_be_woken(database: Database, jobs: Jobs) -> None:
+    put(database, jobs, "a")
+    job = claim_one(jobs, 0)
+    with database.write() as session:
+        jobs.give_way(session, job, job.payload, 1_000)
+    assert not jobs.has_due(["work"], 5)
+    with database.write() as session:
+        jobs.wake(session, job.key, 5)
+    assert claim_one(jobs, 5).key == job.key
+
+
+def test_a_job_that_is_held_stays_for_as_long_as_that_lasts(
+    database: Database, jobs: Jobs, wait_for: Callable[..., object]
+) -> None:
+    put(database, jobs, "a")
+    job, now = claim_one(jobs, 0), [0]
+    with jobs.held(job, lambda: now[0], 20):
+        now[0] = LEASE_MS - 10
+
+        def renewed() -> bool:
+            with database.read() as session:
+                return session.scalars(select(JobRow.lease_until_ms)).one() == LEASE_MS + 10
+
+        wait_for(renewed)
+        assert jobs.claim(["work"], LEASE_MS, LEASE_MS) == []
+
+
+def test_it_is_known_whether_another_job_of_the_same_kind_is_under_way(database: Database, jobs: Jobs) -> None:
+    put(database, jobs, "run:1:a", "run:1:b", "run:11:c")
+    first = claim_one(jobs, 0)
+    assert not jobs.under_way(["run:1:"], 1, first)
+    second = claim_one(jobs, 0)
+    assert jobs.under_way(["other:", "run:1:"], 1, first)
+    assert not jobs.under_way(["run:1:"], LEASE_MS, first)
+    assert not jobs.under_way(["run:11:"], 1, second)
 
 
 def test_a_failed_job_is_tried_again_later_and_later(database: Database, jobs: Jobs) -> None:

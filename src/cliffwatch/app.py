@@ -50,6 +50,7 @@ from cliffwatch.settings import Settings
 from cliffwatch.sso import SingleSignOn, SsoSettings, sso_settings
 from cliffwatch.store import EventStore, open_store
 from cliffwatch.streams import StreamProjector, Streams, StreamSelection
+from cliffwatch.streams.backfill import MOST_PARTS
 from cliffwatch.web import create_pages
 
 log = structlog.get_logger(__name__)
@@ -255,6 +256,8 @@ def build_services(
         clock=clock,
         beat=Beats(database).beat,
         verdict=around.verdict,
+        fillers=settings.effective_backfill_threads,
+        parts=MOST_PARTS if settings.store else settings.effective_backfill_threads,
     )
     return Services(
         settings=settings,

@@ -7,18 +7,20 @@ transaction, and a job whose worker died is claimed again when its lease runs ou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import CursorResult, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
 from cliffwatch.db.streams import JobRow
-from cliffwatch.errors import CliffwatchError
+from cliffwatch.errors import CliffwatchError, Unavailable
 
 MAX_ATTEMPTS = 12
 FIRST_RETRY_MS = 2_000
@@ -156,9 +158,66 @@ class Jobs:
         with self._database.write() as session:
             self._change(session, job, **values)
 
-    def save(self, session: Session, job: Job, payload: Mapping[str, Any]) -> None:
-        """Remember where a long job is, so that it goes on there after a crash. Raises LeaseLost."""
-        self._change(session, job, payload=dict(payload))
+    def save(self, session: Session, job: Job, payload: Mapping[str, Any], lease_until_ms: int) -> None:
+        """Remember where a long job is, so that it goes on there after a crash, and keep it. Raises LeaseLost."""
+        self._change(session, job, payload=dict(payload), lease_until_ms=lease_until_ms)
+
+    def give_way(self, session: Session, job: Job, payload: Mapping[str, Any], due_ms: int) -> None:
+        """Let go of a job that has got somewhere: whoever is free takes its next step, after the jobs that were due
+        before. Such a step is no failed attempt. Raises LeaseLost."""
+        self._change(session, job, payload=dict(payload), lease_until_ms=0, due_ms=due_ms, attempts=0, error="")
+
+    def wake(self, session: Session, key: str, now: int) -> None:
+        """Make a job that waits due."""
+        session.execute(update(JobRow).where(JobRow.key == key, JobRow.state == "queued").values(due_ms=now))
+
+    @contextmanager
+    def held(self, job: Job, clock: Callable[[], int], lease_ms: int) -> Iterator[None]:
+        """Keep the lease for as long as this lasts; when it is lost all the same, the job's end is refused."""
+        over = threading.Event()
+
+        def renew() -> None:
+            while not over.wait(lease_ms / 4_000):
+                try:
+                    self.renew(job, clock(), lease_ms)
+                except LeaseLost:
+                    return
+                except Unavailable:
+                    continue
+
+        thread = threading.Thread(target=renew, name="cliffwatch-lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def under_way(self, prefixes: Sequence[str], now: int, but: Job) -> bool:
+        """Whether another job is worked on whose key begins with one of these texts."""
+        query = select(JobRow.id).where(
+            JobRow.state == "queued",
+            JobRow.lease_until_ms > now,
+            JobRow.id != but.id,
+            or_(*(JobRow.key.startswith(prefix, autoescape=True) for prefix in prefixes)),
+        )
+        with self._database.read() as session:
+            return session.scalar(query.limit(1)) is not None
+
+    def payloads(self, prefix: str) -> list[Mapping[str, Any]]:
+        """What is to be known of the jobs whose key begins so."""
+        query = select(JobRow.payload).where(JobRow.key.startswith(prefix, autoescape=True)).order_by(JobRow.id)
+        with self._database.read() as session:
+            return [*session.scalars(query)]
+
+    def left(self, session: Session, prefix: str) -> dict[str, int]:
+        """How many jobs whose key begins so are `queued` (also those that are worked on) and `failed`."""
+        query = (
+            select(JobRow.state, func.count())
+            .where(JobRow.state.in_(("queued", "failed")), JobRow.key.startswith(prefix, autoescape=True))
+            .group_by(JobRow.state)
+        )
+        return {state: count for state, count in session.execute(query)}  # noqa: C416
 
     def fail(self, job: Job, error: str, now: int, *, patient: bool = False) -> bool:
         """Give the job back with its cause of failure; True when it will not be tried again.

@@ -54,6 +54,13 @@ class Settings(BaseSettings):
     duckdb_memory: str = Field(
         "1GB", description="Memory limit of the embedded event store, or of the people of audiences beside ClickHouse."
     )
+    backfill_threads: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="Parts of back-fills that a process reads at the same time. "
+        "0: 1 with the embedded event store, 2 with ClickHouse.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is worth a log line.")
     log_json: bool = Field(False, description="Logs as JSON lines instead of readable text.")
     metrics_token: str = Field(
@@ -135,6 +142,11 @@ class Settings(BaseSettings):
     def effective_store(self) -> str | Path:
         """Where events lie: a URL of servers, or a file."""
         return self.store or self.data_dir / EVENTS
+
+    @property
+    def effective_backfill_threads(self) -> int:
+        """The embedded store has one writer and threads of its own: a second reader gains nothing there."""
+        return self.backfill_threads or (2 if self.store else 1)
 
     @property
     def shares_metadata(self) -> bool:

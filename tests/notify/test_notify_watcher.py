@@ -21,7 +21,7 @@ from cliffwatch.notify import Inbox, Outbox
 from cliffwatch.notify.watcher import Beats, OutageKind, Watcher
 
 MINUTE = 60_000
-PARTS = ("runs", "delivery", "live")
+PARTS = ("runs", "backfill", "delivery", "live")
 
 
 @dataclass

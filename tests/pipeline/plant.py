@@ -108,10 +108,10 @@ class Plant:
 
 
 @contextmanager
-def opened(folder: Path, now: int, store: EventStore | None = None) -> Iterator[Plant]:
-    """A new installation with a workspace, a source and a channel."""
+def opened(folder: Path, now: int, store: EventStore | None = None, **more: Any) -> Iterator[Plant]:
+    """A new installation with a workspace, a source and a channel; `more` are settings."""
     plant: Plant
-    settings = Settings(data_dir=folder, base_url="http://cliffwatch.example")
+    settings = Settings(data_dir=folder, base_url="http://cliffwatch.example", **more)
     database = Database(settings.effective_metadata_url)
     database.migrate()
     services = build_services(settings, database, store or open_store(None), clock=lambda: plant.now)

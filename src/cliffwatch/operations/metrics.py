@@ -53,7 +53,7 @@ class Metrics:
         )
         work = Histogram(
             "cliffwatch_job_seconds",
-            "Duration of jobs (run, revise, backfill): runs that were done together count the time of all.",
+            "Duration of jobs, and of the steps of back-fills: runs that were done together count the time of all.",
             ("kind", "outcome"),
             buckets=WORK_SECONDS,
             registry=self._registry,

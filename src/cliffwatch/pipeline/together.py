@@ -7,6 +7,7 @@ write. Each run sees what it would see alone.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,11 +24,11 @@ from cliffwatch.streams.governor import monitored_of
 
 class Together:
     """An event store like the one beneath, except within `gathered`: there it answers from what it has asked already,
-    and keeps points until the end. One thread gathers; others may read as ever."""
+    and keeps points until the end. One thread gathers; for others it is the store beneath."""
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
-        self._gathering = False
+        self._gatherer = 0
         self._tables: dict[SliceQuery, SliceTable] = {}
         self._spans: dict[int, tuple[int, int]] = {}
         self._points: list[PointBatch] = []
@@ -50,13 +51,17 @@ class Together:
         begun = [(stream, window) for stream, window in due if stream.facts_id in self._spans]
         self._ask(begun)
         self._read(begun)
-        self._gathering = True
+        self._gatherer = threading.get_ident()
         try:
             yield
             self._store.write_points(*self._points)
         finally:
-            self._gathering = False
+            self._gatherer = 0
             self._tables, self._spans, self._points, self._tails = {}, {}, [], {}
+
+    @property
+    def _gathering(self) -> bool:
+        return self._gatherer == threading.get_ident()
 
     def aggregate_slices(self, query: SliceQuery) -> SliceTable:
         known = self._tables.get(query) if self._gathering else None

@@ -1,4 +1,4 @@
-"""The worker: plans what is due, runs it, and lets messages leave. One loop in one thread per process."""
+"""The worker: plans what is due, runs it, fills in history, and lets messages leave. A thread for each."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from cliffwatch.loops import Loops
 from cliffwatch.notify import Outbox
 from cliffwatch.pipeline.backtest import Backtest, backtest
 from cliffwatch.pipeline.circumstances import Circumstances, circumstances
+from cliffwatch.pipeline.filling import LEASE_MS as FILLING_LEASE_MS
+from cliffwatch.pipeline.filling import Filling
 from cliffwatch.pipeline.goals import GoalWatch
 from cliffwatch.pipeline.judging import Update, bring_up_to_date
 from cliffwatch.pipeline.late import Late
@@ -37,12 +39,11 @@ from cliffwatch.pipeline.watch import Watch
 from cliffwatch.store import EventStore
 from cliffwatch.streams import Runs, Stream, StreamProjector, Streams
 from cliffwatch.streams.aggregate import SeriesKey
-from cliffwatch.streams.backfill import Cursor, fill
-from cliffwatch.streams.model import TOTAL, Slice, Window
+from cliffwatch.streams.model import TOTAL, Slice, StreamState, Window
 from cliffwatch.streams.revised import RevisedPoints
 from cliffwatch.streams.runs import Outcome
 from cliffwatch.streams.schedule import window_of
-from cliffwatch.streams.store import BACKFILL, RUN
+from cliffwatch.streams.store import RUN
 
 log = structlog.get_logger(__name__)
 
@@ -77,9 +78,12 @@ class Pipeline:
         sensitivity: SeriesSensitivity | None = None,
         beat: Callable[[str, int], None] = lambda _, __: None,
         verdict: Callable[[Incident], str] | None = None,
+        fillers: int = 1,
+        parts: int = 1,
     ) -> None:
-        """`beat` hears of each part (runs, delivery, live) that it works; `verdict` says of a drop that is about to be
-        told whether tracking broke or business fell."""
+        """`beat` hears of each part (runs, delivery, live, backfill) that it works; `verdict` says of a drop that is
+        about to be told whether tracking broke or business fell; `fillers` threads fill in history, each
+        history in `parts` at most."""
         self._database = database
         self._together = Together(store)
         self._store = self._together.as_store
@@ -103,13 +107,26 @@ class Pipeline:
         self._circumstances: dict[int, Circumstances] = {}
         self._looked_around_ms = 0
         self._watched_ms = 0
-        self._steps: dict[str, Callable[[Job], None]] = {
-            REVISE: self._revise,
-            BACKFILL: self._backfill,
-        }
-        loops = {"runs": self.work, "delivery": self.deliver, "live": self.watch}
+        loops = {"runs": self.run_due, "delivery": self.deliver, "live": self.watch}
+        fills = {f"backfill-{number}": self._beating("backfill", self.fill_due) for number in range(fillers)}
         self._loops = Loops(
-            {name: self._beating(name, work) for name, work in loops.items()}, IDLE_SECONDS, "worker_pass_failed"
+            {name: self._beating(name, work) for name, work in loops.items()} | fills,
+            IDLE_SECONDS,
+            "worker_pass_failed",
+        )
+        self._filling = Filling(
+            database=database,
+            store=self._store,
+            jobs=jobs,
+            streams=streams,
+            runs=self._runs,
+            projector=projector,
+            clock=clock,
+            parts=parts,
+            judge=self._judge,
+            finish=self._finish,
+            beat=lambda: beat("backfill", clock()),
+            stopping=self._loops.stopping.is_set,
         )
         self._hearing = Loops({"late": self.hear}, IDLE_SECONDS, "worker_pass_failed")
         self.measured: Callable[[str, str, float], None] = lambda _, __, ___: None
@@ -118,8 +135,8 @@ class Pipeline:
         """Hears of attempts to deliver: `sent`, `failed` or `retried`, and how many."""
 
     def start(self) -> None:
-        """Begin to work: one thread runs jobs, one delivers messages, one watches open windows; none waits for another:
-        a slow mail server delays no run, and a long back-fill hides no outage."""
+        """Begin to work: one thread does runs, one delivers messages, one watches open windows, some fill in history;
+        none waits for another: a slow mail server delays no run, and a long back-fill neither a run nor an outage."""
         self._recall_late(self._clock())
         self._loops.start()
 
@@ -144,18 +161,37 @@ class Pipeline:
         return one
 
     def work(self) -> bool:
-        """One pass: plan what is due, then run one job, or the runs that are due together; whether there was any."""
+        """One pass of runs, then one of back-fills, in this thread; whether there was any."""
+        ran = self.run_due()
+        return self.fill_due() or ran
+
+    def fill_due(self) -> bool:
+        """One step of a back-fill that is due; whether there was any. Any number of threads may."""
+        now = self._clock()
+        steps = self._filling.steps
+        if not self._jobs.has_due([*steps], now):
+            return False
+        for job in self._jobs.claim([*steps], now, FILLING_LEASE_MS):
+            self._timed(job, steps[job.kind])
+        return True
+
+    def _timed(self, job: Job, step: Callable[[Job], None]) -> None:
+        began = time.perf_counter()
+        done = self._guarded(job, step)
+        self.measured(job.kind, "done" if done else "failed", time.perf_counter() - began)
+
+    def run_due(self) -> bool:
+        """One pass: plan what is due, then measure one stream anew, and do the runs that are due together; whether
+        there was any. One thread does."""
         now = self._clock()
         if now - self._looked_around_ms >= LOOK_AROUND_MS:
             self._look_around(now)
         self.hear()
         self._runs.plan_due(now)
-        if not self._jobs.has_due([RUN, *self._steps], now):
+        if not self._jobs.has_due([RUN, REVISE], now):
             return False
-        for job in self._jobs.claim(list(self._steps), now, LEASE_MS):
-            began = time.perf_counter()
-            done = self._guarded(job, self._steps[job.kind])
-            self.measured(job.kind, "done" if done else "failed", time.perf_counter() - began)
+        for job in self._jobs.claim([REVISE], now, LEASE_MS):
+            self._timed(job, self._revise)
         if runs := self._jobs.claim([RUN], now, LEASE_MS, limit=RUNS_TOGETHER):
             for round_ in rounds(runs):
                 began = time.perf_counter()
@@ -234,7 +270,10 @@ class Pipeline:
 
     def _plan_revisions(self, now: int) -> None:
         for stream_id, oldest in self._late.take(now).items():
-            next_window = self._runs.next_window_ms(stream_id)
+            next_window, state = self._runs.standing(stream_id)
+            if state is StreamState.BACKFILLING:  # it judges all at its end; what comes after that is measured anew
+                self._late.hear({stream_id: (oldest, oldest)}, now)
+                continue
             if next_window is None or oldest >= next_window:
                 continue
             with self._database.write() as session:
@@ -253,10 +292,14 @@ class Pipeline:
         with self._database.write() as session:
             for job in jobs:
                 self._runs.begin(session, job.payload["stream_id"], job.payload["start_ms"], job.attempts, now)
-        due = [(streams[job.payload["stream_id"]], job) for job in jobs if job.payload["stream_id"] in streams]
-        judged: list[tuple[Job, Stream | None, Update | None]] = [
-            (job, None, None) for job in jobs if job.payload["stream_id"] not in streams
-        ]
+        due: list[tuple[Stream, Job]] = []
+        judged: list[tuple[Job, Stream | None, Update | None]] = []
+        for job in jobs:
+            stream = streams.get(job.payload["stream_id"])
+            if stream is not None and stream.state is StreamState.ACTIVE:
+                due.append((stream, job))
+            else:  # it is gone, or its back-fill judges this window, too
+                judged.append((job, stream, None))
 
         def judge(stream: Stream, job: Job) -> None:
             update = self._judge(stream, job.payload["start_ms"], job.payload["end_ms"])
@@ -313,36 +356,13 @@ class Pipeline:
         stream = self._streams.by_id(job.payload["stream_id"])
         next_window = self._runs.next_window_ms(job.payload["stream_id"])
         update = None
-        if stream is not None and next_window is not None:
+        if stream is not None and next_window is not None and stream.state is StreamState.ACTIVE:
             start = window_of(stream.definition.schedule, job.payload["from_ms"]).start_ms
             update = self._judge(stream, start, next_window)
         with self._database.write() as session:
             now = self._clock()
             if stream is not None and update is not None:
                 self._finish(session, stream, update, now)
-            self._jobs.finish(session, job, now)
-
-    def _backfill(self, job: Job) -> None:
-        stream = self._streams.by_id(job.payload["stream_id"])
-        update = None
-        if stream is not None and stream.revision == job.payload["revision"]:
-            self._store.delete_points(stream.id)
-
-            def save(cursor: Cursor) -> None:
-                with self._database.write() as session:
-                    self._jobs.save(session, job, {**job.payload, "after": cursor.after, "done": cursor.done})
-                self._jobs.renew(job, self._clock(), LEASE_MS)
-                self._beat("runs", self._clock())
-
-            fill(self._store, self._database, stream, Cursor.of(job.payload), save, self._projector.labels)
-            open_window = window_of(stream.definition.schedule, self._clock())
-            update = self._judge(stream, 0, open_window.start_ms)
-        with self._database.write() as session:
-            now = self._clock()
-            if stream is not None:
-                if update is not None:
-                    self._finish(session, stream, update, now)
-                self._runs.activate(session, stream, now)
             self._jobs.finish(session, job, now)
 
     @contextmanager

@@ -154,6 +154,13 @@ class Runs:
             .values(**values)
         )
 
+    def standing(self, stream_id: int) -> tuple[int | None, StreamState | None]:
+        """Start of the first window that has not been made due, and the stream's state; None where there is none."""
+        query = select(StreamRow.next_window_ms, StreamRow.state).where(StreamRow.id == stream_id)
+        with self._database.read() as session:
+            found = session.execute(query).one_or_none()
+        return (found[0], StreamState(found[1])) if found is not None else (None, None)
+
     def next_window_ms(self, stream_id: int) -> int | None:
         """Start of the first window that has not been made due."""
         return self.next_windows_ms([stream_id]).get(stream_id)

@@ -26,6 +26,8 @@ from cliffwatch.streams.model import Definition, Schedule, Stream, StreamState, 
 from cliffwatch.streams.schedule import anchored, next_runs, window_of
 
 BACKFILL = "backfill"
+PART = "backfill_part"
+"""Kinds of jobs: a whole back-fill, and one part of what it reads."""
 RUN = "run"
 MAX_NAME = 120
 _IS_PROJECTED = StreamRow.state.in_([StreamState.ACTIVE.value, StreamState.BACKFILLING.value])

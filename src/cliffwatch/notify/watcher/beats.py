@@ -14,8 +14,13 @@ from cliffwatch.db.upkeep import BeatRow
 
 EVERY_MS = 20_000
 """More often nothing is written."""
-SILENT_MS: Mapping[str, int] = {"runs": 15 * 60_000, "delivery": 5 * 60_000, "live": 5 * 60_000}
-"""Part -> for how long it may say nothing. A run over a long history takes its time; the others never do."""
+SILENT_MS: Mapping[str, int] = {
+    "runs": 15 * 60_000,
+    "backfill": 30 * 60_000,
+    "delivery": 5 * 60_000,
+    "live": 5 * 60_000,
+}
+"""Part -> for how long it may say nothing. A run, or judging a long history, takes its time; the others never do."""
 
 
 class Beats:

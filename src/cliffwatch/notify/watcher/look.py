@@ -23,7 +23,12 @@ UNDELIVERED_MS = 30 * 60_000
 """A channel that has taken nothing for so long, though it was tried, fails."""
 GIVEN_UP_MS = 24 * 3_600_000
 PROBE_SECONDS = 20.0
-PARTS = {"runs": "The runs of data streams", "delivery": "The delivery of messages", "live": "The live watch"}
+PARTS = {
+    "runs": "The runs of data streams",
+    "backfill": "The filling in of history",
+    "delivery": "The delivery of messages",
+    "live": "The live watch",
+}
 
 
 def silent_parts(beats: Mapping[str, int], started_ms: int, now: int) -> list[Trouble]:
