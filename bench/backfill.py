@@ -36,9 +36,11 @@ from tests.servers.clickhouse import Cluster
 from cliffwatch.app import Application
 from cliffwatch.clock import system_clock
 from cliffwatch.settings import Settings
-from cliffwatch.spec import Arrival, Envelope, Event as Message, accept_all
+from cliffwatch.spec import Arrival, Envelope, accept_all
+from cliffwatch.spec import Event as Message
 from cliffwatch.store import ArchiveBatch
 from cliffwatch.streams import StreamState, parse
+from cliffwatch.streams.runs import settling
 from streams import DEFINITION, PASSWORD, archive_of, message_of
 
 MINUTE, DAY = 60_000, 86_400_000
@@ -157,14 +159,14 @@ def pace(place: Place, count: int, processes: int, threads: int) -> tuple[float,
 
 
 def lateness(place: Place, count: int) -> tuple[float, list[float]]:
-    """Seconds of the back-fill, and how many after it was due each run of the other stream that began in it was done."""
+    """Seconds of the back-fill, and how late each run of the other stream was done that was due meanwhile."""
     with installed(place, count, 0) as (application, workspace_id, source_id):
-        streams, runs = application.services.streams, application.services.pipeline._runs
+        streams = application.services.streams
         minutely = parse(DEFINITION | {"schedule": {"frequency_minutes": 1}, "events": ["Cart Viewed"]})
         with working(place, application, 1, 0):
             quick = streams.create(workspace_id, source_id, "Quick", minutely, system_clock())
             until(lambda: streams.get(workspace_id, quick.id).state is StreamState.ACTIVE)
-            settle_ms = runs.settling(source_id, minutely.schedule).ms
+            settle_ms = settling(minutely.schedule, None).ms
             time.sleep((-(system_clock() - settle_ms + 2_000) % MINUTE) / 1_000)  # two seconds before a run is due
             began_ms = system_clock()
             long = streams.create(workspace_id, source_id, "Long", parse(DEFINITION), began_ms)
@@ -190,8 +192,8 @@ def main() -> None:
         if asked.only in (None, "late"):
             took, late = lateness(Place(folder / "late"), asked.long)
             console.print(
-                f"Embedded, {asked.long:,} events: the back-fill took {took:.1f} s; runs of another stream that were due "
-                f"meanwhile were done after {', '.join(f'{one:.1f}' for one in late)} s"
+                f"Embedded, {asked.long:,} events: the back-fill took {took:.1f} s; runs of another stream that were "
+                f"due meanwhile were done after {', '.join(f'{one:.1f}' for one in late)} s"
             )
         table = Table("store", "processes", "threads", "read: events/s", "read: s", "judged: s", title="Back-fill")
 
