@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import multiprocessing
+import os
 import random
 import sys
 import tempfile
@@ -35,6 +36,7 @@ from tests.servers.clickhouse import Cluster
 
 from cliffwatch.app import Application
 from cliffwatch.clock import system_clock
+from cliffwatch.db.keys import VARIABLE, new_key
 from cliffwatch.settings import Settings
 from cliffwatch.spec import Arrival, Envelope, accept_all
 from cliffwatch.spec import Event as Message
@@ -187,6 +189,7 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=2_000_000)
     parser.add_argument("--only", choices=["file", "cluster", "late"])
     asked = parser.parse_args()
+    os.environ.setdefault(VARIABLE, new_key())
     with tempfile.TemporaryDirectory() as base, contextlib.ExitStack() as running:
         folder = Path(base)
         if asked.only in (None, "late"):

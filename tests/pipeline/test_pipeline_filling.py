@@ -12,10 +12,13 @@ from sqlalchemy import select
 from tests.pipeline.archived import DEFINITION, assert_same_points, counted, country, history, points
 from tests.pipeline.plant import DAY, HOUR, MINUTE, MONDAY, Plant, opened
 from tests.servers.stores import Servers
+from tests.streams.conftest import make_event
 
 from cliffwatch.db.streams import JobRow
 from cliffwatch.errors import Unavailable
 from cliffwatch.pipeline import filling
+from cliffwatch.pipeline.worker import REVISE
+from cliffwatch.spec import Events
 from cliffwatch.store import EventStore
 from cliffwatch.streams import Stream, StreamState, backfill, parse
 from cliffwatch.streams.store import BACKFILL, PART, RUN
@@ -144,6 +147,43 @@ def test_a_back_fill_waits_for_a_run_of_its_stream_that_is_under_way(plant: Plan
     plant.now += filling.WAIT_MS
     plant.work()
     assert again(plant, stream).state is StreamState.ACTIVE
+
+
+def test_late_events_of_a_stream_that_is_being_filled_are_measured_anew_after_it(plant: Plant) -> None:
+    stream = create(plant)
+    steps(plant, 3)
+    pipeline, projector = plant.services.pipeline, plant.services.pipeline._projector
+    late = make_event(NOW - 5 * HOUR, source_id=plant.source_id, country="DE", revenue=1, received_ms=NOW)
+    projector.refresh()
+    plant.services.store.write(None, projector.project(Events.of([late])))
+    projector.stored()
+    for _ in range(3):
+        pipeline.run_due()
+        plant.now += 3_000
+    assert jobs(plant, REVISE) == []
+    while again(plant, stream).state is StreamState.BACKFILLING:
+        steps(plant, 1)
+    plant.now += 3_000
+    plant.work()
+    assert [(job.state, job.payload["from_ms"]) for job in jobs(plant, REVISE)] == [("done", NOW - 5 * HOUR)]
+    assert counted(plant.services.store, stream.facts_id) == COUNT + 1
+
+
+def test_a_window_that_ends_while_history_is_judged_is_not_left_out(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, judge = create(plant), plant.services.pipeline._filling._judge
+
+    def takes_an_hour(*of: Any) -> Any:
+        update = judge(*of)
+        plant.now += HOUR
+        return update
+
+    monkeypatch.setattr(plant.services.pipeline._filling, "_judge", takes_an_hour)
+    plant.work()
+    plant.work()
+    assert again(plant, stream).state is StreamState.ACTIVE
+    assert points(plant.services.store, stream.id).window_start_ms.max() == MONDAY + 10 * HOUR
 
 
 def test_an_edit_in_the_middle_ends_the_parts_of_before(plant: Plant) -> None:

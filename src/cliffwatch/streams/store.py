@@ -290,7 +290,8 @@ class Streams:
             row = session.get(StreamRow, stream_id)
             if row is None:
                 raise NotFound(f"stream {stream_id}", "does not exist.")
-            return Progress(row.backfill_done, row.backfill_total, StreamState(row.state))
+            done = min(row.backfill_done, row.backfill_total)  # events that came meanwhile are read, too
+            return Progress(done, row.backfill_total, StreamState(row.state))
 
     def next_runs(self, stream: Stream, now: int, count: int = 3) -> builtins.list[int]:
         """When the stream's next windows end, Unix ms; none while it is paused."""
