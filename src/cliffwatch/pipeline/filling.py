@@ -156,9 +156,8 @@ class Filling:
             archive.fill_again(self._store, stream, self._newest(stream), asked_ms, labels)
             for facts_id in job.payload.get("retires", ()):
                 self._store.delete_facts(facts_id)
-            self._store.delete_points(
-                stream.id
-            )  # of an end that was cut short: what late events changed is no revision
+            # Points of an end that was cut short are no first version: what late events change of them is no revision.
+            self._store.delete_points(stream.id)
             judged_ms = self._clock()
             update = self._judge(stream, 0, window_of(stream.definition.schedule, judged_ms).start_ms)
         with self._database.write() as session:
