@@ -290,7 +290,7 @@ def held(store: EventStore, monkeypatch: pytest.MonkeyPatch, goes_on: threading.
     monkeypatch.setattr(store, "write", waits)
 
 
-def test_a_stop_waits_for_one_page_and_the_rest_is_anybodys_at_once(
+def test_a_stop_waits_for_the_pages_under_way_and_the_rest_is_anybodys_at_once(
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream, goes_on, begun = create(plant), threading.Event(), threading.Event()
@@ -303,7 +303,7 @@ def test_a_stop_waits_for_one_page_and_the_rest_is_anybodys_at_once(
     goes_on.set()
     stopping.join(60)
     assert not stopping.is_alive()
-    assert sum(job.payload["done"] for job in jobs(plant, PART)) == 50
+    assert {50} <= {job.payload["done"] for job in jobs(plant, PART)} <= {0, 50}
     assert {job.lease_until_ms for job in jobs(plant, PART)} == {0}
     monkeypatch.undo()
     plant.work()
