@@ -307,17 +307,19 @@ def test_the_page_of_an_invitation_is_whole_for_newcomers_and_for_those_with_an_
 
 @pytest.mark.browser
 def test_a_browser_signs_in_sets_up_the_second_factor_and_signs_in_with_it(shop: House, chromium: Browser) -> None:
-    page = chromium.new_page()
+    page = chromium.new_page(reduced_motion="reduce")  # axe measures colours, which fade in otherwise
     heard = Heard(page)
     sign_in(page, shop, ROBIN)
     page.goto(f"{shop.address}/settings/account")
     page.click("text=Set up an authenticator app")
     secret = page.locator("#totp-secret").inner_text().replace(" ", "")
     assert page.locator("svg.qr").bounding_box() is not None
+    assert whole(page)
     page.fill("#code", totp.code_at(secret, totp.step_at(NOW) - 1))
     page.click("button.primary")
     codes = page.locator("#recovery-codes").inner_text().split()
     assert len(codes) == totp.RECOVERY_CODES
+    assert whole(page)
     page.click("text=I have kept them")
     page.locator(".person summary").click()
     page.click("text=Sign out >> visible=true")

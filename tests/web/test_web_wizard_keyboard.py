@@ -57,6 +57,27 @@ def looked_over(page: Page) -> None:
     page.set_viewport_size({"width": 1440, "height": 900})
 
 
+def test_on_a_phone_suggestions_are_as_wide_as_the_row_of_their_field(new_house: House, chromium: Browser) -> None:
+    furnished(new_house)
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+    context.add_cookies([{"name": SESSION_COOKIE, "value": new_house.cookie(), "url": new_house.address}])
+    page = context.new_page()
+    page.goto(f"{new_house.address}/streams/new")
+    field = page.get_by_role("combobox", name="Dimension 1")
+    field.fill("properties")
+    shown = page.locator(".combo-list:not([hidden])")
+    expect(shown).to_be_visible(timeout=30_000)
+    row, beside, found = (one.bounding_box() for one in (page.locator(".row", has=field), field, shown))
+    assert row is not None
+    assert beside is not None
+    assert found is not None
+    assert (found["x"], found["width"]) == (row["x"], row["width"])
+    assert found["width"] > beside["width"] + 100
+    assert found["y"] >= beside["y"] + beside["height"]
+    assert sideways(page) == 0
+    context.close()
+
+
 def test_a_fresh_workspace_gets_its_first_stream_by_keyboard_alone(new_house: House, chromium: Browser) -> None:
     furnished(new_house)
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
