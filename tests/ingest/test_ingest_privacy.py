@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 from tests.ingest.house import T0, House, opened
 
 from cliffwatch.db.people import WorkspaceRow
@@ -138,6 +139,23 @@ def test_of_a_pruned_event_nothing_but_the_selected_is_left(paths: frozenset[str
 
 
 # --- rules for properties
+
+
+def test_an_address_that_a_rule_drops_is_kept_nowhere_though_the_source_keeps_addresses(house: House) -> None:
+    source = house.source()
+    house.services.sources.update(house.workspace_id, source.id, keep_ip=True)
+    page = TestClient(house.client.app, client=("203.0.113.7", 50_000), headers={"Origin": "https://shop.example"})
+    key = source.write_key
+    assert page.post("/v1/t", json={"event": "Before", "userId": "u", "writeKey": key}).is_success
+    house.services.ingest.rules.add(house.workspace_id, source.id, "context.ip", "drop", T0)
+    told = {"context": {"ip": "203.0.113.9"}}
+    for message in ({"event": "After", "userId": "u"}, {"event": "After", "userId": "u", **told}):
+        assert page.post("/v1/t", json=message | {"writeKey": key}).is_success
+    found = [json.loads(body) for body in house.archived(source)]
+    assert {(event["event"], "ip" in event.get("context", {})) for event in found} == {
+        ("Before", True),
+        ("After", False),
+    }
 
 
 def test_dropped_and_hashed_properties_are_nowhere_on_disk_and_in_no_view(house: House) -> None:

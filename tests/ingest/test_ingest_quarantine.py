@@ -44,6 +44,33 @@ def test_what_was_answered_400_is_kept_too(server: Any, client: httpx2.Client, s
     assert server.catalogue.verdicts(source.id, 0) == {"bad_request": 1}
 
 
+def test_nobody_finds_a_write_key_in_what_was_rejected(server: Any, client: httpx2.Client, source: Source) -> None:
+    key, large = source.write_key, "x" * 33_000
+    server.sources.update(source.workspace_id, source.id, allowed_origins=["https://shop.example"])
+    bad = {"type": "track", "userId": "u", "writeKey": key}
+    foreign = {"Origin": "https://evil.example"}
+    for body in (
+        {"batch": [bad, bad | {"event": "E", "properties": {"text": large, "note": key}}]},
+        {"batch": [GOOD] * 2_501, "writeKey": key},
+        bad | {"text": large},
+    ):
+        client.post("/v1/batch", json=body)
+    client.post("/v1/batch", json={"batch": [GOOD | {"writeKey": key}]}, headers=foreign)
+    post(client, source, b'{"writeKey": "%b", broken' % key.encode())
+    kept = quarantined(server, source)
+    assert {reason for reason, _ in kept} == {
+        "event_not_defined",
+        "message_too_large",
+        "too_many_messages",
+        "body_too_large",
+        "origin_not_allowed",
+        "bad_request",
+    }
+    shown = [event.fields for event in server.ingest.recent(source.id)]
+    assert len(shown) == 4
+    assert key not in json.dumps([kept, shown])
+
+
 def test_messages_are_found_by_reason_and_by_text_newest_first(
     server: Any, client: httpx2.Client, source: Source
 ) -> None:

@@ -25,10 +25,11 @@ _PLAIN = (b"{", b"[")
 
 
 class Refused(Exception):
-    """A request that is not taken, with its verdict."""
+    """A request that is not taken, with its verdict; `write_key` is the one in its body, where that could be read."""
 
-    def __init__(self, verdict: Verdict, message: str | None = None, body: bytes = b"") -> None:
+    def __init__(self, verdict: Verdict, message: str | None = None, body: bytes = b"", write_key: str = "") -> None:
         super().__init__(verdict)
+        self.write_key = write_key
         self.verdict = verdict
         self.message = message
         self.body = body
@@ -181,7 +182,7 @@ def outline(data: bytes) -> Outline:
         seen = _outline(data)
     if seen.batch is None:
         if len(data) > MESSAGE_LIMIT:
-            raise Refused(Verdict.BODY_TOO_LARGE, body=data)
+            raise Refused(Verdict.BODY_TOO_LARGE, body=data, write_key=_text(seen.writeKey))
         return Outline(data, _text(seen.writeKey), False)
     oversized = len(data) > MESSAGE_LIMIT and max(map(_size, seen.batch), default=0) > MESSAGE_LIMIT
     # A batch is of one source: where it does not say so itself, the first message that names a key says it for all.

@@ -234,7 +234,8 @@ class Door:
 
     def _refused(self, refused: Refused, headers: AsciiHeaders, received_ms: int) -> Answer:
         verdict = refused.verdict
-        source = self._sources.find_by_key(header_key(headers))
+        find = self._sources.find_by_key
+        source = find(header_key(headers)) or find(refused.write_key)
         self._tally.add(source.id if source else None, verdict, received_ms)
         if source and refused.body:
             self._refuse(source.id, received_ms, verdict, refused.body)

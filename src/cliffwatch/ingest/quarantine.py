@@ -6,7 +6,7 @@ import builtins
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from cliffwatch.db import Database
 from cliffwatch.db.sources import QuarantineRow
 from cliffwatch.errors import InvalidInput, NotFound
+from cliffwatch.ingest.sources import Sources
 from cliffwatch.spec.accept import BATCH_LIMIT
 from cliffwatch.spec.decode import decode_json
 from cliffwatch.spec.verdict import Verdict
@@ -51,21 +52,29 @@ class Quarantined:
 class Quarantine:
     """The only writer of the quarantine table."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sources: Sources) -> None:
         self._database = database
+        self._sources = sources
 
     def keep(self, rejected: Sequence[Rejected]) -> None:
         """Keep messages; one that is there already, from a pass that a crash cut short, is not kept twice."""
         by_source: dict[int, list[Rejected]] = defaultdict(list)
         for item in rejected:
             if len(by_source[item.source_id]) < KEPT_PER_GROUP:
-                by_source[item.source_id].append(item)
+                by_source[item.source_id].append(self._without_keys(item))
         if not by_source:
             return
         with self._database.write() as session:
             for source_id, items in by_source.items():
                 _keep(session, source_id, items)
                 _trim(session, source_id)
+
+    def _without_keys(self, item: Rejected) -> Rejected:
+        """Without the source's write keys, wherever they stand in it: whoever may look here may not have them."""
+        source, body = self._sources.find(item.source_id), item.body
+        for key in source.write_keys if source is not None else ():
+            body = body.replace(key.key.encode(), b"(write key)")
+        return replace(item, body=body)
 
     def list(
         self,

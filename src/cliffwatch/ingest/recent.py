@@ -100,6 +100,7 @@ def _apart(sequence: int, source_id: int, received_ms: int, item: Event | Reject
         told = (Verdict.ACCEPTED, str(item.kind), item.name, item.message_id, user)
         return RecentEvent(sequence, source_id, received_ms, *told, fields=None), item.body
     message = item.message if isinstance(item.message, dict) else {}
+    shown = {name: value for name, value in message.items() if name != "writeKey"} if message else item.message
     told = (
         item.verdict,
         str(message.get("type", "")),
@@ -107,4 +108,4 @@ def _apart(sequence: int, source_id: int, received_ms: int, item: Event | Reject
         str(message.get("messageId") or ""),
         str(message.get("userId") or message.get("anonymousId") or ""),
     )
-    return RecentEvent(sequence, source_id, received_ms, *told, fields=None), json.dumps(item.message).encode()
+    return RecentEvent(sequence, source_id, received_ms, *told, fields=None), json.dumps(shown).encode()

@@ -76,7 +76,7 @@ class Ingest:
         """`folder` is the journal's own. `selection` tells what connected sources keep; without it, nothing.
         `max_queue_bytes` bounds requests in memory, `max_backlog_bytes` what lies on disk while the store cannot take
         it; beyond either, clients are told to come back."""
-        self.quarantine = Quarantine(database)
+        self.quarantine = Quarantine(database, sources)
         self.deliveries = Deliveries(database, sources)
         self.rules = PropertyRules(database, sources)
         self.oauth_keys = OauthKeys(database, sources)
