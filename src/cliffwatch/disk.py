@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
+
+_AT_ONCE = 1024
+"""Pieces that the system takes in one call (IOV_MAX)."""
 
 
 def sync(path: Path) -> None:
@@ -31,11 +36,15 @@ def write(path: Path, pieces: Iterable[bytes], *, replace: bool = True) -> None:
         os.close(handle)
 
 
-def write_all(handle: int, data: bytes) -> None:
-    """Write every byte; a single write may take only some of them."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
+def write_all(handle: int, *pieces: bytes) -> None:
+    """Write every byte of the pieces, one after the other; a single write may take only some of them."""
+    left: deque[bytes | memoryview] = deque(pieces)
+    while left:
+        written = os.writev(handle, [*islice(left, _AT_ONCE)])
+        while left and written >= len(left[0]):
+            written -= len(left.popleft())
+        if written:
+            left[0] = memoryview(left[0])[written:]
 
 
 def lock(path: Path) -> int | None:

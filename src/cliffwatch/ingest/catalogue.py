@@ -51,12 +51,9 @@ class Catalogue:
 
     def observe(self, events: Events, into: Observed) -> None:
         """Note accepted events in `into`; `add` takes it over when they are stored."""
-        by_key: dict[EventKey, list[int]] = defaultdict(list)
-        for place, key in enumerate(zip(events.source_id, events.kind, events.name, strict=True)):
-            by_key[key].append(place)
         received_ms = events.received_at_ms
         self._turn += 1
-        for (source_id, kind, name), same in by_key.items():
+        for (source_id, kind, name), same in events.places().items():
             key = source_id, kind, self._bounded_name(source_id, kind, name[:NAME_LENGTH])
             found = into.setdefault(key, Discovery())
             first_ms, last_ms = received_ms[same[0]], received_ms[same[-1]]

@@ -74,7 +74,7 @@ class Digest:
     def facts(self) -> FactBatch | None:
         return joined(self._parts)
 
-    def take(self, journal_name: str, records: Sequence[tuple[int, bytes]]) -> None:
+    def take(self, journal_name: str, records: Sequence[tuple[int, memoryview]]) -> None:
         """Judge and project the messages of journal records (offset, payload)."""
         parts: list[Events] = []
         count, place, newest = 0, 0, newest_of(records)
@@ -179,7 +179,7 @@ def _accepted(outcomes: Sequence[Event | Rejection]) -> Events:
     return Events.of(outcome for outcome in outcomes if isinstance(outcome, Event))
 
 
-def newest_of(records: Sequence[tuple[int, bytes]]) -> set[int]:
+def newest_of(records: Sequence[tuple[int, memoryview]]) -> set[int]:
     """Offsets of the last records of each source, about TAIL_BYTES of them: what the live view will show. Keeping every
     event in reach of it would cost a third more."""
     newest: set[int] = set()

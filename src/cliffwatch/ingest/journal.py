@@ -36,15 +36,19 @@ RECORD_LIMIT = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Records read in one go: (offset, payload) in order, and where to go on."""
+    """Records read in one go: (offset, payload) in order, and where to go on. Payloads are views of what was read, and
+    keep all of it."""
 
-    records: list[tuple[int, bytes]]
+    records: list[tuple[int, memoryview]]
     next_offset: int
 
 
-def frame(payload: bytes) -> bytes:
-    """A payload as it lies on disk."""
-    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+def frame(*pieces: bytes | memoryview) -> bytes:
+    """A payload, which may come in pieces, as it lies on disk."""
+    checksum = 0
+    for piece in pieces:
+        checksum = zlib.crc32(piece, checksum)
+    return b"".join((_FRAME.pack(sum(map(len, pieces)), checksum), *pieces))
 
 
 class Journal:
@@ -79,13 +83,13 @@ class Journal:
 
     def append(self, records: Sequence[bytes]) -> None:
         """Make framed records durable together. Raises Unavailable, and then none of them is there."""
-        data = b"".join(records)
+        size = sum(map(len, records))
         with self._one_writer:
             try:
                 if self._file is None or self._written >= self.segment_bytes:
                     self._start_segment()
                 assert self._file is not None
-                disk.write_all(self._file, data)
+                disk.write_all(self._file, *records)
                 os.fdatasync(self._file)
             except OSError as error:
                 # After a failed sync nobody knows what the disk holds: the next group gets a new file.
@@ -94,12 +98,12 @@ class Journal:
                     "journal", f"cannot be written ({error.strerror}).", "Make room on the disk."
                 ) from error
             with self._lock:
-                self._written += len(data)
-                self.end += len(data)
+                self._written += size
+                self.end += size
 
     def read(self, offset: int, limit: int) -> Chunk:
         """Durable records from `offset` on, about `limit` bytes of them, at least one when there is one."""
-        records: list[tuple[int, bytes]] = []
+        records: list[tuple[int, memoryview]] = []
         while not records:
             with self._lock:
                 base, stop, end = self._segment_at(offset)
@@ -141,7 +145,7 @@ class Journal:
         with self._one_writer, self._lock:
             self._close_file()
 
-    def redact(self, wanted: Callable[[bytes], bool], instead: Callable[[int], bytes]) -> int:
+    def redact(self, wanted: Callable[[memoryview], bool], instead: Callable[[int], bytes]) -> int:
         """Overwrite every payload that is `wanted` with what `instead` gives for its length, just as long; returns how
         many. Positions stay as they are, and a crash leaves each segment as it was, or as it should be.
         """
@@ -249,15 +253,16 @@ class Journal:
         return base + used
 
 
-def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(start, payload) of the whole and sound records at the beginning of `data`."""
+def _records(data: bytes | memoryview) -> Iterator[tuple[int, memoryview]]:
+    """(start, payload) of the whole and sound records at the beginning of `data`; payloads are views of it."""
     position, size = 0, len(data)
+    view = memoryview(data)
     while position + _FRAME.size <= size:
         length, checksum = _FRAME.unpack_from(data, position)
         start = position + _FRAME.size
         if length > RECORD_LIMIT or start + length > size:
             return
-        payload = data[start : start + length]
+        payload = view[start : start + length]
         if zlib.crc32(payload) != checksum:
             return
         yield position, payload

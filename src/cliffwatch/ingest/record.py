@@ -43,11 +43,11 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         """The framed bytes for the journal."""
         ip, agent = self.ip.encode(), self.user_agent.encode("utf-8", "replace")[:1000]
         head = _HEAD.pack(self.received_ms, self.source_id, _CODES[self.spec_type], self.marks, len(ip), len(agent))
-        return frame(b"".join((head, ip, agent, self.body)))
+        return frame(head, ip, agent, self.body)
 
 
-def unpack(payload: bytes) -> Record:
-    """The request in a journal payload; inverse of `Record.pack`."""
+def unpack(payload: bytes | memoryview) -> Record:
+    """The request in a journal payload, with a copy of its body; inverse of `Record.pack`."""
     received_ms, source_id, code, marks, ip_size, agent_size = _HEAD.unpack_from(payload)
     agent_at = _HEAD.size + ip_size
     body_at = agent_at + agent_size
@@ -56,12 +56,12 @@ def unpack(payload: bytes) -> Record:
         source_id,
         _TYPES[code],
         _MARKS[marks],
-        payload[_HEAD.size : agent_at].decode(),
-        payload[agent_at:body_at].decode("utf-8", "replace"),
-        payload[body_at:],
+        str(payload[_HEAD.size : agent_at], "utf-8"),
+        str(payload[agent_at:body_at], "utf-8", "replace"),
+        bytes(payload[body_at:]),
     )
 
 
-def source_of(payload: bytes) -> int:
+def source_of(payload: bytes | memoryview) -> int:
     """The source of the request in a journal payload, without unpacking it."""
     return int(_HEAD.unpack_from(payload)[1])

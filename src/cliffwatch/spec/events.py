@@ -16,7 +16,13 @@ from cliffwatch.spec.sender import Sender
 
 _FIELDS = Event.__struct_fields__
 _NUMBERS = {"source_id", "ts_ms", "received_at_ms", "message_hash", "actor_hash"}
-_columns = attrgetter(*_FIELDS)
+_PIECES = ("properties", "context")
+_COLUMNS = (*_FIELDS, *_PIECES)
+_fields = attrgetter(*_FIELDS)
+_columns = attrgetter(*_COLUMNS)
+
+Key = tuple[int, Kind, str]
+"""Source, kind and name."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -24,7 +30,8 @@ class Events(Sequence[Event]):
     """N events: for each field of `Event` a column of that name, in the same order. Rows are made when asked for.
 
     Making and reading columns takes half the time of rows, and each room reads only those that it needs. Numbers lie as
-    64 bits each (`array("q")`), which NumPy reads where they are.
+    64 bits each (`array("q")`), which NumPy reads where they are. Two columns are of parts of the messages, where they
+    are at hand: who looks for nothing else need not go through the whole message again.
     """
 
     source_id: array[int]
@@ -39,19 +46,23 @@ class Events(Sequence[Event]):
     anonymous_id: Sequence[str | None]
     content: Sequence[Mapping[str, JsonValue] | bytes]
     sender: Sequence[Sender]
+    properties: Sequence[bytes | None]  # as JSON; no bytes when a message has none, None when it is not at hand
+    context: Sequence[bytes | None]  # likewise
+    _places: dict[Key, list[int]] | None = None
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Events:
-        """These events, in their order."""
-        rows = [*map(_columns, events)]
-        return cls(*map(_column, _FIELDS, zip(*rows, strict=True) if rows else [()] * len(_FIELDS)))
+        """These events, in their order; parts of them are not at hand."""
+        rows = [*map(_fields, events)]
+        columns = map(_column, _FIELDS, zip(*rows, strict=True) if rows else [()] * len(_FIELDS))
+        return cls(*columns, *([None] * len(rows) for _ in _PIECES))
 
     @classmethod
     def joined(cls, parts: Sequence[Events]) -> Events:
         """The events of all parts, one part after the other."""
         if not parts:
             return cls.of(())
-        return cls(*map(_joined, _FIELDS, zip(*map(_columns, parts), strict=True)))
+        return parts[0] if len(parts) == 1 else cls(*map(_joined, _COLUMNS, zip(*map(_columns, parts), strict=True)))
 
     def __len__(self) -> int:
         return len(self.source_id)
@@ -61,22 +72,38 @@ class Events(Sequence[Event]):
     @overload
     def __getitem__(self, index: slice) -> Events: ...
     def __getitem__(self, index: int | slice) -> Event | Events:
-        made = Events if isinstance(index, slice) else Event
-        return made(*(column[index] for column in _columns(self)))
+        if isinstance(index, slice):
+            return Events(*(column[index] for column in _columns(self)))
+        return Event(*(column[index] for column in _fields(self)))
 
     def __iter__(self) -> Iterator[Event]:
-        return map(Event, *_columns(self))
+        return map(Event, *_fields(self))
 
     def at(self, places: Iterable[int]) -> Events:
         """The events at these places, in this order."""
         chosen = [*places]
-        return Events(*map(_column, _FIELDS, (map(column.__getitem__, chosen) for column in _columns(self))))
+        return Events(*map(_column, _COLUMNS, (map(column.__getitem__, chosen) for column in _columns(self))))
+
+    def places(self) -> Mapping[Key, Sequence[int]]:
+        """The places of the events of each source, kind and name, in order; looked for once."""
+        if self._places is None:
+            self._places = {}
+            for place, key in enumerate(zip(self.source_id, self.kind, self.name, strict=True)):
+                known = self._places.get(key)
+                if known is None:
+                    self._places[key] = [place]
+                else:
+                    known.append(place)
+        return self._places
 
     @property
-    def body(self) -> list[bytes]:
+    def body(self) -> Sequence[bytes]:
         """Each message as JSON; made each time of those that are decoded."""
+        content: Any = self.content
+        if {*map(type, content)} <= {bytes}:
+            return content  # type: ignore[no-any-return]
         encode = msgspec.json.encode
-        return [content if isinstance(content, bytes) else encode(content) for content in self.content]
+        return [one if isinstance(one, bytes) else encode(one) for one in content]
 
 
 def _column(name: str, values: Iterable[Any]) -> Any:

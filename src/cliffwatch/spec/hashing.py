@@ -41,6 +41,11 @@ def actor_hash(user_id: str | None, anonymous_id: str | None = None, group_id: s
     return _actor(actor) if actor else 0
 
 
+def actor_hashes(actors: Sequence[str]) -> array[int]:
+    """`actor_hash` of many actors, none of them empty."""
+    return array("q", _actor.each(actors))
+
+
 # Most people send several events; those of the last minutes are remembered. A message has room for 30,000 characters.
 @remembered(most=65_536, longest=200)
 def _actor(actor: str) -> int:

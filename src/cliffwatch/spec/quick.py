@@ -26,7 +26,7 @@ from cliffwatch.spec.accept import (
 )
 from cliffwatch.spec.decode import decode_json
 from cliffwatch.spec.events import Events
-from cliffwatch.spec.hashing import actor_hash, message_hashes
+from cliffwatch.spec.hashing import actor_hashes, message_hashes
 from cliffwatch.spec.model import Event, Kind
 from cliffwatch.spec.remembered import remembered
 from cliffwatch.spec.sender import Sender, sender_of
@@ -241,7 +241,7 @@ def _events(requests: Sequence[_Common], numbers: Sequence[int], messages: Seque
     kinds: list[Any] = [KINDS.get(message.type) for message in messages]  # type: ignore[arg-type]
     users = [message.user_id or None for message in messages]
     visitors = [message.anonymous_id or None for message in messages]
-    actors = [user or visitor for user, visitor in zip(users, visitors, strict=True)]
+    actors: list[Any] = [user or visitor for user, visitor in zip(users, visitors, strict=True)]
     if not all(kinds) or not all(actors):
         return None
     try:
@@ -250,10 +250,11 @@ def _events(requests: Sequence[_Common], numbers: Sequence[int], messages: Seque
             for kind, message in zip(kinds, messages, strict=True)
         ]
         contexts = [bytes(message.context) for message in messages]
+        properties = [bytes(message.properties) for message in messages]
         told = {context: _told(context) for context in {*contexts}}  # messages of a batch share contexts
     except _ODD:
         return None
-    if None in names or not {bytes(message.properties)[:1] for message in messages} <= _OBJECT:
+    if None in names or not {given[:1] for given in properties} <= _OBJECT:
         return None
 
     # Every rule is kept; from here on the messages are completed.
@@ -269,11 +270,13 @@ def _events(requests: Sequence[_Common], numbers: Sequence[int], messages: Seque
         array("q", [request.received_ms for request in requests]),
         ids,
         message_hashes(source_id, ids),
-        array("q", map(actor_hash, actors)),
+        actor_hashes(actors),
         users,
         visitors,
         [*map(_write, messages)],
         [speaker.sender for speaker in speakers],
+        properties,
+        contexts,
     )
 
 

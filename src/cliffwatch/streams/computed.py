@@ -12,6 +12,7 @@ from cliffwatch.store.identities import Key, external_ids
 
 KINDS = (Kind.IDENTIFY, Kind.TRACK)
 _MARK = '"computation_class"'
+_MARK_BYTES = _MARK.encode()
 _TOGETHER = 100
 """Few messages hold the mark: it is looked for in so many at once, which takes half the time and stays in the cache."""
 
@@ -32,9 +33,18 @@ class _Message(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Message).decode
 
 
+def computed_in(contexts: Sequence[bytes], bodies: Sequence[str | bytes]) -> dict[int, tuple[Key, ...]]:
+    """`computed` of bodies whose contexts are at hand: messages share them, and each is looked into once."""
+    marked = {context for context in {*contexts} if _MARK_BYTES in context}
+    if not marked:
+        return {}
+    places = [place for place, context in enumerate(contexts) if context in marked]
+    return {places[at]: ids for at, ids in computed([bodies[place] for place in places]).items()}
+
+
 def computed(bodies: Sequence[str | bytes]) -> dict[int, tuple[Key, ...]]:
     """The places of such messages among these, with the external ids of each."""
-    mark: Any = _MARK if bodies and isinstance(bodies[0], str) else _MARK.encode()
+    mark: Any = _MARK if bodies and isinstance(bodies[0], str) else _MARK_BYTES
     found = {}
     for start in range(0, len(bodies), _TOGETHER):
         some = bodies[start : start + _TOGETHER]

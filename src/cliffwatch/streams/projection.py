@@ -26,7 +26,7 @@ from cliffwatch.spec.model import JsonValue, Kind
 from cliffwatch.spec.paths import Reader, as_dimension, as_dimensions, as_number, as_numbers, roots, split_path
 from cliffwatch.store import ArchiveBatch, FactBatch, arrow
 from cliffwatch.store.lists import Lists, joined_rows
-from cliffwatch.streams.computed import KINDS, computed
+from cliffwatch.streams.computed import KINDS, computed, computed_in
 from cliffwatch.streams.labels import NO_LABELS, Labels, Named, Who, label_key
 from cliffwatch.streams.model import Definition, Stream
 
@@ -117,6 +117,29 @@ class Rows:
         return joined_rows([single, *columns] if single else columns)
 
 
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Events of one kind as JSON; and the JSON of their properties and their context, where it is at hand of all."""
+
+    bodies: Sequence[str | bytes]
+    properties: Sequence[bytes] | None = None
+    context: Sequence[bytes] | None = None
+
+    def __len__(self) -> int:
+        return len(self.bodies)
+
+    @classmethod
+    def picked(cls, events: Events, places: Sequence[int], bodies: Sequence[bytes]) -> Messages:
+        """Those at some places of events, of which all bodies are given."""
+        if len(places) == len(events):
+            columns: list[Sequence[Any]] = [bodies, events.properties, events.context]
+        else:
+            pick = _pick(places)
+            columns = [pick(column) for column in (bodies, events.properties, events.context)]
+        own, properties, context = columns
+        return cls(own, None if None in properties else properties, None if None in context else context)
+
+
 class Selection:
     """The streams that select one kind (and name) of event, with every path that any of them needs.
 
@@ -155,13 +178,14 @@ class Selection:
         """Whether it is asked who did it."""
         return bool(self._keys)
 
-    def actors(
-        self, bodies: Sequence[str | bytes], ids: Callable[[int], tuple[str | None, str | None]]
-    ) -> Sequence[tuple[int, int]]:
+    def actors(self, found: Messages, ids: Callable[[int], tuple[str | None, str | None]]) -> Sequence[tuple[int, int]]:
         """(place, actor hash) of those among these events that say what an audience or trait has of somebody: they
         count people, not ids. `ids` gives the user id and the anonymous id of a place. Raises Unavailable."""
+        if not self._may_be_computed:
+            return ()
         messages: dict[int, Named] = {}
-        for place, others in computed(bodies).items() if self._may_be_computed else ():
+        marked = computed(found.bodies) if found.context is None else computed_in(found.context, found.bodies)
+        for place, others in marked.items():
             user, anonymous = ids(place)
             if user or anonymous:
                 messages[place] = Named(user or "", anonymous or "", others)
@@ -169,19 +193,17 @@ class Selection:
             return ()
         return [*zip(messages, self._labels.actors(self._workspace_id, [*messages.values()]), strict=True)]
 
-    def take(
-        self, rows: Rows, at: Sequence[int], names: Sequence[str], bodies: Sequence[str | bytes], who: Who | None
-    ) -> None:
-        """Add the facts of events of this kind, given by their numbers in the group, their names and their JSON; and
+    def take(self, rows: Rows, at: Sequence[int], names: Sequence[str], messages: Messages, who: Who | None) -> None:
+        """Add the facts of events of this kind, given by their numbers in the group, their names and messages; and
         who did them, if it asks. Raises Unavailable when labels cannot be read now."""
         labels = self._labels.read(self._workspace_id, self._keys, who) if self._keys and who is not None else ()
         if self._pairs is not None:
-            columns = self._pairs.columns(bodies)
+            columns = self._pairs.columns(messages)
             if columns is not None:
                 self._take_columns(rows, at, names, columns, labels)
                 return
         own = zip(*labels, strict=True) if labels else [()] * len(at)
-        for number, name, body, known in zip(at, names, bodies, own, strict=True):
+        for number, name, body, known in zip(at, names, messages.bodies, own, strict=True):
             self._take_one(rows, number, name, self._roots.fields(body), known)
 
     def _take_columns(
@@ -253,15 +275,15 @@ class Pairs:
         for root, key in pairs:
             names = inner.setdefault(root, {})
             names.setdefault(key, f"f{len(names)}")
-        self._empty, parts, steps = {}, [], []
+        self._empty, self._alone, parts = {}, {}, []
         for root, names in inner.items():
             shape = {name: key for key, name in names.items()}
             part = msgspec.defstruct("Part", [(name, Any, None) for name in shape], rename=shape, gc=False)
             self._empty[root] = part()
+            self._alone[root] = msgspec.json.Decoder(part | None).decode
             parts.append((root, part | None, None))
         self._decode = msgspec.json.Decoder(msgspec.defstruct("Parts", parts, gc=False)).decode
-        steps = [(root, inner[root][key]) for root, key in pairs]
-        self._steps = steps
+        self._steps = [(root, inner[root][key]) for root, key in pairs]
 
     @classmethod
     def of(cls, paths: Sequence[str]) -> Pairs | None:
@@ -271,16 +293,29 @@ class Pairs:
             return None
         return cls([(names[0], names[1]) for names in split])
 
-    def columns(self, bodies: Sequence[str | bytes]) -> list[list[Any]] | None:
-        """One column per path, each with a value per body; None when a body holds what only `Roots` can read."""
+    def columns(self, messages: Messages) -> list[list[Any]] | None:
+        """One column per path, each with a value per message; None when one holds what only `Roots` can read."""
         try:
-            whole = [*map(self._decode, bodies)]
+            parts = self._parts(messages)
         except msgspec.DecodeError:
             return None
-        parts = {}
-        for root, empty in self._empty.items():
-            parts[root] = [part or empty for part in map(attrgetter(root), whole)]
         return [[*map(attrgetter(name), parts[root])] for root, name in self._steps]
+
+    def _parts(self, messages: Messages) -> Mapping[str, Sequence[Any]]:
+        """Of each root a value per message. Raises DecodeError."""
+        at_hand = {"properties": messages.properties, "context": messages.context}
+        pieces = {root: piece for root in self._empty if (piece := at_hand[root]) is not None}
+        if len(pieces) == len(self._empty):
+            return {root: self._of_pieces(root, piece) for root, piece in pieces.items()}
+        whole = [*map(self._decode, messages.bodies)]
+        return {root: [part or empty for part in map(attrgetter(root), whole)] for root, empty in self._empty.items()}
+
+    def _of_pieces(self, root: str, pieces: Sequence[bytes]) -> Sequence[Any]:
+        decode, empty = self._alone[root], self._empty[root]
+        if root == "properties":
+            return [(decode(piece) if piece else None) or empty for piece in pieces]
+        found = {piece: (decode(piece) if piece else None) or empty for piece in {*pieces}}  # messages share contexts
+        return [*map(found.__getitem__, pieces)]
 
 
 def _pick(places: Sequence[int]) -> Pick:
@@ -324,23 +359,17 @@ class StreamProjector:
         if not named and not unnamed:
             return None
         selected: dict[Selection, list[int]] = {}
-        for at, key in enumerate(zip(events.source_id, events.kind, events.name, strict=True)):
-            selection = named.get(key)
-            if selection is None:
-                selection = unnamed.get(key[:2])
-                if selection is None:
-                    continue
-            numbers = selected.get(selection)
-            if numbers is None:
-                selected[selection] = [at]
-            else:
-                numbers.append(at)
-        rows, actors, content = Rows(), events.actor_hash[:], events.body
+        for key, places in events.places().items():
+            selection = named.get(key) or unnamed.get(key[:2])
+            if selection is not None:
+                selected.setdefault(selection, []).extend(places)
+        rows, actors, bodies = Rows(), events.actor_hash[:], events.body
         for selection, numbers in selected.items():
-            names, bodies = [events.name[at] for at in numbers], [content[at] for at in numbers]
+            numbers.sort()  # those of several names follow each other as they came
+            names, messages = _pick(numbers)(events.name), Messages.picked(events, numbers, bodies)
             who = Who.did(events.at(numbers)) if selection.asks else None
-            selection.take(rows, numbers, names, bodies, who)
-            for place, actor in selection.actors(bodies, partial(_ids, events, numbers)):
+            selection.take(rows, numbers, names, messages, who)
+            for place, actor in selection.actors(messages, partial(_ids, events, numbers)):
                 actors[numbers[place]] = actor
         facts = rows.batch(events.ts_ms, events.message_hash, actors)
         if facts is not None:
@@ -410,7 +439,8 @@ class PageProjector:
         """The facts of a page of events of the stream's kind and names."""
         rows, actors = Rows(), []
         people = Who(page.user_id, page.anonymous_id, page.ts_ms.tolist()) if self._selection.asks else None
-        self._selection.take(rows, range(len(page)), page.name, page.body, people)
+        messages = Messages(page.body)
+        self._selection.take(rows, range(len(page)), page.name, messages, people)
         ids = [*zip(page.user_id, page.anonymous_id, strict=True)]
         hashes: dict[tuple[str, str], int] = {}
         for who, body in zip(ids, page.body, strict=True):
@@ -422,7 +452,7 @@ class PageProjector:
                 if user or anonymous:
                     hashes[who] = actor
             actors.append(actor)
-        for place, actor in self._selection.actors(page.body, ids.__getitem__):
+        for place, actor in self._selection.actors(messages, ids.__getitem__):
             actors[place] = actor
         return rows.batch(page.ts_ms, page.message_hash, actors)
 

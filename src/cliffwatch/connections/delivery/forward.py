@@ -268,5 +268,5 @@ class Forwarder:
         self._destinations.put_off(destination, failed.error, attempts, retry_ms, counts, now)
 
 
-def _ends(records: Sequence[tuple[int, bytes]], end: int) -> list[int]:
+def _ends(records: Sequence[tuple[int, memoryview]], end: int) -> list[int]:
     return [*(offset for offset, _ in records[1:]), end]

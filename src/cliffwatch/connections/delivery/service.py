@@ -42,7 +42,7 @@ class Outgoing:
         """Take a person's events out of the delivery journal, delivered or not; returns how many."""
         sources, users, visitors = frozenset(source_ids), frozenset(user_ids), frozenset(anonymous_ids)
 
-        def is_theirs(payload: bytes) -> bool:
+        def is_theirs(payload: memoryview) -> bool:
             source_id, body = unpack(payload)
             if source_id not in sources:
                 return False

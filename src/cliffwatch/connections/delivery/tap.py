@@ -51,7 +51,7 @@ class Tap:
 
 def pack(event: Event) -> bytes:
     """The framed bytes of an event, with its source in front."""
-    return frame(_SOURCE.pack(event.source_id) + _encode({**event.fields, "projectId": str(event.source_id)}))
+    return frame(_SOURCE.pack(event.source_id), _encode({**event.fields, "projectId": str(event.source_id)}))
 
 
 def nothing(length: int) -> bytes:
@@ -59,6 +59,6 @@ def nothing(length: int) -> bytes:
     return _SOURCE.pack(0) + b"{}" + b" " * (length - _SOURCE.size - 2)
 
 
-def unpack(payload: bytes) -> tuple[int, bytes]:
+def unpack(payload: bytes | memoryview) -> tuple[int, bytes]:
     """(source, JSON of the event); inverse of `pack`."""
-    return _SOURCE.unpack_from(payload)[0], payload[_SOURCE.size :]
+    return _SOURCE.unpack_from(payload)[0], bytes(payload[_SOURCE.size :])
