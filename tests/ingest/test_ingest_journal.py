@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import threading
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from cliffwatch import disk
 from cliffwatch.errors import Conflict, Unavailable
 from cliffwatch.ingest import journal as journal_module
 from cliffwatch.ingest.journal import Journal, frame
@@ -20,7 +24,7 @@ def payloads(journal: Journal, offset: int = 0, limit: int = 1_000_000) -> list[
     found = []
     while offset < journal.end:
         chunk = journal.read(offset, limit)
-        found += [payload for _, payload in chunk.records]
+        found += [bytes(payload) for _, payload in chunk.records]
         offset = chunk.next_offset
     return found
 
@@ -132,19 +136,19 @@ def test_a_group_that_the_disk_refuses_leaves_nothing_behind(
 ) -> None:
     journal = Journal(tmp_path)
     journal.append([frame(b"before")])
-    real_write = os.write
+    real_write = os.writev
 
-    def full_disk(file: int, data: bytes) -> int:
+    def full_disk(file: int, pieces: Sequence[bytes]) -> int:
         if fault == "write":
-            real_write(file, bytes(data)[:3])
+            os.write(file, pieces[0][:3])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real_write(file, data)
+        return real_write(file, pieces)
 
     def failing_sync(file: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patched:
-        patched.setattr(journal_module.os, "write", full_disk)
+        patched.setattr(journal_module.os, "writev", full_disk)
         if fault == "fdatasync":
             patched.setattr(journal_module.os, "fdatasync", failing_sync)
         with pytest.raises(Unavailable, match="cannot be written"):
@@ -169,11 +173,55 @@ def test_reading_and_writing_go_on_at_the_same_time(tmp_path: Path) -> None:
     offset = 0
     while writer.is_alive() or offset < journal.end:
         chunk = journal.read(offset, 300)
-        found += [payload for _, payload in chunk.records]
+        found += [bytes(payload) for _, payload in chunk.records]
         offset = chunk.next_offset
         journal.forget(offset)
     writer.join()
     assert found == sent
+
+
+def segment(magic: bytes, *payloads: bytes) -> bytes:
+    """A segment as versions that check by CRC-32 wrote it."""
+    framed = [struct.pack("<II", len(payload), zlib.crc32(payload)) + payload for payload in payloads]
+    return struct.pack("<8sq", magic, 0) + b"".join(framed)
+
+
+def test_what_an_older_version_wrote_is_read_and_gone_on_from(tmp_path: Path) -> None:
+    (tmp_path / f"{0:016d}.journal").write_bytes(segment(b"CLIFFWJ1", b"one", b"two"))
+    journal = Journal(tmp_path)
+    journal.append([frame(b"three")])
+    assert payloads(journal) == [b"one", b"two", b"three"]
+
+
+def test_what_an_older_version_wrote_is_overwritten_in_its_own_form(tmp_path: Path) -> None:
+    (tmp_path / f"{0:016d}.journal").write_bytes(segment(b"CLIFFWJ1", b"one", b"two", b"six"))
+    journal = Journal(tmp_path)
+    journal.redact(lambda payload: payload == b"two", lambda length: b"-" * length)
+    assert payloads(journal) == [b"one", b"---", b"six"]
+
+
+def test_what_a_newer_version_wrote_is_refused_and_stays(tmp_path: Path) -> None:
+    newer = tmp_path / f"{0:016d}.journal"
+    newer.write_bytes(segment(b"CLIFFWJ9", b"one"))
+    with pytest.raises(Unavailable, match="was written by a newer version"):
+        Journal(tmp_path)
+    assert newer.exists()
+
+
+def test_a_write_that_takes_only_some_bytes_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_write = os.writev
+    monkeypatch.setattr(disk.os, "writev", lambda file, pieces: real_write(file, [b"".join(pieces)[:7]]))
+    journal = Journal(tmp_path)
+    sent = [b"%d" % number * 20 for number in range(30)]
+    journal.append([frame(payload) for payload in sent])
+    assert payloads(journal) == sent
+
+
+def test_more_records_than_the_system_takes_at_once_are_written_together(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    sent = [b"%d" % number for number in range(3_000)]
+    journal.append([frame(payload) for payload in sent])
+    assert payloads(journal) == sent
 
 
 @pytest.mark.parametrize("spec_type", [None, *SpecType])

@@ -44,12 +44,12 @@ def test_a_full_disk_is_answered_503_with_both_headers_and_the_retry_is_stored_o
     source = server.new_source()
     message = {**TRACK, "messageId": "m-1", "writeKey": source.write_key}
 
-    def full(file: int, data: bytes) -> int:
+    def full(file: int, pieces: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with httpx2.Client(base_url=server.url) as client:
         with monkeypatch.context() as patched:
-            patched.setattr(journal_module.os, "write", full)
+            patched.setattr(journal_module.os, "writev", full)
             refused = client.post("/v1/track", json=message)
         accepted = client.post("/v1/track", json=message)
     assert refused.status_code == 503
