@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
 from cliffwatch.db.sources import ArrivalRow, LatenessRow
+from cliffwatch.db.upsert import upsert
 from cliffwatch.spec.events import Events
 
 Ints = NDArray[np.int64]
@@ -140,28 +139,15 @@ class Arrivals:
 
     def write(self, session: Session, seen: Seen) -> None:
         """Add counts, within the caller's transaction; once a day, forget old ones."""
-        insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
-        arrival, late = insert(ArrivalRow), insert(LatenessRow)
-        if seen.minutes:
-            session.execute(
-                arrival.on_conflict_do_update(
-                    index_elements=["source_id", "minute_ms"],
-                    set_={"events": ArrivalRow.events + arrival.excluded.events},
-                ),
-                [{"source_id": s, "minute_ms": minute, "events": n} for (s, minute), n in seen.minutes.items()],
-            )
+        came = [{"source_id": s, "minute_ms": minute, "events": n} for (s, minute), n in seen.minutes.items()]
+        late = [
+            {"source_id": s, "day_ms": day, "bucket": bucket, "events": n}
+            for (s, day, bucket), n in seen.lateness.items()
+        ]
+        upsert(session, ArrivalRow, came, keys=("source_id", "minute_ms"), add=("events",))
+        upsert(session, LatenessRow, late, keys=("source_id", "day_ms", "bucket"), add=("events",))
+        if came:
             self._forget(session, max(minute for _, minute in seen.minutes))
-        if seen.lateness:
-            session.execute(
-                late.on_conflict_do_update(
-                    index_elements=["source_id", "day_ms", "bucket"],
-                    set_={"events": LatenessRow.events + late.excluded.events},
-                ),
-                [
-                    {"source_id": s, "day_ms": day, "bucket": bucket, "events": n}
-                    for (s, day, bucket), n in seen.lateness.items()
-                ],
-            )
 
     def lateness(self, source_id: int) -> Lateness:
         """How late the source's events were in the week before its newest one; read anew once a minute."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
 from cliffwatch.db.sources import CatalogueEventRow, CataloguePropertyRow, VerdictCountRow
+from cliffwatch.db.upsert import upsert
 from cliffwatch.ingest.discover import EXAMPLE_LENGTH, MAX_PATHS, Discovery, merged_type
 from cliffwatch.ingest.model import CatalogueEvent, CatalogueProperty
 from cliffwatch.ingest.tally import HOUR_MS, Counts, hour_of, minute_of
@@ -80,16 +78,15 @@ class Catalogue:
 
     def write(self, session: Session, observed: Observed, verdicts: Counts) -> None:
         """Add what was observed and counted, within the caller's transaction."""
-        insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
         if verdicts:
-            _add_verdicts(session, insert, verdicts)
+            _add_verdicts(session, verdicts)
         if observed:
-            _add_events(session, insert, observed)
+            _add_events(session, observed)
             ids = _ids(session, observed)
             for source_id in {source_id for source_id, _, _ in observed}:
                 own = {ids[key]: found for key, found in observed.items() if key[0] == source_id}
                 room = PATHS_PER_SOURCE - self._paths_of(session, source_id)
-                self._paths[source_id] += _add_properties(session, insert, own, room)
+                self._paths[source_id] += _add_properties(session, own, room)
 
     def events(self, source_id: int, kind: Kind | None = None, search: str = "") -> list[CatalogueEvent]:
         """The events seen on a source, most frequent first; `search` is part of the name, whatever its case."""
@@ -246,25 +243,18 @@ def _of_events(source_id: int, kind: Kind, names: Sequence[str]) -> list[ColumnE
     return [*of_kind, CatalogueEventRow.name.in_(names)] if names else of_kind
 
 
-def _add_verdicts(session: Session, insert: Any, verdicts: Counts) -> None:
+def _add_verdicts(session: Session, verdicts: Counts) -> None:
     hourly: Counter[tuple[int, int, Verdict]] = Counter()
     for (source_id, minute, verdict, _), count in verdicts.items():
         hourly[source_id, hour_of(minute), verdict] += count
-    statement = insert(VerdictCountRow)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["source_id", "hour_ms", "verdict"],
-            set_={"count": VerdictCountRow.count + statement.excluded.count},
-        ),
-        [
-            {"source_id": source_id, "hour_ms": hour_ms, "verdict": str(verdict), "count": count}
-            for (source_id, hour_ms, verdict), count in hourly.items()
-        ],
-    )
+    values = [
+        {"source_id": source_id, "hour_ms": hour_ms, "verdict": str(verdict), "count": count}
+        for (source_id, hour_ms, verdict), count in hourly.items()
+    ]
+    upsert(session, VerdictCountRow, values, keys=("source_id", "hour_ms", "verdict"), add=("count",))
 
 
-def _add_events(session: Session, insert: Any, observed: Observed) -> None:
-    statement = insert(CatalogueEventRow)
+def _add_events(session: Session, observed: Observed) -> None:
     rows = [
         {
             "source_id": source_id,
@@ -276,16 +266,7 @@ def _add_events(session: Session, insert: Any, observed: Observed) -> None:
         }
         for (source_id, kind, name), found in observed.items()
     ]
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["source_id", "kind", "name"],
-            set_={
-                "count": CatalogueEventRow.count + statement.excluded.count,
-                "last_seen_ms": statement.excluded.last_seen_ms,
-            },
-        ),
-        rows,
-    )
+    upsert(session, CatalogueEventRow, rows, keys=("source_id", "kind", "name"), add=("count",), take=("last_seen_ms",))
 
 
 def _ids(session: Session, observed: Observed) -> dict[EventKey, int]:
@@ -306,7 +287,7 @@ def _ids(session: Session, observed: Observed) -> dict[EventKey, int]:
     return ids
 
 
-def _add_properties(session: Session, insert: Any, found_by_id: Mapping[int, Discovery], room: int) -> int:
+def _add_properties(session: Session, found_by_id: Mapping[int, Discovery], room: int) -> int:
     """Add what was found of one source's events, at most `room` new paths; returns how many were new."""
     there: dict[tuple[int, str], str] = {}
     ids = list(found_by_id)
@@ -342,21 +323,13 @@ def _add_properties(session: Session, insert: Any, found_by_id: Mapping[int, Dis
         if left_out:
             row = {"event_id": event_id, "path": OTHER_PATHS, "type": "mixed", "example": ""}
             values.append({**row, "count": left_out, "last_seen_ms": found.last_ms})
-    if not values:
-        return new
-    statement = insert(CataloguePropertyRow)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["event_id", "path"],
-            set_={
-                "type": statement.excluded.type,
-                "example": case(
-                    (statement.excluded.example == "", CataloguePropertyRow.example), else_=statement.excluded.example
-                ),
-                "count": CataloguePropertyRow.count + statement.excluded.count,
-                "last_seen_ms": statement.excluded.last_seen_ms,
-            },
-        ),
+    upsert(
+        session,
+        CataloguePropertyRow,
         values,
+        keys=("event_id", "path"),
+        add=("count",),
+        take=("type", "last_seen_ms"),
+        fill=("example",),
     )
     return new

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
+from cliffwatch.db.upsert import upsert
 from cliffwatch.db.volumes import MinuteVolumeRow, SenderCountRow, VolumeRow
 from cliffwatch.ingest.tally import HOUR_MS, MINUTE_MS, Counts, hour_of
 from cliffwatch.spec.sender import Sender
@@ -65,26 +64,20 @@ class DeliveryCounts:
             sender = self._bounded(session, source_id, hour_of(minute), said)
             found[source_id, MINUTE_MS, minute, verdict, sender] += count
             found[source_id, HOUR_MS, hour_of(minute), verdict, sender] += count
-        insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
-        statement = insert(SenderCountRow)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["source_id", "span_ms", "start_ms", "verdict", "library", "app_version"],
-                set_={"count": SenderCountRow.count + statement.excluded.count},
-            ),
-            [
-                {
-                    "source_id": source_id,
-                    "span_ms": span,
-                    "start_ms": start,
-                    "verdict": str(verdict),
-                    "library": sender.library,
-                    "app_version": sender.app_version,
-                    "count": count,
-                }
-                for (source_id, span, start, verdict, sender), count in found.items()
-            ],
-        )
+        values = [
+            {
+                "source_id": source_id,
+                "span_ms": span,
+                "start_ms": start,
+                "verdict": str(verdict),
+                "library": sender.library,
+                "app_version": sender.app_version,
+                "count": count,
+            }
+            for (source_id, span, start, verdict, sender), count in found.items()
+        ]
+        keys = ("source_id", "span_ms", "start_ms", "verdict", "library", "app_version")
+        upsert(session, SenderCountRow, values, keys=keys, add=("count",))
         self._trim(session, max(minute for _, minute, _, _ in counts))
 
     def list(self, source_id: int, start_ms: int, end_ms: int, span_ms: int) -> list[Delivered]:

@@ -162,18 +162,13 @@ class Sources:
 
     def saw_events(self, session: Session, spans: Mapping[int, tuple[int, int]]) -> None:
         """Remember when events arrived: first and last `received_at` per source, within the caller's transaction."""
+        table: Any = SourceRow.__table__
+        first, last = table.c.first_event_ms, table.c.last_event_ms
+        connection = session.connection()
         for source_id, (first_ms, last_ms) in spans.items():
-            session.execute(
-                update(SourceRow)
-                .where(SourceRow.id == source_id, SourceRow.first_event_ms.is_(None))
-                .values(first_event_ms=first_ms)
-            )
-            session.execute(
-                update(SourceRow)
-                .where(SourceRow.id == source_id)
-                .where(SourceRow.last_event_ms.is_(None) | (SourceRow.last_event_ms < last_ms))
-                .values(last_event_ms=last_ms)
-            )
+            its = update(table).where(table.c.id == source_id)
+            connection.execute(its.where(first.is_(None)).values(first_event_ms=first_ms))
+            connection.execute(its.where(last.is_(None) | (last < last_ms)).values(last_event_ms=last_ms))
 
 
 def _load(session: Session, *conditions: Any) -> list[Source]:

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
+from cliffwatch.db.upsert import upsert
 from cliffwatch.db.volumes import MinuteVolumeRow, VolumeRow
 from cliffwatch.ingest.catalogue import Observed
 from cliffwatch.ingest.tally import HOUR_MS, MINUTE_MS, hour_of
@@ -77,15 +76,8 @@ class Volumes:
     def _add(
         self, session: Session, row: type[VolumeRow] | type[MinuteVolumeRow], at: str, counts: Counter[_Key]
     ) -> None:
-        if not counts:
-            return
-        statement = (sqlite_insert if self._database.is_sqlite else postgresql_insert)(row)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["source_id", at, "kind", "name"], set_={"count": row.count + statement.excluded.count}
-            ),
-            [
-                {"source_id": source_id, at: start_ms, "kind": kind, "name": name, "count": count}
-                for (source_id, start_ms, kind, name), count in counts.items()
-            ],
-        )
+        values = [
+            {"source_id": source_id, at: start_ms, "kind": kind, "name": name, "count": count}
+            for (source_id, start_ms, kind, name), count in counts.items()
+        ]
+        upsert(session, row, values, keys=("source_id", at, "kind", "name"), add=("count",))

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from cliffwatch.db import Database
 from cliffwatch.db.streams import RevisedPointRow
+from cliffwatch.db.upsert import upsert
 from cliffwatch.streams.aggregate import Collected
 from cliffwatch.streams.history import Stored
 from cliffwatch.streams.model import Stream, slice_key
@@ -66,28 +65,20 @@ class RevisedPoints:
     def keep(self, session: Session, stream: Stream, revised: Sequence[Revised], now: int) -> None:
         """Remember what changed, in the transaction of the run that saw it. A point that changes again keeps what it
         was at first."""
-        if not revised:
-            return
-        insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
-        statement = insert(RevisedPointRow)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["stream_id", "measure", "slice", "window_start_ms"],
-                set_={"became": statement.excluded.became, "at_ms": statement.excluded.at_ms},
-            ),
-            [
-                {
-                    "stream_id": stream.id,
-                    "measure": one.measure,
-                    "slice": one.slice,
-                    "window_start_ms": one.window_start_ms,
-                    "was": one.was,
-                    "became": one.became,
-                    "at_ms": now,
-                }
-                for one in revised
-            ],
-        )
+        values = [
+            {
+                "stream_id": stream.id,
+                "measure": one.measure,
+                "slice": one.slice,
+                "window_start_ms": one.window_start_ms,
+                "was": one.was,
+                "became": one.became,
+                "at_ms": now,
+            }
+            for one in revised
+        ]
+        keys = ("stream_id", "measure", "slice", "window_start_ms")
+        upsert(session, RevisedPointRow, values, keys=keys, take=("became", "at_ms"))
         of_stream = select(RevisedPointRow.id).where(RevisedPointRow.stream_id == stream.id)
         newest = of_stream.order_by(RevisedPointRow.at_ms.desc(), RevisedPointRow.id.desc()).limit(KEPT)
         session.execute(

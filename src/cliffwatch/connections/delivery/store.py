@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -21,6 +19,7 @@ from cliffwatch.connections.model import Destination, Outcome
 from cliffwatch.connections.rows import destination_of
 from cliffwatch.db import Database, owned
 from cliffwatch.db.connections import DeliveryCountRow, DeliveryPositionRow, DestinationRow
+from cliffwatch.db.upsert import upsert
 from cliffwatch.errors import Conflict, InvalidInput, NotFound
 
 MINUTE_MS = 60_000
@@ -304,32 +303,15 @@ class Destinations:
         self._move(session, destination_id, journal, end)
 
     def _move(self, session: Session, destination_id: int, journal: str, offset: int) -> None:
-        insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
-        statement = insert(DeliveryPositionRow).values(destination_id=destination_id, journal=journal, offset=offset)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["destination_id", "journal"], set_={"offset": statement.excluded.offset}
-            )
-        )
+        value = {"destination_id": destination_id, "journal": journal, "offset": offset}
+        upsert(session, DeliveryPositionRow, [value], keys=("destination_id", "journal"), take=("offset",))
 
     def _count(self, session: Session, destination_id: int, counts: Counter[CountKey], now: int) -> None:
-        insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        keys = ("destination_id", "minute_ms", "outcome", "event_type", "event_name", "reason")
         for (outcome, event_type, event_name, reason), count in counts.items():
-            statement = insert(DeliveryCountRow).values(
-                destination_id=destination_id,
-                minute_ms=now - now % MINUTE_MS,
-                outcome=outcome.value,
-                event_type=event_type[:16],
-                event_name=event_name[:200],
-                reason=reason[:60],
-                count=count,
-            )
-            session.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["destination_id", "minute_ms", "outcome", "event_type", "event_name", "reason"],
-                    set_={"count": DeliveryCountRow.count + statement.excluded.count},
-                )
-            )
+            of = (destination_id, now - now % MINUTE_MS, outcome.value, event_type[:16], event_name[:200], reason[:60])
+            value = {**dict(zip(keys, of, strict=True)), "count": count}
+            upsert(session, DeliveryCountRow, [value], keys=keys, add=("count",))
 
 
 def next_id(destination_id: int, kept: Sequence[Mapping[str, Any]]) -> str:
