@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from operator import attrgetter
 from typing import Any, overload
 
@@ -111,4 +110,9 @@ def _column(name: str, values: Iterable[Any]) -> Any:
 
 
 def _joined(name: str, parts: Iterable[Any]) -> Any:
-    return array("q", b"".join(parts)) if name in _NUMBERS else [*chain.from_iterable(parts)]
+    if name in _NUMBERS:
+        return array("q", b"".join(parts))
+    joined: list[Any] = []
+    for part in parts:  # adding a list to a list copies it as it lies
+        joined += part
+    return joined

@@ -37,7 +37,8 @@ _ABSENT = Raw(b"")
 _OBJECT = {b"{", b"n", b""}  # how an object may begin: it may also be null, or absent
 _TRACK = Kind.TRACK  # looking a member up takes 50 ns
 _TO_SECOND = len("2026-11-23T11:21:00.")
-_REST_MS = {f"{rest:03d}Z": rest for rest in range(1000)}
+_RESTS = tuple(f"{rest:03d}Z" for rest in range(1000))
+_REST_MS = {text: rest for rest, text in enumerate(_RESTS)}
 _FAR_MS = 200_000_000_000_000
 """The clock rule has an end (see `corrected_time`); it is beyond this."""
 
@@ -284,7 +285,7 @@ def _complete(
     requests: Sequence[_Common], numbers: Sequence[int], messages: Sequence[_Message], speakers: Sequence[_Told]
 ) -> list[int]:
     """Fill in what Segment's servers add, and apply the clock rule, as `accept` does; gives each message's time."""
-    times = []
+    times, seconds = [], dict[int, str]()
     for request, number, message, speaker in zip(requests, numbers, messages, speakers, strict=True):
         if not message.message_id:
             message.message_id = f"{request.arrival.id_stem}-{number}"
@@ -305,7 +306,11 @@ def _complete(
         begin, rest = request.begins.get(original[:_TO_SECOND]), _REST_MS.get(original[_TO_SECOND:])
         ts_ms = begin + rest if begin is not None and rest is not None else request.corrected(original, message)
         message.original_timestamp = original
-        message.timestamp = format_time(ts_ms)
+        second, rest = divmod(ts_ms, 1000)
+        text = seconds.get(second)
+        if text is None:
+            text = seconds[second] = format_time(ts_ms)[:_TO_SECOND]
+        message.timestamp = text + _RESTS[rest]
         times.append(ts_ms)
     return times
 

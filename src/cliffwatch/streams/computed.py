@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -33,13 +33,13 @@ class _Message(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Message).decode
 
 
-def computed_in(contexts: Sequence[bytes], bodies: Sequence[str | bytes]) -> dict[int, tuple[Key, ...]]:
+def computed_in(contexts: Sequence[bytes], bodies: Callable[[], Sequence[str | bytes]]) -> dict[int, tuple[Key, ...]]:
     """`computed` of bodies whose contexts are at hand: messages share them, and each is looked into once."""
     marked = {context for context in {*contexts} if _MARK_BYTES in context}
     if not marked:
         return {}
-    places = [place for place, context in enumerate(contexts) if context in marked]
-    return {places[at]: ids for at, ids in computed([bodies[place] for place in places]).items()}
+    places, whole = [place for place, context in enumerate(contexts) if context in marked], bodies()
+    return {places[at]: ids for at, ids in computed([whole[place] for place in places]).items()}
 
 
 def computed(bodies: Sequence[str | bytes]) -> dict[int, tuple[Key, ...]]:

@@ -117,27 +117,36 @@ class Rows:
         return joined_rows([single, *columns] if single else columns)
 
 
-@dataclass(frozen=True, slots=True)
 class Messages:
     """Events of one kind as JSON; and the JSON of their properties and their context, where it is at hand of all."""
 
-    bodies: Sequence[str | bytes]
-    properties: Sequence[bytes] | None = None
-    context: Sequence[bytes] | None = None
+    __slots__ = ("_bodies", "context", "properties")
 
-    def __len__(self) -> int:
-        return len(self.bodies)
+    def __init__(
+        self,
+        bodies: Callable[[], Sequence[str | bytes]],
+        properties: Sequence[bytes] | None = None,
+        context: Sequence[bytes] | None = None,
+    ) -> None:
+        self._bodies = bodies
+        self.properties = properties
+        self.context = context
+
+    @property
+    def bodies(self) -> Sequence[str | bytes]:
+        """Of whole messages; made when they are asked for, which most streams never do."""
+        return self._bodies()
 
     @classmethod
-    def picked(cls, events: Events, places: Sequence[int], bodies: Sequence[bytes]) -> Messages:
-        """Those at some places of events, of which all bodies are given."""
-        if len(places) == len(events):
-            columns: list[Sequence[Any]] = [bodies, events.properties, events.context]
-        else:
-            pick = _pick(places)
-            columns = [pick(column) for column in (bodies, events.properties, events.context)]
-        own, properties, context = columns
-        return cls(own, None if None in properties else properties, None if None in context else context)
+    def picked(cls, events: Events, places: Sequence[int]) -> Messages:
+        """Those at some places of events."""
+        pick: Pick = _pick(places) if len(places) < len(events) else lambda column: column
+        properties, context = pick(events.properties), pick(events.context)
+        return cls(
+            lambda: pick([*events.body]),
+            None if None in properties else properties,
+            None if None in context else context,
+        )
 
 
 class Selection:
@@ -184,7 +193,7 @@ class Selection:
         if not self._may_be_computed:
             return ()
         messages: dict[int, Named] = {}
-        marked = computed(found.bodies) if found.context is None else computed_in(found.context, found.bodies)
+        marked = computed(found.bodies) if found.context is None else computed_in(found.context, lambda: found.bodies)
         for place, others in marked.items():
             user, anonymous = ids(place)
             if user or anonymous:
@@ -363,10 +372,10 @@ class StreamProjector:
             selection = named.get(key) or unnamed.get(key[:2])
             if selection is not None:
                 selected.setdefault(selection, []).extend(places)
-        rows, actors, bodies = Rows(), events.actor_hash[:], events.body
+        rows, actors = Rows(), events.actor_hash[:]
         for selection, numbers in selected.items():
             numbers.sort()  # those of several names follow each other as they came
-            names, messages = _pick(numbers)(events.name), Messages.picked(events, numbers, bodies)
+            names, messages = _pick(numbers)(events.name), Messages.picked(events, numbers)
             who = Who.did(events.at(numbers)) if selection.asks else None
             selection.take(rows, numbers, names, messages, who)
             for place, actor in selection.actors(messages, partial(_ids, events, numbers)):
@@ -439,7 +448,7 @@ class PageProjector:
         """The facts of a page of events of the stream's kind and names."""
         rows, actors = Rows(), []
         people = Who(page.user_id, page.anonymous_id, page.ts_ms.tolist()) if self._selection.asks else None
-        messages = Messages(page.body)
+        messages = Messages(lambda: page.body)
         self._selection.take(rows, range(len(page)), page.name, messages, people)
         ids = [*zip(page.user_id, page.anonymous_id, strict=True)]
         hashes: dict[tuple[str, str], int] = {}
