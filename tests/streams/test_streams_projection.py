@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cliffwatch.spec import SpecType
+from cliffwatch.spec import Arrival, Events, SpecType, accept_quickly
 from cliffwatch.store import ArchiveQuery, FactBatch
-from cliffwatch.streams.projection import PageProjector
+from cliffwatch.streams.model import Aggregation, Definition, Dimension, Measure, Schedule, Stream, StreamState
+from cliffwatch.streams.projection import PageProjector, StreamProjector
 
 NOW = 1_791_763_200_000
 DAY = 86_400_000
@@ -146,3 +151,41 @@ def test_columns_are_arrays_of_integers(world: Any) -> None:
     assert {facts.stream_id.dtype, facts.ts_ms.dtype, facts.message_hash.dtype, facts.actor_hash.dtype} == {
         np.dtype(np.int64)
     }
+
+
+class Fixed:
+    """Streams that nobody changes."""
+
+    version = (1, 1)
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        numbers = tuple(Measure(Aggregation.SUM, path) for path in paths)
+        definition = Definition(SpecType.TRACK, ("A",), tuple(map(Dimension, paths)), numbers, schedule=Schedule(60))
+        self._streams = [Stream(1, 1, 1, "S", definition, StreamState.ACTIVE, 1, 1, 0, 0)]
+
+    def refresh(self) -> None: ...
+
+    def projected(self) -> Sequence[Stream]:
+        return self._streams
+
+
+sound = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+finite = st.floats(allow_nan=False, allow_infinity=False)
+values = st.one_of(st.none(), st.booleans(), st.integers(), finite, sound, st.lists(sound))
+part = st.one_of(st.none(), st.dictionaries(st.sampled_from(["a", "b", "Ü"]), values))
+message = st.fixed_dictionaries({"event": st.sampled_from(["A", "B"])}, optional={"properties": part, "context": part})
+paths = st.lists(st.sampled_from(["properties.a", "properties.b", "context.a", "context.Ü"]), unique=True, max_size=3)
+
+
+@given(st.lists(message, min_size=1, max_size=20), paths)
+def test_parts_of_messages_that_are_at_hand_give_the_facts_that_whole_messages_give(
+    messages: list[dict[str, Any]], paths: list[str]
+) -> None:
+    batch = [{"type": "track", "userId": f"u{number}", **one} for number, one in enumerate(messages)]
+    judged = accept_quickly(json.dumps({"batch": batch}).encode(), Arrival(1, NOW, "stem"))
+    assert isinstance(judged, Events)
+    assert None not in judged.properties
+    projector = StreamProjector(Fixed(paths))
+    projector.refresh()
+    whole = Events.of(judged)
+    assert rows(projector.project(judged)) == rows(projector.project(whole))
