@@ -19,7 +19,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -84,11 +84,11 @@ def work(place: Place, number: int, threads: int, ready: Event, over: Event) -> 
 
 
 @contextlib.contextmanager
-def working(place: Place, application: Application, processes: int, threads: int) -> Iterator[None]:
-    """While it lasts, so many processes work, or this one alone."""
+def working(place: Place, application: Application, processes: int, threads: int) -> Iterator[Sequence[int]]:
+    """While it lasts, so many processes work, or this one alone; gives their ids."""
     if processes == 1:
         application.services.pipeline.start()
-        yield
+        yield [os.getpid()]
         application.services.pipeline.stop()
         return
     over, readies = _spawn.Event(), [_spawn.Event() for _ in range(processes)]
@@ -99,7 +99,7 @@ def working(place: Place, application: Application, processes: int, threads: int
         process.start()
     for ready in readies:
         ready.wait()
-    yield
+    yield [process.pid for process in started if process.pid]
     over.set()
     for process in started:
         process.join()
@@ -139,12 +139,21 @@ def installed(place: Place, count: int, threads: int) -> Iterator[tuple[Applicat
     application.close()
 
 
-def pace(place: Place, count: int, processes: int, threads: int) -> tuple[float, float]:
-    """Seconds until all is read, and until the stream works."""
+def cpu_of(ids: Sequence[int]) -> float:
+    """CPU seconds that these processes have taken."""
+    ticks = 0
+    for process in ids:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def pace(place: Place, count: int, processes: int, threads: int, servers: Sequence[int]) -> tuple[float, ...]:
+    """Seconds until all is read, and until the stream works; CPU seconds of workers and servers until then."""
     with installed(place, count, threads) as (application, workspace_id, source_id):
         streams = application.services.streams
-        with working(place, application, processes, threads):
-            began = time.perf_counter()
+        with working(place, application, processes, threads) as workers:
+            began, used = time.perf_counter(), (cpu_of(workers), cpu_of(servers))
             stream = streams.create(workspace_id, source_id, "Filled", parse(DEFINITION), system_clock())
 
             def is_read() -> bool:
@@ -155,9 +164,10 @@ def pace(place: Place, count: int, processes: int, threads: int) -> tuple[float,
             read = time.perf_counter() - began
             until(lambda: streams.get(workspace_id, stream.id).state is StreamState.ACTIVE)
             judged = time.perf_counter() - began
+            cpu = cpu_of(workers) - used[0], cpu_of(servers) - used[1]
         facts = application.services.store.stats().fact_rows
         assert facts >= count, f"only {facts:,} facts are there"
-    return read, judged
+    return read, judged, *cpu
 
 
 def lateness(place: Place, count: int) -> tuple[float, list[float]]:
@@ -198,11 +208,21 @@ def main() -> None:
                 f"Embedded, {asked.long:,} events: the back-fill took {took:.1f} s; runs of another stream that were "
                 f"due meanwhile were done after {', '.join(f'{one:.1f}' for one in late)} s"
             )
-        table = Table("store", "processes", "threads", "read: events/s", "read: s", "judged: s", title="Back-fill")
+        table = Table(
+            "store",
+            "processes",
+            "threads",
+            "read: events/s",
+            "read: s",
+            "judged: s",
+            "CPU s",
+            "of servers",
+            title="Back-fill",
+        )
 
-        def row(name: str, place: Place, processes: int, threads: int) -> None:
-            read, judged = pace(place, asked.events, processes, threads)
-            figures = f"{asked.events / read:,.0f}", f"{read:.1f}", f"{judged:.1f}"
+        def row(name: str, place: Place, processes: int, threads: int, servers: Sequence[int] = ()) -> None:
+            read, judged, own, theirs = pace(place, asked.events, processes, threads, servers)
+            figures = f"{asked.events / read:,.0f}", *(f"{one:.1f}" for one in (read, judged, own, theirs))
             table.add_row(name, str(processes), str(threads), *figures)
 
         if asked.only in (None, "file"):
@@ -210,11 +230,12 @@ def main() -> None:
                 row("DuckDB file", Place(folder / f"file{threads}"), 1, threads)
         if asked.only in (None, "cluster"):
             cluster = running.enter_context(Cluster(folder / "cluster"))
+            servers = [one.pid for one in (*cluster.servers, cluster.zookeeper)]
             databases = PostgreSQL(running.enter_context(postgresql_server()).url)
             for processes, threads in ((1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (4, 1)):
                 name = f"fill_{processes}_{threads}"
                 place = Place(folder / name, databases.copy(nothing, folder), cluster.url_of(name))
-                row("Cluster", place, processes, threads)
+                row("Cluster", place, processes, threads, servers)
         console.print(table)
 
 
