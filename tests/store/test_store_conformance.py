@@ -360,6 +360,19 @@ def test_an_archived_message_is_read_and_counted_once(store: EventStore) -> None
     assert store.count_archive(ArchiveQuery(1, *ALWAYS)) == 2
 
 
+def test_copies_are_left_out_whatever_page_they_are_on(store: EventStore) -> None:
+    ts, hashes = [T0 + i // 3 for i in range(30)], list(range(30))  # three share a millisecond
+    store.write(events(ts, hashes, received_at_ms=ts), None)
+    store.write(events([T0 + 40] * 20, hashes[:20], received_at_ms=[T0 + 5 + i // 3 for i in range(20)]), None)
+    seen: list[int] = []
+    query = ArchiveQuery(1, *ALWAYS, limit=4)
+    while len(page := store.read_archive(query)):
+        seen += page.message_hash.tolist()
+        assert page.ts_ms.tolist() == [ts[message] for message in page.message_hash.tolist()]
+        query = replace(query, after=(int(page.received_at_ms[-1]), int(page.message_hash[-1])))
+    assert seen == hashes
+
+
 def test_the_archive_is_chosen_by_source_time_kind_and_name(store: EventStore) -> None:
     store.write(events([T0, T0 + 1, T0 + 2], [1, 2, 3], kind=["track", "track", "page"], name=["A", "B", "A"]), None)
     store.write(events([T0], [4], source=2), None)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from cliffwatch.store.clickhouse import sql
 from cliffwatch.store.clickhouse.link import Link
+from cliffwatch.store.clickhouse.tables import ARCHIVE
 from cliffwatch.store.contract import DUPLICATE_SLACK_MS, ArchiveBatch, ArchiveQuery
 
 COLUMNS = ("source_id", "kind", "name", "ts", "received_at", "message_hash", "user_id", "anonymous_id", "body")
@@ -23,12 +25,12 @@ def read(link: Link, archive: str, query: ArchiveQuery) -> ArchiveBatch:
     seek = query
     while len(kept) < query.limit:
         keys = _keys(link, archive, seek)
-        copies = _later_copies(link, archive, query.source_id, keys)
+        copies = _later_copies(link, archive, query, keys)
         kept += [key for key in keys if key[3] not in copies]
         if len(keys) < seek.limit:
             break
         seek = replace(seek, after=(keys[-1][0], keys[-1][1]))
-    return _bodies(link, archive, query.source_id, kept[: query.limit])
+    return _bodies(link, archive, query, kept[: query.limit])
 
 
 def _keys(link: Link, archive: str, query: ArchiveQuery) -> list[_Key]:
@@ -59,34 +61,51 @@ def _keys(link: Link, archive: str, query: ArchiveQuery) -> list[_Key]:
         reach *= 8
 
 
-def _later_copies(link: Link, archive: str, source_id: int, keys: Sequence[_Key]) -> set[int]:
-    """Row ids among the keys' messages that count by an earlier row already."""
+def _later_copies(link: Link, archive: str, query: ArchiveQuery, keys: Sequence[_Key]) -> set[int]:
+    """Row ids among the keys' messages that count by an earlier row already.
+
+    Which messages these are, each server finds for itself: a list of them would cost it more to read than all the rest,
+    and the copies of a message lie on one shard.
+    """
     if not keys:
         return set()
     ts = [key[2] for key in keys]
     low, high = min(ts) - DUPLICATE_SLACK_MS, max(ts)
-    hashes = sorted({key[1] for key in keys})
     found = link.read(
-        f"""SELECT message_hash, ts, row_id FROM {archive} WHERE source_id = {source_id} AND ts BETWEEN {low} AND {high}
-        AND {sql.one_of("message_hash", hashes)} ORDER BY message_hash, ts, row_id"""  # noqa: S608
+        f"""SELECT groupArray(ts), groupArray(row_id) FROM {archive}
+        WHERE source_id = {query.source_id} AND ts BETWEEN {low} AND {high} AND message_hash IN (
+            SELECT message_hash FROM {link.local(ARCHIVE)} WHERE {_between(query, keys)})
+        GROUP BY message_hash HAVING count() > 1"""  # noqa: S608
     )
-    if not found:
-        return set()
-    message, when = np.array(found[0], dtype=np.int64), np.array(found[1], dtype=np.int64)
-    later = (message[1:] == message[:-1]) & (when[1:] - when[:-1] <= DUPLICATE_SLACK_MS)
-    return {int(found[2][at + 1]) for at in np.flatnonzero(later).tolist()}
+    copies: set[int] = set()
+    for times, ids in zip(*found, strict=True):
+        rows = sorted(zip(times, ids, strict=True))
+        copies |= {int(row) for (before, _), (when, row) in pairwise(rows) if when - before <= DUPLICATE_SLACK_MS}
+    return copies
 
 
-def _bodies(link: Link, archive: str, source_id: int, keys: Sequence[_Key]) -> ArchiveBatch:
+def _bodies(link: Link, archive: str, query: ArchiveQuery, keys: Sequence[_Key]) -> ArchiveBatch:
     if not keys:
         return archive_batch([])
-    return archive_batch(
-        link.read(
-            f"""SELECT {", ".join(COLUMNS)} FROM {archive} WHERE source_id = {source_id}
-            AND received_at BETWEEN {keys[0][0]} AND {keys[-1][0]} AND {sql.one_of("row_id", [key[3] for key in keys])}
-            ORDER BY received_at, message_hash, ts, row_id"""  # noqa: S608
-        )
+    columns = link.read(
+        f"""SELECT row_id, {", ".join(COLUMNS)} FROM {archive} WHERE {_between(query, keys)}
+        ORDER BY received_at, message_hash, ts, row_id"""  # noqa: S608
     )
+    if not columns:
+        return archive_batch([])
+    wanted = {key[3] for key in keys}
+    kept = [at for at, row in enumerate(columns[0]) if int(row) in wanted]
+    if len(kept) == len(columns[0]):
+        return archive_batch(columns[1:])
+    return archive_batch([[column[at] for at in kept] for column in columns[1:]])
+
+
+def _between(query: ArchiveQuery, keys: Sequence[_Key]) -> str:
+    """The rows of a query from the first of these keys to the last, copies among them."""
+    first, last = keys[0], keys[-1]
+    return f"""{sql.archive_filter(query, paging=False)} AND received_at BETWEEN {first[0]} AND {last[0]}
+        AND (received_at > {first[0]} OR message_hash >= {first[1]})
+        AND (received_at < {last[0]} OR message_hash <= {last[1]})"""
 
 
 def archive_batch(columns: Sequence[Sequence[Any]]) -> ArchiveBatch:
