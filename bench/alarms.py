@@ -125,5 +125,13 @@ class Alarms:
     def are_told(self) -> bool:
         return self.rung.keys() <= self.told().keys()
 
+    def followed(self) -> Counter[str]:
+        """How many mails came to each address in the thread of its incident, after the one that began it."""
+        return Counter(str(mail["To"]) for mail in list(self.mailbox.messages) if mail["In-Reply-To"] is not None)
+
+    def are_over(self) -> bool:
+        """Whether everybody who was told of an incident has heard more of it: that it is over."""
+        return self.rung.keys() <= self.followed().keys()
+
     def close(self) -> None:
         self._server.stop()
