@@ -255,6 +255,8 @@ def test_no_address_of_it_is_ever_a_redirect_right_or_wrong(product: Product) ->
     for path in ("", "/v1", "/v1/", "/v1/import/", "/v1/tracks", "/track", "/batch", "/v1/Track", "/webhook"):
         answer = product.sdk.post(path, json=track("Lost"), follow_redirects=False)  # an SDK would follow with a GET
         assert answer.status_code in (401, 404, 405), path
+        assert answer.json()["success"] is False
+        assert "/v1/batch" in answer.json()["message"] or answer.status_code == 401
 
 
 # --- what Segment delivers

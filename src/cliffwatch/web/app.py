@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -205,6 +205,11 @@ _STATUS: MutableMapping[type[CliffwatchError], tuple[int, str]] = {
     NotAuthorised: (403, "This was not authorised"),
     RemoteRefused: (502, "The other side refused"),
 }
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+NO_DOOR = (
+    "Nothing is posted to this address. Events go to /v1/batch, or one by one to /v1/track, /v1/identify, /v1/page, "
+    "/v1/screen, /v1/group and /v1/alias; SDKs are given the address of this server alone."
+)
 _HTTP = {
     404: ("This page does not exist", "The address may be mistyped, or what it showed was deleted."),
     405: ("This address does not take that", "Go back and use the buttons of the page."),
@@ -249,6 +254,9 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if error.status_code in (404, 405) and _is_program(request):
+            body = {"success": False, "code": _CODES[error.status_code], "message": NO_DOOR}
+            return JSONResponse(body, error.status_code, headers=error.headers)
         title, text = _HTTP.get(error.status_code, ("This failed", str(error.detail)))
         return _problem(request, error.status_code, title, text)
 
@@ -265,6 +273,12 @@ def _answer_errors(app: FastAPI) -> None:
             "Something broke on our side",
             "Nothing you typed was at fault. Try again; if it happens once more, the server’s log says what it was.",
         )
+
+
+def _is_program(request: Request) -> bool:
+    """Whether it is no page that asks: an SDK with a wrong path shows its owner what it was answered."""
+    asks_for_page = "text/html" in request.headers.get("accept", "") or "hx-request" in request.headers
+    return request.method == "POST" and not asks_for_page
 
 
 def _redirect(request: Request, path: str) -> Response:
