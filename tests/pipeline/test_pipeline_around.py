@@ -223,3 +223,49 @@ def test_the_message_about_a_drop_begins_with_its_verdict(tmp_path: Path) -> Non
         assert first is not None
         assert load(first.payload["message"]).first_line.startswith("Tracking probably broke: ")
         assert first.payload["message"]["data"]["incident"]["verdict"] == "tracking_broke"
+
+
+def with_failures(shop: Shop) -> Shop:
+    """A second stream of the same source, of an event that is rare."""
+    one = {"aggregation": "count", "label": "Failed checkouts"}
+    failures = parse(DEFINITION | {"events": ["Checkout Failed"], "measures": [one]})
+    created = shop.services.streams.create(shop.workspace_id, shop.stream.source_id, "Failures", failures, MONDAY)
+    return replace(shop, stream=created)
+
+
+def told_verdict(shop: Shop, incident: Incident) -> str:
+    with shop.services.database.read() as session:
+        letters = session.scalars(select(DeliveryRow).order_by(DeliveryRow.id)).all()
+    told = [letter.payload["message"]["data"]["incident"] for letter in letters]
+    return next(str(one["verdict"]) for one in told if one["number"] == incident.number)
+
+
+def test_what_rose_in_the_same_run_speaks_in_the_message_as_on_the_page(tmp_path: Path) -> None:
+    with opened(tmp_path) as shop:
+        shop.services.channels.create(shop.workspace_id, "email", "Team", {"to": "a@x.example"}, shop.clock.now)
+        failures = with_failures(shop)
+        shop.sell(0, START)
+        failures.sell(0, START, 5.0, seed=5)
+        shop.run(START)
+        shop.sell(START, START + 1, 20.0)
+        failures.sell(START, START + 1, 70.0, seed=6)
+        shop.run(START + 1)
+        fall = next(one for one in shop.services.incidents.list(shop.workspace_id) if one.direction < 0)
+        around = shop.services.around.look(fall)
+        assert around.verdict is not None
+        assert "Failed checkouts rose at the same time: people came, and were counted." in said(around)
+        assert told_verdict(shop, fall) == around.verdict.finding == Finding.BUSINESS
+
+
+def test_no_verdict_is_told_while_another_stream_of_the_source_is_being_filled(tmp_path: Path) -> None:
+    with opened(tmp_path) as shop:
+        shop.services.channels.create(shop.workspace_id, "email", "Team", {"to": "a@x.example"}, shop.clock.now)
+        shop.sell(0, START)
+        shop.run(START)
+        reject(shop, {START - 50: 2, START: 90})
+        shop.sell(START, START + 1, 20.0)
+        shop.run(START + 1)
+        (found,) = shop.services.incidents.list(shop.workspace_id)
+        assert shop.services.around.verdict(found) == Finding.TRACKING
+        with_failures(shop)
+        assert shop.services.around.verdict(found) == ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from cliffwatch.pipeline.periods import base_windows
 from cliffwatch.spec.verdict import Verdict as MessageVerdict
 from cliffwatch.store import ArchiveQuery, EventStore, PointQuery
 from cliffwatch.streams import Aggregation, Measure, Stream, Streams, Window
-from cliffwatch.streams.model import TOTAL, Slice, make_slice, slice_key
+from cliffwatch.streams.model import TOTAL, Slice, StreamState, make_slice, slice_key
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 BEFORE_MS = DAY_MS
@@ -90,7 +90,15 @@ class Around:
         return Surroundings(judge(signs) if counts and incident.direction < 0 else None, ranked(near))
 
     def verdict(self, incident: Incident) -> str:
-        """A decided finding, as messages tell it; "" where the series did not fall or it is not clear."""
+        """A decided finding, as messages tell it; "" where the series did not fall or it is not clear, and while other
+        streams of the source are being filled, as their series would have a say in it."""
+        streams = self._streams.list(incident.workspace_id)
+        sources = {stream.source_id for stream in streams if stream.id == incident.stream_id}
+        filling = {
+            one.source_id for one in streams if one.state is StreamState.BACKFILLING and one.id != incident.stream_id
+        }
+        if sources & filling:
+            return ""
         found = self.look(incident).verdict
         return found.finding.value if found is not None and found.finding is not Finding.UNCLEAR else ""
 
@@ -136,29 +144,42 @@ class Around:
                 for one in other.definition.measures
                 if one.aggregation is Aggregation.COUNT and not mine & events_of(other, one)
             ]
-            rising = set()
+            rising: dict[tuple[str, Slice], Sibling] = {}
             for anomaly in self._incidents.anomalies_of_stream(
                 incident.workspace_id, other.id, stretch.start_ms, stretch.end_ms
             ):
                 match = next((one for one in foreign if one.key == anomaly.measure), None)
                 if match is not None and anomaly.direction > 0 and overlaps(anomaly.slice, incident.slice):
-                    rising.add(match.key)
-                    risen.append(Sibling(match.name, Pair(anomaly.actual, anomaly.expected)))
+                    values = Pair(anomaly.actual, anomaly.expected)
+                    rising[match.key, anomaly.slice] = Sibling(match.name, values)
             for one in foreign:
-                values = self._total(other, one, stretch)
-                if one.key not in rising and values.expected > 0:
+                totals = self._totals(other, one, {TOTAL, incident.slice}, stretch)
+                for slice_, (values, flagged) in totals.items():
+                    if flagged and values.change > 0:  # what is judged in the same run is an anomaly only at its end
+                        rising.setdefault((one.key, slice_), Sibling(one.name, values))
+                total, _ = totals[TOTAL]
+                if not any(key == one.key for key, _ in rising) and total.expected > 0:
                     name = other.name if one.label is None else one.name
-                    siblings.append(Sibling(name, values))
+                    siblings.append(Sibling(name, total))
+            risen += rising.values()
         siblings.sort(key=lambda one: -one.values.expected)
         risen.sort(key=lambda one: -abs(one.values.change))
         return siblings, risen
 
-    def _total(self, stream: Stream, measure: Measure, stretch: Window) -> Pair:
-        points = self._store.read_points(
-            PointQuery(stream.id, stretch.start_ms, stretch.end_ms, measure.key, [slice_key(TOTAL)])
-        )
+    def _totals(
+        self, stream: Stream, measure: Measure, slices: Collection[Slice], stretch: Window
+    ) -> dict[Slice, tuple[Pair, bool]]:
+        """Of each slice what was and what was expected over the stretch, and whether any of it was flagged."""
+        keys = [slice_key(one) for one in slices]
+        points = self._store.read_points(PointQuery(stream.id, stretch.start_ms, stretch.end_ms, measure.key, keys))
         known = np.isfinite(points.value) & np.isfinite(points.expected)
-        return Pair(float(points.value[known].sum()), float(points.expected[known].sum()))
+        names = np.array(points.slice, dtype=object)
+        found = {}
+        for slice_, key in zip(slices, keys, strict=True):
+            at = known & (names == key)
+            values = Pair(float(points.value[at].sum()), float(points.expected[at].sum()))
+            found[slice_] = values, bool(points.flagged[at].any())
+        return found
 
     def _arrived(self, source_id: int, stretch: Window, past: Sequence[Window]) -> Pair | None:
         """What arrived from the source; None where arrivals were not counted yet in the periods to compare with."""
