@@ -134,6 +134,12 @@ def test_what_else_moved_names_each_series_once_and_not_the_headline() -> None:
     assert [(one.name, one.change) for one in moved] == [("Orders · country DE", "−58 %")]
 
 
+def test_what_moved_before_the_headline_did_is_told_as_its_first_sign() -> None:
+    taken_back = anomaly(id=2, start_ms=NOW - 9 * HOUR, withdrawn_ms=NOW)
+    since = views.facts(incident(), BERLIN, NOW, [anomaly(start_ms=NOW - 5 * HOUR), taken_back])[0]
+    assert (since.value, since.note) == ("12:30", "3 hours long; first signs 10:30")
+
+
 @pytest.mark.parametrize(("choice", "hours"), [("1h", 1), ("4h", 4), ("tomorrow", 17.5)])
 def test_a_snooze_ends_when_the_menu_says(choice: str, hours: float) -> None:
     assert views.snooze_until(choice, BERLIN, NOW) == NOW + hours * HOUR

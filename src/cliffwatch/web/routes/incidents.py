@@ -156,7 +156,8 @@ def incident_page(visit: Reading, number: int) -> Response:
         of.stream_id, of.measure, incident.started_ms, incident.last_window_ms, visit.zone, visit.now
     )
     address = f"{visit.address}/incidents/{number}"
-    moved = views.also_moved(incident, services.incidents.anomalies(incident.id), visit.zone, visit.now)
+    anomalies = services.incidents.anomalies(incident.id)
+    moved = views.also_moved(incident, anomalies, visit.zone, visit.now)
     around, of_goal = services.around.look(incident), incident.kind == GOAL
     return visit.page(
         "incident.html",
@@ -166,7 +167,7 @@ def incident_page(visit: Reading, number: int) -> Response:
         incident=views.line(incident, visit.zone, visit.now),
         may_acknowledge=incident.state in (IncidentState.OPEN, IncidentState.SNOOZED),
         status_note=_status_note(visit, incident),
-        facts=views.facts(incident, visit.zone, visit.now),
+        facts=views.facts(incident, visit.zone, visit.now, anomalies),
         why=views.why(incident, link),
         seen_in=of.seen_in,
         explain_href=_explain_href(visit, incident, stream, of),
@@ -178,7 +179,7 @@ def incident_page(visit: Reading, number: int) -> Response:
         members=[(member.person.id, member.person.name) for member in services.accounts.members(visit.workspace_id)],
         owner_id=incident.owner_id,
         moves=[moved_view.line(one, visit.zone, visit.now) for one in services.moves.of(incident)],
-        parts=moved_view.parts(incident, services.incidents.anomalies(incident.id)),
+        parts=moved_view.parts(incident, anomalies),
         others=moved_view.others(incident, services.incidents.list(visit.workspace_id, limit=MOST_OTHERS)),
         shares=len([one for one in services.shares.list(visit.workspace_id, number) if one.works(visit.now)]),
         markdown=incident_markdown(services.incidents, around, incident, visit.zone, visit.now, address),

@@ -78,7 +78,7 @@ def shared(request: Request, services: Installed, token: str) -> Response:
         "shared.html",
         workspace=workspace.name,
         incident=views.line(incident, zone, now),
-        facts=views.facts(incident, zone, now),
+        facts=views.facts(incident, zone, now, anomalies),
         why=views.why(incident),
         goal=goal_views.of_incident(incident),
         verdict=verdict_view(services.around.look(incident).verdict),

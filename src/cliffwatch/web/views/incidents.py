@@ -137,8 +137,9 @@ class Fact:
     note: str = ""
 
 
-def facts(incident: Incident, zone: tzinfo, now: int) -> tuple[Fact, ...]:
-    """Since when, and how much: the figures under the headline."""
+def facts(incident: Incident, zone: tzinfo, now: int, anomalies: Sequence[Anomaly] = ()) -> tuple[Fact, ...]:
+    """Since when, and how much: the figures under the headline. Where another of its `anomalies` began earlier, that is
+    the first sign of it."""
     told = numbers(incident)
     rates = [
         (told.actual_label, told.actual_words, told.actual_rate),
@@ -146,8 +147,10 @@ def facts(incident: Incident, zone: tzinfo, now: int) -> tuple[Fact, ...]:
     ]
     of_goal = incident.kind == GOAL
     begun = formats.moment(incident.opened_ms if of_goal else incident.started_ms, zone, now).text
+    first_ms = min((one.start_ms for one in anomalies if one.withdrawn_ms is None), default=incident.started_ms)
+    signs = f"; first signs {formats.moment(first_ms, zone, now).text}" if first_ms < incident.started_ms else ""
     found = [
-        Fact("Warned", begun, "") if of_goal else Fact("Since", begun, f"{told.duration_words} long"),
+        Fact("Warned", begun, "") if of_goal else Fact("Since", begun, f"{told.duration_words} long{signs}"),
         *(Fact(label, words, rate if rate != words else "") for label, words, rate in rates),
     ]
     if told.relative is not None:
