@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,20 @@ def held(store: EventStore, monkeypatch: pytest.MonkeyPatch, goes_on: threading.
         return write(*batches)
 
     monkeypatch.setattr(store, "write", waits)
+
+
+def test_points_of_a_back_fill_do_not_wait_for_runs_that_are_gathered(plant: Plant) -> None:
+    stream = create(plant)
+    plant.work()
+    store, together = plant.services.store, plant.services.pipeline._together
+    batch = replace(points(store, stream.id), stream_id=99)
+    with together.gathered([]):
+        filler = threading.Thread(target=together.write_points, args=(batch,))
+        filler.start()
+        filler.join(60)
+        together.write_points(replace(batch, stream_id=98))  # of a run: written when the runs are over
+        assert (len(points(store, 99)), len(points(store, 98))) == (len(batch), 0)
+    assert len(points(store, 98)) == len(batch)
 
 
 def test_a_stop_waits_for_the_pages_under_way_and_the_rest_is_anybodys_at_once(
