@@ -212,7 +212,7 @@ def test_an_audience_is_made_sent_and_paused_with_the_keyboard_alone(house: Hous
     tab_to(page, "Begin to send")
     page.keyboard.press("Enter")
     expect(page.locator("#syncs")).to_contain_text(f"{name} to Website", timeout=30_000)
-    tab_to(page, "Pause")
+    tab_to(page, f"Pause {name} to Website")
     page.keyboard.press("Enter")
     expect(page.locator("#syncs")).to_contain_text("Paused", timeout=30_000)
     assert violations(page) == []
