@@ -1,7 +1,8 @@
 """Incidents that are brought about on purpose, and a mail server that counts who was told of them.
 
-Each alarm is a workspace of its own with one stream of steady hours and one address to tell. `ring` sends through the
-door what makes the last whole hour a surprise; from then on exactly one mail that begins a thread is right.
+Each alarm is a workspace of its own with one stream of steady windows of ten minutes and one address to tell. `ring`
+sends through the door what makes the last whole window a surprise; from then on exactly one mail that begins a thread is
+right, and when the next window is over, one in that thread which says that it is over.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from cliffwatch.notify import Channels
 from cliffwatch.store import EventStore, FactBatch, PointQuery
 from cliffwatch.streams import Streams, parse
 
-HOUR = 3_600_000
-HISTORY_HOURS, AN_HOUR, SURPRISE = 14 * 24, 15, 300
-HOURLY = {
+WINDOW_MS = 600_000
+HISTORY, A_WINDOW, SURPRISE = 7 * 24 * 6, 15, 300
+DEFINITION = {
     "spec_type": "track",
     "events": ["Sold Out"],
-    "schedule": {"frequency_minutes": 60, "anchor": "00:00", "time_zone": "UTC"},
+    "schedule": {"frequency_minutes": 10, "anchor": "00:00", "time_zone": "UTC"},
 }
 
 
@@ -62,22 +63,22 @@ class Alarms:
         }
 
     def furnish(self, count: int, database: Database, store: EventStore, owner_id: int, now: int) -> None:
-        """Add so many, with two weeks of hours in the store; a worker judges them when it starts."""
+        """Add so many, with a week of windows in the store; a worker judges them when it starts."""
         chance = np.random.default_rng(11)
         accounts, sources, monitors = Accounts(database), Sources(database), Monitors(database)
         streams, channels = Streams(database, store, Jobs(database)), Channels(database)
-        hours = now // HOUR * HOUR - HOUR * np.arange(HISTORY_HOURS, 0, -1)
+        starts = now // WINDOW_MS * WINDOW_MS - WINDOW_MS * np.arange(HISTORY, 0, -1)
         for number in range(count):
             address = f"alarm-{number}@shop.example"
             workspace = accounts.create_workspace(
                 name=f"Shop {number}", time_zone="UTC", country=None, owner_id=owner_id, now=now
             )
-            # The hour that goes on has no events: that it is empty is no news here.
+            # The window that goes on has no events: that it is empty is no news here.
             monitors.create(workspace.id, name="Surges", rule={"directions": [1]}, policy_id=None, now=now)
             channels.create(workspace.id, "email", "Team", {"to": address}, now)
             source = sources.create(workspace.id, "Shop", now)
-            stream = streams.create(workspace.id, source.id, "Sold out", parse(HOURLY), now)
-            ts = np.sort(np.repeat(hours, AN_HOUR) + chance.integers(0, HOUR, len(hours) * AN_HOUR))
+            stream = streams.create(workspace.id, source.id, "Sold out", parse(DEFINITION), now)
+            ts = np.sort(np.repeat(starts, A_WINDOW) + chance.integers(0, WINDOW_MS, HISTORY * A_WINDOW))
             store.write(
                 None,
                 FactBatch(
@@ -92,21 +93,21 @@ class Alarms:
             self.waiting.append(Alarm(source.write_key, address, stream.id))
 
     def is_quiet(self, store: EventStore) -> bool:
-        """Whether all histories are judged; the hour of the first event is no point."""
+        """Whether all histories are judged; the window of the first event is no point."""
         last = [self.waiting[-1].stream_id, self.waiting[0].stream_id]
-        return all(len(store.read_points(PointQuery(one, 0, 1 << 52))) >= HISTORY_HOURS - 1 for one in last)
+        return all(len(store.read_points(PointQuery(one, 0, 1 << 52))) >= HISTORY - 1 for one in last)
 
     def ring(self, post: Callable[[bytes], int]) -> str:
         """Send a surprise until it is taken; returns the address that must be told."""
         alarm = self.waiting.pop()
-        hour = int(time.time() * 1000) // HOUR * HOUR - HOUR
+        start = int(time.time() * 1000) // WINDOW_MS * WINDOW_MS - WINDOW_MS
         batch = [
             {
                 "type": "track",
                 "event": "Sold Out",
                 "userId": f"u{n}",
                 "messageId": f"{alarm.address}-{n}",
-                "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(hour / 1000 + n)),
+                "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start / 1000 + n)),
             }
             for n in range(SURPRISE)
         ]

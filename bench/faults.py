@@ -1,14 +1,14 @@
 """What becomes of events, runs, messages and pages while parts of an installation fail under load.
 
-    python bench/faults.py [--seconds 14] [--only network,PostgreSQL] [--over-the-hour]
+    python bench/faults.py [--seconds 14] [--only network,PostgreSQL] [--until-over]
 
 Two shards with two replicas each and a ZooKeeper run in network namespaces of their own (it needs root, and `ip`),
 beside a PostgreSQL and two processes of each role; two clients post batches to the door over HTTP all the time and
 send again what was refused, and somebody who is signed in reads pages. Each fault begins with a minute: after a few
 seconds of load something fails, later it is mended; then it is awaited that all that was acknowledged can be counted.
 Two incidents are brought about in each, shortly before and shortly after something fails: one mail of each is right. At
-the end the runs of each fault's windows must have counted what the door acknowledged in them. With `--over-the-hour` it
-is also awaited that the hour ends: then people are told that the incidents are over, in the thread that told of them.
+the end the runs of each fault's windows must have counted what the door acknowledged in them. With `--until-over`
+it is also awaited that the next window ends: then people are told that the incidents are over, in the thread of each.
 """
 
 from __future__ import annotations
@@ -361,7 +361,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=14, help="how long the load of each fault lasts")
     parser.add_argument("--only", default="", help="faults whose name holds one of these words")
-    parser.add_argument("--over-the-hour", action="store_true", help="go on until incidents are over with their hour")
+    parser.add_argument("--until-over", action="store_true", help="go on until people are told that incidents are over")
     asked = parser.parse_args()
     inside()
     os.environ.setdefault(VARIABLE, new_key())
@@ -386,12 +386,12 @@ def main() -> None:
             wanted = [one for one in known if any(word in one.name for word in words)]
             load = Load(port_of(roles.doors), house.key)
             bench = Bench(roles, house, store, load, alarms, Counter())
-            suffer(bench, wanted, asked.seconds, over_the_hour=asked.over_the_hour)
+            suffer(bench, wanted, asked.seconds, until_over=asked.until_over)
     finally:
         net.close()
 
 
-def suffer(bench: Bench, wanted: list[Fault], seconds: float, *, over_the_hour: bool) -> None:
+def suffer(bench: Bench, wanted: list[Fault], seconds: float, *, until_over: bool) -> None:
     """One fault after the other, then what their runs and messages came to."""
     bench.load.first()
     wait_until(lambda: bench.alarms.is_quiet(bench.store), 300, "the histories of the alarms")
@@ -412,9 +412,8 @@ def suffer(bench: Bench, wanted: list[Fault], seconds: float, *, over_the_hour: 
     with contextlib.suppress(SystemExit):  # the table says what is missing
         wait_until(lambda: all(bench.measured(one) >= one.acknowledged for one in suffered), 150, "the runs")
         wait_until(bench.alarms.are_told, 150, "the mails of all incidents")
-        if over_the_hour:
-            time.sleep(3_600 - time.time() % 3_600)
-            wait_until(bench.alarms.are_over, 300, "the mails that say that incidents are over")
+        if until_over:
+            wait_until(bench.alarms.are_over, 900, "the mails that say that incidents are over")
             time.sleep(15)  # whoever tells it again does so by now
     table = Table(title="Faults under load")
     for column in ("what fails", *COLUMNS):

@@ -170,6 +170,32 @@ def test_late_events_of_a_stream_that_is_being_filled_are_measured_anew_after_it
     assert counted(plant.services.store, stream.facts_id) == COUNT + 1
 
 
+def test_late_events_are_measured_anew_though_the_database_was_away_when_that_was_planned(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = create(plant)
+    plant.work()
+    pipeline, projector = plant.services.pipeline, plant.services.pipeline._projector
+    late = make_event(NOW - 5 * HOUR, source_id=plant.source_id, country="DE", revenue=1, received_ms=NOW)
+    projector.refresh()
+    plant.services.store.write(None, projector.project(Events.of([late])))
+    projector.stored()
+    pipeline.hear()
+    plant.now += 3_000
+
+    def away() -> Any:
+        raise Unavailable("metadata database", "does not answer now.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(plant.services.database, "read", away)
+        with pytest.raises(Unavailable):
+            pipeline.hear()
+    plant.work()
+    assert [(job.state, job.payload) for job in jobs(plant, REVISE)] == [
+        ("done", {"stream_id": stream.id, "from_ms": NOW - 5 * HOUR})
+    ]
+
+
 def test_a_window_that_ends_while_history_is_judged_is_not_left_out(
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,10 +29,12 @@ def test_a_sentence_without_a_reason_stays_as_it_is() -> None:
 def test_late_events_wait_until_they_are_quiet_but_not_for_ever() -> None:
     late = Late()
     late.hear({7: (1_000, 2_000)}, now=10_000)
-    assert late.take(11_000) == {}
+    assert late.ready(11_000) == {}
     late.hear({7: (500, 600)}, now=11_500)
-    assert late.take(13_000) == {}
-    assert late.take(13_500) == {7: 500}
+    assert late.ready(13_000) == {}
+    assert late.ready(13_500) == {7: 500} == late.ready(13_500)
+    late.planned(7)
+    assert late.ready(13_500) == {}
     for moment in range(20_000, 36_000, 1_000):
         late.hear({7: (900, 950)}, now=moment)
-    assert late.take(35_000) == {7: 900}
+    assert late.ready(35_000) == {7: 900}

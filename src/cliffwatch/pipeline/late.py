@@ -21,13 +21,14 @@ class Late:
             known = self._since.get(stream_id)
             self._since[stream_id] = (min(oldest, known[0]), known[1], now) if known else (oldest, now, now)
 
-    def take(self, now: int) -> dict[int, int]:
+    def ready(self, now: int) -> dict[int, int]:
         """Stream id -> time of its oldest new fact, for those that are quiet or have waited long enough."""
-        ready = {
+        return {
             stream_id: oldest
             for stream_id, (oldest, first, last) in self._since.items()
             if now - last >= QUIET_MS or now - first >= PATIENCE_MS
         }
-        for stream_id in ready:
-            del self._since[stream_id]
-        return ready
+
+    def planned(self, stream_id: int) -> None:
+        """It is written down what is to be measured anew: not before that is it forgotten here."""
+        del self._since[stream_id]

@@ -269,16 +269,16 @@ class Pipeline:
         return False
 
     def _plan_revisions(self, now: int) -> None:
-        for stream_id, oldest in self._late.take(now).items():
+        for stream_id, oldest in self._late.ready(now).items():
             next_window, state = self._runs.standing(stream_id)
-            if state is StreamState.BACKFILLING:  # it judges all at its end; what comes after that is measured anew
+            filling = state is StreamState.BACKFILLING
+            if not filling and next_window is not None and oldest < next_window:
+                with self._database.write() as session:
+                    payload = {"stream_id": stream_id, "from_ms": oldest}
+                    self._jobs.enqueue(session, REVISE, f"revise:{stream_id}:{now}", payload, now, now)
+            self._late.planned(stream_id)
+            if filling:  # it judges all at its end; what comes after that is measured anew
                 self._late.hear({stream_id: (oldest, oldest)}, now)
-                continue
-            if next_window is None or oldest >= next_window:
-                continue
-            with self._database.write() as session:
-                payload = {"stream_id": stream_id, "from_ms": oldest}
-                self._jobs.enqueue(session, REVISE, f"revise:{stream_id}:{now}", payload, now, now)
 
     def _run(self, jobs: Sequence[Job]) -> set[int]:
         """The runs of several streams, one window each: asked for together, and done in one transaction. Gives the ids
