@@ -1,8 +1,8 @@
 """Incidents that are brought about on purpose, and a mail server that counts who was told of them.
 
 Each alarm is a workspace of its own with one stream of steady windows of ten minutes and one address to tell. `ring`
-sends through the door what makes the last whole window a surprise; from then on exactly one mail that begins a thread is
-right, and when the next window is over, one in that thread which says that it is over.
+sends through the door what makes the last whole window a surprise; from then on exactly one mail that begins a thread
+is right, and when the next window is over, one in that thread which says that it is over.
 """
 
 from __future__ import annotations
