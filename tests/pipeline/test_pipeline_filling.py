@@ -344,7 +344,7 @@ def test_a_stop_waits_for_the_pages_under_way_and_the_rest_is_anybodys_at_once(
     goes_on.set()
     stopping.join(60)
     assert not stopping.is_alive()
-    assert {50} <= {job.payload["done"] for job in jobs(plant, PART)} <= {0, 50}
+    assert 0 < sum(job.payload["done"] for job in jobs(plant, PART)) <= 10 * 50  # one page of each thread
     assert {job.lease_until_ms for job in jobs(plant, PART)} == {0}
     monkeypatch.undo()
     plant.work()
