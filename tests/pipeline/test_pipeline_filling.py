@@ -17,6 +17,7 @@ from tests.streams.conftest import make_event
 
 from cliffwatch.db.streams import JobRow
 from cliffwatch.errors import Unavailable
+from cliffwatch.ingest.privacy import deletions as deletions_module
 from cliffwatch.pipeline import filling
 from cliffwatch.pipeline.worker import REVISE
 from cliffwatch.spec import Events
@@ -315,6 +316,34 @@ def held(store: EventStore, monkeypatch: pytest.MonkeyPatch, goes_on: threading.
         return write(*batches)
 
     monkeypatch.setattr(store, "write", waits)
+
+
+def test_a_person_who_is_deleted_while_history_is_filled_in_does_not_come_back_with_a_page_that_was_read_before(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, wait_for: Callable[..., object]
+) -> None:
+    monkeypatch.setattr(deletions_module, "RETRY_SECONDS", 0.1)
+    stream, goes_on, begun = create(plant), threading.Event(), threading.Event()
+    held(plant.services.store, monkeypatch, goes_on, begun)
+    deletions = plant.services.ingest.deletions
+    plant.services.pipeline.start()
+    deletions.start(lambda _: True, lambda: None)
+    try:
+        assert begun.wait(60)  # the first page has been read: it begins with somebody who is deleted now
+        asked = deletions.request(
+            plant.workspace_id, user_ids=["u0"], origin="page", requested_by="Robin", now=plant.now
+        )
+        wait_for(lambda: "being filled in" in deletions.get(plant.workspace_id, asked.id).error)
+        goes_on.set()
+        assert deletions.wait_done(plant.workspace_id, asked.id, 60)
+    finally:
+        goes_on.set()
+        plant.services.pipeline.stop()
+        deletions.stop(60)
+    theirs = len(range(0, COUNT, 997))
+    done = deletions.get(plant.workspace_id, asked.id)
+    assert (done.events, done.error) == (theirs, "")
+    assert done.facts > 0
+    assert counted(plant.services.store, stream.facts_id) == COUNT - theirs
 
 
 def test_points_of_a_back_fill_do_not_wait_for_runs_that_are_gathered(plant: Plant) -> None:

@@ -4,7 +4,8 @@
             view, catalogue, deliveries -> the identifiers are forgotten -> what was deleted is overwritten -> done
 
 Each step may be repeated; a request that a crash cut short is done after the next start. What came of it is written
-down with the forgetting of its identifiers: without them, only the last step is left.
+down with the forgetting of its identifiers: without them, only the last step is left. While history of the workspace is
+being filled in, a page that was read before may bring facts back: the request is done once more when that is over.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from __future__ import annotations
 import builtins
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
@@ -49,6 +52,22 @@ class Forgetful(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Once:
+    """A request that was done while these back-fills (stream, revision) were under way, and how much went."""
+
+    filling: frozenset[tuple[int, int]]
+    gone: Counter[str]
+
+
+def _filled_now(session: Session, workspace_id: int) -> frozenset[tuple[int, int]]:
+    """The back-fills of a workspace that are not over: (stream, revision)."""
+    query = select(StreamRow.id, StreamRow.revision).where(
+        StreamRow.workspace_id == workspace_id, StreamRow.state == "backfilling"
+    )
+    return frozenset((stream_id, revision) for stream_id, revision in session.execute(query))
+
+
 class Deletions:
     """The only writer of deletion requests and suppressions."""
 
@@ -74,6 +93,7 @@ class Deletions:
         self._thread: threading.Thread | None = None
         self._key: bytes | None = None
         self._suppressions: Suppressions | None = None
+        self._once: dict[int, _Once] = {}
 
     def also_from(self, place: Forgetful) -> None:
         """One more place that keeps messages of people."""
@@ -222,7 +242,8 @@ class Deletions:
                 if self._stopping.is_set() or not wait_absorbed(WAIT_SECONDS):
                     break
                 done.append(deletion_id)
-                self._do(deletion_id, wait_absorbed)
+                if not self._do(deletion_id, wait_absorbed):
+                    done.pop()
             if done:
                 roll()
                 if not wait_absorbed(WAIT_SECONDS):
@@ -234,11 +255,16 @@ class Deletions:
             self._note_error(done, str(error))
             raise
 
-    def _do(self, deletion_id: int, wait_absorbed: Callable[[float], bool]) -> None:
+    def _do(self, deletion_id: int, wait_absorbed: Callable[[float], bool]) -> bool:
+        """Delete; whether that is all, but for overwriting what was deleted."""
         with self._database.read() as session:
             row = session.get_one(DeletionRow, deletion_id)
             if not row.identifiers:  # only overwriting was left to do when it was cut short
-                return
+                return True
+            filling = _filled_now(session, row.workspace_id)
+            once = self._once.get(deletion_id)
+            if once is not None and once.filling & filling:
+                return False
             workspace_id, identifiers = row.workspace_id, row.identifiers
             until = FOR_EVER_MS if row.for_ever else row.requested_ms + DUPLICATE_SLACK_MS
             sources = session.scalars(select(SourceRow.id).where(SourceRow.workspace_id == workspace_id)).all()
@@ -257,11 +283,21 @@ class Deletions:
         self.refresh()
         if not wait_absorbed(WAIT_SECONDS):
             raise Unavailable("Deletion", "waits for events that are on their way.", "It goes on by itself.")
+        gone = Counter(once.gone if once is not None else {})
         events, facts = self._store.delete_person(person)
-        quarantined = self._quarantine.forget_person(sources, users, visitors)
+        with self._database.read() as session:
+            filling |= _filled_now(session, workspace_id)  # those that began meanwhile, too
+        gone.update(events=events, facts=facts)
+        gone.update(quarantined=self._quarantine.forget_person(sources, users, visitors))
         for place in self._others:
             place.forget_person(sources, users, visitors)
-        self._note_done(deletion_id, {"events": events, "facts": facts, "quarantined": quarantined})
+        if filling and once is None:
+            self._once[deletion_id] = _Once(filling, gone)
+            self._note_error([deletion_id], "Waits for data streams whose history is being filled in.")
+            return False
+        self._note_done(deletion_id, gone)
+        self._once.pop(deletion_id, None)
+        return True
 
     def _stored(self, name: str, identifiers: Sequence[str], sources: Sequence[int]) -> tuple[str, ...]:
         """The identifiers as they came and as each source keeps them."""
