@@ -335,6 +335,7 @@ def test_a_person_who_is_deleted_while_history_is_filled_in_does_not_come_back_w
         wait_for(lambda: "being filled in" in deletions.get(plant.workspace_id, asked.id).error)
         goes_on.set()
         assert deletions.wait_done(plant.workspace_id, asked.id, 60)
+        wait_for(lambda: again(plant, stream).state is StreamState.ACTIVE)
     finally:
         goes_on.set()
         plant.services.pipeline.stop()

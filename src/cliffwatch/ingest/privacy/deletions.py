@@ -4,8 +4,8 @@
             view, catalogue, deliveries -> the identifiers are forgotten -> what was deleted is overwritten -> done
 
 Each step may be repeated; a request that a crash cut short is done after the next start. What came of it is written
-down with the forgetting of its identifiers: without them, only the last step is left. While history of the workspace is
-being filled in, a page that was read before may bring facts back: the request is done once more when that is over.
+down with the forgetting of its identifiers: without them, only the last step is left. A page of history that was read
+before may bring facts back: the request is done once more when such pages are written.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cliffwatch.db import Database, owned
 from cliffwatch.db.people import SettingRow
 from cliffwatch.db.privacy import DeletionRow, SuppressionRow
 from cliffwatch.db.sources import SourceRow
-from cliffwatch.db.streams import StreamRow
+from cliffwatch.db.streams import JobRow, StreamRow
 from cliffwatch.errors import CliffwatchError, InvalidInput, Unavailable
 from cliffwatch.ingest.privacy.model import FOR_EVER_MS, Asked, Deletion
 from cliffwatch.ingest.privacy.rules import PropertyRules
@@ -54,18 +54,21 @@ class Forgetful(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Once:
-    """A request that was done while these back-fills (stream, revision) were under way, and how much went."""
+    """A request that was done while these pages of history were under way, and how much went."""
 
-    filling: frozenset[tuple[int, int]]
+    pages: frozenset[tuple[int, int]]
     gone: Counter[str]
 
 
-def _filled_now(session: Session, workspace_id: int) -> frozenset[tuple[int, int]]:
-    """The back-fills of a workspace that are not over: (stream, revision)."""
-    query = select(StreamRow.id, StreamRow.revision).where(
-        StreamRow.workspace_id == workspace_id, StreamRow.state == "backfilling"
+def _under_way(session: Session, workspace_id: int, now: int) -> frozenset[tuple[int, int]]:
+    """The pages of history that somebody works on: (job, how far it was). What a job has read is written, and its
+    place saved, before it reads on."""
+    streams = {*session.scalars(select(StreamRow.id).where(StreamRow.workspace_id == workspace_id))}
+    jobs = session.execute(
+        select(JobRow.id, JobRow.payload).where(JobRow.state == "queued", JobRow.lease_until_ms > now)
     )
-    return frozenset((stream_id, revision) for stream_id, revision in session.execute(query))
+    payloads: list[tuple[int, dict[str, Any]]] = [(job_id, said) for job_id, said in jobs]
+    return frozenset((job_id, said.get("done", 0)) for job_id, said in payloads if said.get("stream_id") in streams)
 
 
 class Deletions:
@@ -261,9 +264,9 @@ class Deletions:
             row = session.get_one(DeletionRow, deletion_id)
             if not row.identifiers:  # only overwriting was left to do when it was cut short
                 return True
-            filling = _filled_now(session, row.workspace_id)
+            pages = _under_way(session, row.workspace_id, self._clock())
             once = self._once.get(deletion_id)
-            if once is not None and once.filling & filling:
+            if once is not None and once.pages & pages:
                 return False
             workspace_id, identifiers = row.workspace_id, row.identifiers
             until = FOR_EVER_MS if row.for_ever else row.requested_ms + DUPLICATE_SLACK_MS
@@ -286,14 +289,14 @@ class Deletions:
         gone = Counter(once.gone if once is not None else {})
         events, facts = self._store.delete_person(person)
         with self._database.read() as session:
-            filling |= _filled_now(session, workspace_id)  # those that began meanwhile, too
+            pages |= _under_way(session, workspace_id, self._clock())  # those that began meanwhile, too
         gone.update(events=events, facts=facts)
         gone.update(quarantined=self._quarantine.forget_person(sources, users, visitors))
         for place in self._others:
             place.forget_person(sources, users, visitors)
-        if filling and once is None:
-            self._once[deletion_id] = _Once(filling, gone)
-            self._note_error([deletion_id], "Waits for data streams whose history is being filled in.")
+        if pages and once is None:
+            self._once[deletion_id] = _Once(pages, gone)
+            self._note_error([deletion_id], "Waits for a page of history that is being filled in.")
             return False
         self._note_done(deletion_id, gone)
         self._once.pop(deletion_id, None)
