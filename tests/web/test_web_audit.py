@@ -174,6 +174,7 @@ class Bakery:
             "/settings/privacy": {"user_id": "u-77"},
             "/settings/tokens": {"scope": "read", "days": "90", "person": ""},
             "/settings/workspace": place,
+            "/sources/{source_id}/address": {"keep_ip": "yes"},
             "/sources/{source_id}/destinations": {"kind": "webhook", "url": "https://hooks.example/y"},
             "/sources/{source_id}/quarantine/replay": {"all": "yes"},
             "/sources/{source_id}/retention": {"archive_days": "60", "sure": "yes"},
