@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -153,11 +154,8 @@ class Destinations:
     def edit_mappings(self, workspace_id: int, destination_id: int, edit: Callable[[Kept], Kept]) -> Destination:
         """Keep what `edit` makes of the mappings: one after the other, so that two who add one at once have both.
         Raises NotFound, and what `edit` raises."""
-        with self._database.write() as session:
-            row = owned(session, DestinationRow, workspace_id, destination_id)
-            session.refresh(row, with_for_update=True)
+        with self._edited(workspace_id, destination_id) as row:
             row.mappings = edit(row.mappings)
-            row.retry_ms, row.attempts = 0, 0
             changed = destination_of(row)
         self._wanted = None
         return changed
@@ -291,12 +289,18 @@ class Destinations:
         destination_id: int,
         edit: Callable[[Kept], Kept],
     ) -> Sequence[Filter]:
+        with self._edited(workspace_id, destination_id) as row:
+            row.filters = edit(row.filters)
+            return destination_of(row).filters
+
+    @contextmanager
+    def _edited(self, workspace_id: int, destination_id: int) -> Iterator[DestinationRow]:
+        """A destination that nobody else changes meanwhile. Raises NotFound."""
         with self._database.write() as session:
             row = owned(session, DestinationRow, workspace_id, destination_id)
             session.refresh(row, with_for_update=True)
-            row.filters = edit(row.filters)
-            row.retry_ms, row.attempts = 0, 0  # it may be what stood in the way
-            return destination_of(row).filters
+            row.retry_ms, row.attempts = 0, 0  # what is changed may be what stood in the way
+            yield row
 
     def _start_at_end(self, session: Session, destination_id: int) -> None:
         journal, end = self._journal_end()
