@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -53,6 +53,11 @@ class Standing:
     progress: float
     payload: Mapping[str, Any]
     error: str
+
+
+def worked_on(now: int) -> ColumnElement[bool]:
+    """Of a row: somebody works on the job."""
+    return and_(JobRow.state == "queued", JobRow.lease_until_ms > now)
 
 
 class Jobs:
@@ -196,8 +201,7 @@ class Jobs:
     def under_way(self, prefixes: Sequence[str], now: int, but: Job) -> bool:
         """Whether another job is worked on whose key begins with one of these texts."""
         query = select(JobRow.id).where(
-            JobRow.state == "queued",
-            JobRow.lease_until_ms > now,
+            worked_on(now),
             JobRow.id != but.id,
             or_(*(JobRow.key.startswith(prefix, autoescape=True) for prefix in prefixes)),
         )

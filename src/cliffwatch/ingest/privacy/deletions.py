@@ -33,6 +33,7 @@ from cliffwatch.errors import CliffwatchError, InvalidInput, Unavailable
 from cliffwatch.ingest.privacy.model import FOR_EVER_MS, Asked, Deletion
 from cliffwatch.ingest.privacy.rules import PropertyRules
 from cliffwatch.ingest.privacy.suppressions import Suppressions, identity_hash
+from cliffwatch.jobs import worked_on
 from cliffwatch.spec.hashing import actor_hash
 from cliffwatch.store.contract import DUPLICATE_SLACK_MS, EventStore, Person
 
@@ -56,19 +57,16 @@ class Forgetful(Protocol):
 class _Once:
     """A request that was done while these pages of history were under way, and how much went."""
 
-    pages: frozenset[tuple[int, int]]
+    pages: frozenset[tuple[int, object]]
     gone: Counter[str]
 
 
-def _under_way(session: Session, workspace_id: int, now: int) -> frozenset[tuple[int, int]]:
+def _under_way(session: Session, workspace_id: int, now: int) -> frozenset[tuple[int, object]]:
     """The pages of history that somebody works on: (job, how far it was). What a job has read is written, and its
     place saved, before it reads on."""
     streams = {*session.scalars(select(StreamRow.id).where(StreamRow.workspace_id == workspace_id))}
-    jobs = session.execute(
-        select(JobRow.id, JobRow.payload).where(JobRow.state == "queued", JobRow.lease_until_ms > now)
-    )
-    payloads: list[tuple[int, dict[str, Any]]] = [(job_id, said) for job_id, said in jobs]
-    return frozenset((job_id, said.get("done", 0)) for job_id, said in payloads if said.get("stream_id") in streams)
+    jobs = session.execute(select(JobRow.id, JobRow.payload).where(worked_on(now)))
+    return frozenset((job_id, said.get("done")) for job_id, said in jobs if said.get("stream_id") in streams)
 
 
 class Deletions:
