@@ -16,6 +16,7 @@ from cliffwatch.ingest.discover import EXAMPLE_LENGTH, MAX_PATHS, Discovery, mer
 from cliffwatch.ingest.model import CatalogueEvent, CatalogueProperty
 from cliffwatch.ingest.tally import HOUR_MS, Counts, hour_of, minute_of
 from cliffwatch.spec.events import Events
+from cliffwatch.spec.events import Key as EventKey
 from cliffwatch.spec.model import Kind
 from cliffwatch.spec.verdict import Verdict
 
@@ -31,7 +32,6 @@ LOOKED_INTO = 2
 ALL_LOOKED_INTO = 10
 """Up to this many of one name per slice, each is looked into: then the counts of properties are exact."""
 
-EventKey = tuple[int, Kind, str]
 Observed = dict[EventKey, Discovery]
 _IN_LIMIT = 500
 

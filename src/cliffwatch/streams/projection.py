@@ -117,25 +117,14 @@ class Rows:
         return joined_rows([single, *columns] if single else columns)
 
 
+@dataclass(frozen=True, slots=True)
 class Messages:
-    """Events of one kind as JSON; and the JSON of their properties and their context, where it is at hand of all."""
+    """Events of one kind as JSON, made when it is asked for, which most streams never do; and the JSON of their
+    properties and their context, where it is at hand of all."""
 
-    __slots__ = ("_bodies", "context", "properties")
-
-    def __init__(
-        self,
-        bodies: Callable[[], Sequence[str | bytes]],
-        properties: Sequence[bytes] | None = None,
-        context: Sequence[bytes] | None = None,
-    ) -> None:
-        self._bodies = bodies
-        self.properties = properties
-        self.context = context
-
-    @property
-    def bodies(self) -> Sequence[str | bytes]:
-        """Of whole messages; made when they are asked for, which most streams never do."""
-        return self._bodies()
+    bodies: Callable[[], Sequence[str | bytes]]
+    properties: Sequence[bytes] | None = None
+    context: Sequence[bytes] | None = None
 
     @classmethod
     def picked(cls, events: Events, places: Sequence[int]) -> Messages:
@@ -193,7 +182,7 @@ class Selection:
         if not self._may_be_computed:
             return ()
         messages: dict[int, Named] = {}
-        marked = computed(found.bodies) if found.context is None else computed_in(found.context, lambda: found.bodies)
+        marked = computed(found.bodies()) if found.context is None else computed_in(found.context, found.bodies)
         for place, others in marked.items():
             user, anonymous = ids(place)
             if user or anonymous:
@@ -212,7 +201,7 @@ class Selection:
                 self._take_columns(rows, at, names, columns, labels)
                 return
         own = zip(*labels, strict=True) if labels else [()] * len(at)
-        for number, name, body, known in zip(at, names, messages.bodies, own, strict=True):
+        for number, name, body, known in zip(at, names, messages.bodies(), own, strict=True):
             self._take_one(rows, number, name, self._roots.fields(body), known)
 
     def _take_columns(
@@ -316,7 +305,7 @@ class Pairs:
         pieces = {root: piece for root in self._empty if (piece := at_hand[root]) is not None}
         if len(pieces) == len(self._empty):
             return {root: self._of_pieces(root, piece) for root, piece in pieces.items()}
-        whole = [*map(self._decode, messages.bodies)]
+        whole = [*map(self._decode, messages.bodies())]
         return {root: [part or empty for part in map(attrgetter(root), whole)] for root, empty in self._empty.items()}
 
     def _of_pieces(self, root: str, pieces: Sequence[bytes]) -> Sequence[Any]:
